@@ -1,0 +1,1 @@
+"""The WebAssembly binary format: decode, validate, print."""

@@ -1,0 +1,153 @@
+"""A decoded WebAssembly module: sections as frozen records, function bodies as parallel lists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ...ir.types import FuncType, Type
+
+if TYPE_CHECKING:
+    from .opcodes import Opcode
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Size limits of a memory (pages) or table (elements); ``maximum`` None: no maximum."""
+
+    minimum: int
+    maximum: int | None = None
+    index_type: Type = Type.I32
+
+
+@dataclass(frozen=True, slots=True)
+class TableType:
+    element: Type
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryType:
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalType:
+    type: Type
+    mutable: bool
+
+
+@dataclass(slots=True)
+class Body:
+    """A sequence of instructions, the final ``end`` included.
+
+    Three lists of equal length: the opcode table's rows, their immediates (see
+    :class:`~.opcodes.Imm` for what each kind holds), and byte offsets in the module.
+    """
+
+    ops: list[Opcode] = field(default_factory=list)
+    imms: list[Any] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """An import. ``type`` is an index into the types for a function, else the entity's type."""
+
+    module: str
+    name: str
+    kind: str  # func, table, memory, global
+    type: int | TableType | MemoryType | GlobalType
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    name: str
+    kind: str
+    index: int
+    offset: int
+
+
+@dataclass(slots=True)
+class Func:
+    """A function with a body. ``locals`` are (count, type) runs, parameters not among them.
+
+    ``start`` and ``end`` delimit its code entry in the module's bytes (after the size field).
+    """
+
+    type_index: int
+    locals: tuple[tuple[int, Type], ...]
+    body: Body
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    type: GlobalType
+    init: Body
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Elem:
+    """An element segment; each item is a constant expression. mode: active passive declarative."""
+
+    mode: str
+    type: Type
+    items: tuple[Body, ...]
+    table: int
+    init_offset: Body | None
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A data segment; mode: active or passive."""
+
+    mode: str
+    data: bytes
+    memory: int
+    init_offset: Body | None
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Custom:
+    name: str
+    data: bytes
+    offset: int
+
+
+@dataclass(slots=True)
+class Module:
+    """Everything a binary says. Index spaces count imports first, as in the specification."""
+
+    types: list[FuncType] = field(default_factory=list)
+    imports: list[Import] = field(default_factory=list)
+    func_types: list[int] = field(default_factory=list)  # of defined functions
+    funcs: list[Func] = field(default_factory=list)
+    tables: list[TableType] = field(default_factory=list)
+    memories: list[MemoryType] = field(default_factory=list)
+    globals: list[Global] = field(default_factory=list)
+    exports: list[Export] = field(default_factory=list)
+    start: int | None = None
+    elems: list[Elem] = field(default_factory=list)
+    data: list[Data] = field(default_factory=list)
+    data_count: int | None = None
+    customs: list[Custom] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)  # function index -> name section's name
+
+    def imported(self, kind: str) -> list[Import]:
+        """The imports of one kind, in order: the head of that kind's index space."""
+        return [item for item in self.imports if item.kind == kind]
+
+    def function_name(self, index: int) -> str:
+        """Name of a function for people: name section, else export, else ``func[N]``."""
+        if index in self.names:
+            return self.names[index]
+        for export in self.exports:
+            if export.kind == "func" and export.index == index:
+                return export.name
+        return f"func[{index}]"

@@ -1,0 +1,1 @@
+"""The SSA IR: it knows no WebAssembly, no LLVM and no target."""

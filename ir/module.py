@@ -1,0 +1,148 @@
+"""A program in IR: functions, and the state that one agent owns.
+
+The unit is the *program*: the list of instances that an agent holds, linked. Every entity has an
+:class:`~.types.EntityId`. Import resolution is done: an imported entity that another instance
+defines is addressed by the definer's id; what only the host provides is a :class:`HostFunction`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from .function import Function
+from .types import EntityId, FuncType, Type
+
+PAGE_SIZE = 65536
+
+
+@dataclass(slots=True)
+class HostFunction:
+    """A function that the host provides. ``missing`` ones trap when they are called."""
+
+    id: EntityId
+    sig: int
+    type: FuncType
+    module: str
+    name: str
+    missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A linear memory; ``minimum`` and ``maximum`` in pages of 64 KiB, None: no maximum."""
+
+    id: EntityId
+    minimum: int
+    maximum: int | None
+    index_type: Type = Type.I32
+
+
+@dataclass(frozen=True, slots=True)
+class FuncInit:
+    """Initial value of a reference: a function. Everything else is an int (bit pattern)."""
+
+    id: EntityId
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    """A global and its initial value: a bit pattern (references: handle), or a function."""
+
+    id: EntityId
+    type: Type
+    mutable: bool
+    init: int | FuncInit
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table; ``minimum`` and ``maximum`` in elements, None: no maximum."""
+
+    id: EntityId
+    type: Type
+    minimum: int
+    maximum: int | None
+    index_type: Type = Type.I32
+    init: int | FuncInit = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DataSegment:
+    """Bytes for a memory. Active: copied to ``offset`` of ``memory`` at instantiation."""
+
+    id: EntityId
+    data: bytes
+    memory: EntityId | None = None
+    offset: int = 0
+
+    @property
+    def active(self) -> bool:
+        return self.memory is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ElemSegment:
+    """References for a table. Active: copied at instantiation. Declarative: neither.
+
+    ``items`` are handles (0 is null) or functions.
+    """
+
+    id: EntityId
+    type: Type
+    items: tuple[int | FuncInit, ...]
+    table: EntityId | None = None
+    offset: int = 0
+    declarative: bool = False
+
+    @property
+    def active(self) -> bool:
+        return self.table is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A name under which an instance shows an entity: kind is func, memory, global or table."""
+
+    name: str
+    kind: str
+    id: EntityId
+
+
+@dataclass(slots=True)
+class Module:
+    """The whole program. Lists and dictionaries are in id order, and only grow.
+
+    Attributes:
+        types: interned function types; a signature is an index into it.
+        functions: bodies. host_functions: those without.
+        starts: start functions, in the order in which they run.
+    """
+
+    types: list[FuncType] = field(default_factory=list)
+    functions: dict[EntityId, Function] = field(default_factory=dict)
+    host_functions: dict[EntityId, HostFunction] = field(default_factory=dict)
+    memories: dict[EntityId, Memory] = field(default_factory=dict)
+    globals: dict[EntityId, Global] = field(default_factory=dict)
+    tables: dict[EntityId, Table] = field(default_factory=dict)
+    data: dict[EntityId, DataSegment] = field(default_factory=dict)
+    elems: dict[EntityId, ElemSegment] = field(default_factory=dict)
+    exports: list[Export] = field(default_factory=list)
+    starts: list[EntityId] = field(default_factory=list)
+
+    def intern(self, type_: FuncType) -> int:
+        """Index of a function type in ``types``, which it joins if it is new."""
+        try:
+            return self.types.index(type_)
+        except ValueError:
+            self.types.append(type_)
+            return len(self.types) - 1
+
+    def sig_of(self, id_: EntityId) -> int:
+        """Signature of a function, with or without a body."""
+        function = self.functions.get(id_)
+        return function.sig if function is not None else self.host_functions[id_].sig
+
+    def function_exports(self) -> Iterable[Export]:
+        """Exports that are functions."""
+        return (export for export in self.exports if export.kind == "func")

@@ -1,0 +1,272 @@
+"""The table of IR operations: one row an op, and everything else is derived from it.
+
+Builder, printer, parser, verifier, interpreter and each target's emitters are checked complete
+against :data:`OPS` (``tests/ir/test_ops.py``). Text form of an instruction::
+
+    %results = name.T attr=value ... %operands, block(%args) ... !prepaid=N @0xoffset
+
+``T`` is the controlling type: an operand or result spelled ``T`` below has that type. It is
+printed only for ops whose row has a ``types`` class.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from .types import Type
+
+
+class Effect(enum.Flag):
+    """What an op does besides computing its results."""
+
+    NONE = 0
+    READ = enum.auto()  # depends on state that another instruction may change
+    WRITE = enum.auto()  # changes state
+    TRAP = enum.auto()  # may end the agent
+    CALL = enum.auto()  # runs other code: reads, writes and traps
+    FUEL = enum.auto()  # changes or tests the fuel; keeps its place among effects
+    TERMINATOR = enum.auto()
+
+
+class Attr(enum.Enum):
+    """Kind of an immediate operand, which is also the name it is printed with."""
+
+    CONST = "value"  # int: bit pattern, unsigned, of width T
+    MEMORY = "mem"  # EntityId
+    SRC_MEMORY = "src"  # EntityId
+    OFFSET = "offset"  # int, unsigned, up to 64 bits
+    WIDTH = "width"  # int, bytes touched: 1 2 4 8 16
+    SIGNED = "signed"  # bool: extend by sign when width is narrower than T
+    ALIGN = "align"  # int, bytes, power of two: *known* alignment of the effective address
+    GLOBAL = "global"  # EntityId
+    TABLE = "table"  # EntityId
+    SRC_TABLE = "src_table"  # EntityId
+    DATA = "data"  # EntityId
+    ELEM = "elem"  # EntityId
+    FUNC = "func"  # EntityId
+    SIG = "sig"  # int: index into Module.types
+    TRAP = "trap"  # Trap
+    AMOUNT = "amount"  # int, units of fuel
+
+
+INTS = (Type.I32, Type.I64)
+FLOATS = (Type.F32, Type.F64)
+REFS = (Type.FUNCREF, Type.EXTERNREF)
+NUMS = INTS + FLOATS
+ANY = tuple(Type)
+
+#: Operand classes that are not one type: what the verifier accepts in that place.
+OPERAND_CLASSES: dict[str, tuple[Type, ...]] = {
+    "int": INTS,
+    "float": FLOATS,
+    "num": NUMS,
+    "ref": REFS,
+    "any": ANY,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Op:
+    """One row of the table.
+
+    Attributes:
+        name: the op's name in text.
+        operands: a type's name, ``T``, a class of :data:`OPERAND_CLASSES`, or ``...`` (the rest,
+            checked against a signature).
+        results: the same, without classes; ``...`` takes the types from a signature.
+        types: the types that the controlling type ``T`` may be; empty if the op has none.
+        attrs: kinds of the immediates, in order.
+        effect: what else it does.
+        traps: the trap codes it may raise (``Attr.TRAP`` names the code where it is immediate).
+        edges: number of successor edges of a terminator, -1 for any number.
+        doc: meaning, one line.
+    """
+
+    name: str
+    operands: tuple[str, ...]
+    results: tuple[str, ...]
+    types: tuple[Type, ...] = ()
+    attrs: tuple[Attr, ...] = ()
+    effect: Effect = Effect.NONE
+    edges: int = 0
+    doc: str = ""
+    commutes: bool = False
+    pure: bool = field(init=False)
+    is_terminator: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pure", self.effect is Effect.NONE)
+        object.__setattr__(self, "is_terminator", bool(self.effect & Effect.TERMINATOR))
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+
+OPS: dict[str, Op] = {}
+
+
+def _op(name: str, operands: str, results: str, types: tuple[Type, ...] = (), *,
+        attrs: tuple[Attr, ...] = (), effect: Effect = Effect.NONE, edges: int = 0,
+        commutes: bool = False, doc: str) -> Op:
+    row = Op(name, tuple(operands.split()), tuple(results.split()), types, attrs, effect, edges,
+             doc, commutes)
+    assert name not in OPS, name
+    OPS[name] = row
+    return row
+
+
+_R, _W, _T, _C, _F, _X = (Effect.READ, Effect.WRITE, Effect.TRAP, Effect.CALL, Effect.FUEL,
+                          Effect.TERMINATOR)
+_A = Attr
+
+# Constants.
+CONST = _op("const", "", "T", ANY, attrs=(_A.CONST,), doc="the bit pattern; reference: null is 0")
+REF_FUNC = _op("ref_func", "", "funcref", attrs=(_A.FUNC,), doc="reference to a function")
+
+# Integer arithmetic, modulo 2^N. Shift and rotate amounts are taken modulo N.
+IADD = _op("iadd", "T T", "T", INTS, commutes=True, doc="a + b")
+ISUB = _op("isub", "T T", "T", INTS, doc="a - b")
+IMUL = _op("imul", "T T", "T", INTS, commutes=True, doc="a * b")
+IDIV_S = _op("idiv_s", "T T", "T", INTS, doc="signed quotient; needs b != 0, not (MIN, -1)")
+IDIV_U = _op("idiv_u", "T T", "T", INTS, doc="unsigned quotient; needs b != 0")
+IREM_S = _op("irem_s", "T T", "T", INTS, doc="signed remainder (MIN, -1 gives 0); needs b != 0")
+IREM_U = _op("irem_u", "T T", "T", INTS, doc="unsigned remainder; needs b != 0")
+IAND = _op("iand", "T T", "T", INTS, commutes=True, doc="bitwise and")
+IOR = _op("ior", "T T", "T", INTS, commutes=True, doc="bitwise or")
+IXOR = _op("ixor", "T T", "T", INTS, commutes=True, doc="bitwise exclusive or")
+ISHL = _op("ishl", "T T", "T", INTS, doc="a << (b mod N)")
+ISHR_S = _op("ishr_s", "T T", "T", INTS, doc="a >> (b mod N), sign filled")
+ISHR_U = _op("ishr_u", "T T", "T", INTS, doc="a >> (b mod N), zero filled")
+IROTL = _op("irotl", "T T", "T", INTS, doc="rotate left by b mod N")
+IROTR = _op("irotr", "T T", "T", INTS, doc="rotate right by b mod N")
+ICLZ = _op("iclz", "T", "T", INTS, doc="leading zeros; N for 0")
+ICTZ = _op("ictz", "T", "T", INTS, doc="trailing zeros; N for 0")
+IPOPCNT = _op("ipopcnt", "T", "T", INTS, doc="number of ones")
+SEXT8 = _op("sext8", "T", "T", INTS, doc="sign-extend the low 8 bits")
+SEXT16 = _op("sext16", "T", "T", INTS, doc="sign-extend the low 16 bits")
+SEXT32 = _op("sext32", "T", "T", (Type.I64,), doc="sign-extend the low 32 bits")
+WRAP = _op("wrap", "i64", "i32", doc="low 32 bits")
+EXTEND_S = _op("extend_s", "i32", "i64", doc="sign-extend")
+EXTEND_U = _op("extend_u", "i32", "i64", doc="zero-extend")
+
+# Integer comparisons give i32 0 or 1.
+IEQZ = _op("ieqz", "T", "i32", INTS, doc="a == 0")
+IEQ = _op("ieq", "T T", "i32", INTS, commutes=True, doc="a == b")
+INE = _op("ine", "T T", "i32", INTS, commutes=True, doc="a != b")
+ILT_S = _op("ilt_s", "T T", "i32", INTS, doc="a < b, signed")
+ILT_U = _op("ilt_u", "T T", "i32", INTS, doc="a < b, unsigned")
+IGT_S = _op("igt_s", "T T", "i32", INTS, doc="a > b, signed")
+IGT_U = _op("igt_u", "T T", "i32", INTS, doc="a > b, unsigned")
+ILE_S = _op("ile_s", "T T", "i32", INTS, doc="a <= b, signed")
+ILE_U = _op("ile_u", "T T", "i32", INTS, doc="a <= b, unsigned")
+IGE_S = _op("ige_s", "T T", "i32", INTS, doc="a >= b, signed")
+IGE_U = _op("ige_u", "T T", "i32", INTS, doc="a >= b, unsigned")
+
+# Floating point: IEEE 754, round to nearest even. A NaN result of the ops marked "NaN any" has
+# unspecified sign and payload until `canon` fixes it (canonical NaN: quiet bit alone, positive).
+FADD = _op("fadd", "T T", "T", FLOATS, doc="a + b; NaN any")
+FSUB = _op("fsub", "T T", "T", FLOATS, doc="a - b; NaN any")
+FMUL = _op("fmul", "T T", "T", FLOATS, doc="a * b; NaN any")
+FDIV = _op("fdiv", "T T", "T", FLOATS, doc="a / b; NaN any")
+FMIN = _op("fmin", "T T", "T", FLOATS, doc="minimum, -0 < +0, NaN if either is; NaN any")
+FMAX = _op("fmax", "T T", "T", FLOATS, doc="maximum, -0 < +0, NaN if either is; NaN any")
+FSQRT = _op("fsqrt", "T", "T", FLOATS, doc="square root; NaN any")
+FCEIL = _op("fceil", "T", "T", FLOATS, doc="round up; NaN any")
+FFLOOR = _op("ffloor", "T", "T", FLOATS, doc="round down; NaN any")
+FTRUNC = _op("ftrunc", "T", "T", FLOATS, doc="round towards zero; NaN any")
+FNEAREST = _op("fnearest", "T", "T", FLOATS, doc="round to nearest, ties to even; NaN any")
+PROMOTE = _op("promote", "f32", "f64", doc="exact widening; NaN any")
+DEMOTE = _op("demote", "f64", "f32", doc="rounding to f32; NaN any")
+CANON = _op("canon", "T", "T", FLOATS, doc="a, or the canonical NaN where a is a NaN")
+FABS = _op("fabs", "T", "T", FLOATS, doc="clear the sign bit (of a NaN too)")
+FNEG = _op("fneg", "T", "T", FLOATS, doc="flip the sign bit (of a NaN too)")
+FCOPYSIGN = _op("fcopysign", "T T", "T", FLOATS, doc="a with the sign bit of b")
+FEQ = _op("feq", "T T", "i32", FLOATS, commutes=True, doc="a == b; false if unordered")
+FNE = _op("fne", "T T", "i32", FLOATS, commutes=True, doc="a != b; true if unordered")
+FLT = _op("flt", "T T", "i32", FLOATS, doc="a < b; false if unordered")
+FGT = _op("fgt", "T T", "i32", FLOATS, doc="a > b; false if unordered")
+FLE = _op("fle", "T T", "i32", FLOATS, doc="a <= b; false if unordered")
+FGE = _op("fge", "T T", "i32", FLOATS, doc="a >= b; false if unordered")
+
+# Conversions. T is the result type; the operand's own type is its width.
+TRUNC_S = _op("trunc_s", "float", "T", INTS, doc="towards zero; needs a value in T's signed range")
+TRUNC_U = _op("trunc_u", "float", "T", INTS, doc="towards zero; needs a in T's unsigned range")
+TRUNC_SAT_S = _op("trunc_sat_s", "float", "T", INTS, doc="towards zero, saturating; NaN gives 0")
+TRUNC_SAT_U = _op("trunc_sat_u", "float", "T", INTS, doc="the same, unsigned")
+CONVERT_S = _op("convert_s", "int", "T", FLOATS, doc="signed integer, rounded to nearest even")
+CONVERT_U = _op("convert_u", "int", "T", FLOATS, doc="unsigned integer, rounded to nearest even")
+BITCAST = _op("bitcast", "num", "T", NUMS, doc="the same bits, as the type of equal width")
+
+SELECT = _op("select", "i32 T T", "T", ANY, doc="b if a != 0 else c")
+
+# References and tables. Table accesses are unchecked: `table_size`, `ige_u` and `trap_if` guard.
+REF_IS_NULL = _op("ref_is_null", "ref", "i32", doc="1 for null")
+HAS_TYPE = _op("has_type", "funcref", "i32", attrs=(_A.SIG,),
+               doc="1 if the function's type is the signature; needs a != null")
+TABLE_GET = _op("table_get", "int", "T", REFS, attrs=(_A.TABLE,), effect=_R,
+                doc="element a; needs a < size")
+TABLE_SET = _op("table_set", "int T", "", REFS, attrs=(_A.TABLE,), effect=_W,
+                doc="element a becomes b; needs a < size")
+TABLE_SIZE = _op("table_size", "", "T", INTS, attrs=(_A.TABLE,), effect=_R, doc="elements")
+TABLE_GROW = _op("table_grow", "ref T", "T", INTS, attrs=(_A.TABLE,), effect=_R | _W,
+                 doc="grow by b elements of value a; old size, or -1")
+TABLE_FILL = _op("table_fill", "T ref T", "", INTS, attrs=(_A.TABLE,), effect=_W | _T,
+                 doc="elements [a, a+c) become b; traps table_out_of_bounds")
+TABLE_COPY = _op("table_copy", "int int T", "", INTS, attrs=(_A.TABLE, _A.SRC_TABLE),
+                 effect=_R | _W | _T, doc="[a, a+c) from src [b, b+c); table_out_of_bounds")
+TABLE_INIT = _op("table_init", "int i32 i32", "", attrs=(_A.TABLE, _A.ELEM),
+                 effect=_R | _W | _T, doc="[a, a+c) from segment [b, b+c); table_out_of_bounds")
+ELEM_DROP = _op("elem_drop", "", "", attrs=(_A.ELEM,), effect=_W, doc="segment becomes empty")
+
+# Globals. An immutable global with a known value is a `const` already when it is translated.
+GLOBAL_GET = _op("global_get", "", "T", ANY, attrs=(_A.GLOBAL,), effect=_R, doc="its value")
+GLOBAL_SET = _op("global_set", "T", "", ANY, attrs=(_A.GLOBAL,), effect=_W, doc="its value := a")
+
+# Linear memory. Addresses are i32 (taken as unsigned) or i64 by the memory's index type.
+# `load` and `store` are unchecked: a `bounds_check` of at least their extent dominates them.
+BOUNDS_CHECK = _op("bounds_check", "int", "", attrs=(_A.MEMORY, _A.OFFSET, _A.WIDTH),
+                   effect=_R | _T,
+                   doc="traps memory_out_of_bounds unless a + offset + width <= size, unbounded")
+LOAD = _op("load", "int", "T", ANY,
+           attrs=(_A.MEMORY, _A.OFFSET, _A.WIDTH, _A.SIGNED, _A.ALIGN), effect=_R,
+           doc="width bytes at a + offset, little endian, extended to T")
+STORE = _op("store", "int T", "", ANY, attrs=(_A.MEMORY, _A.OFFSET, _A.WIDTH, _A.ALIGN),
+            effect=_W, doc="low width bytes of b to a + offset, little endian")
+MEMORY_SIZE = _op("memory_size", "", "T", INTS, attrs=(_A.MEMORY,), effect=_R, doc="pages")
+MEMORY_GROW = _op("memory_grow", "T", "T", INTS, attrs=(_A.MEMORY,), effect=_R | _W,
+                  doc="grow by a pages; old size in pages, or -1")
+MEMORY_FILL = _op("memory_fill", "T i32 T", "", INTS, attrs=(_A.MEMORY,), effect=_W | _T,
+                  doc="bytes [a, a+c) become the low byte of b; memory_out_of_bounds")
+MEMORY_COPY = _op("memory_copy", "int int T", "", INTS, attrs=(_A.MEMORY, _A.SRC_MEMORY),
+                  effect=_R | _W | _T, doc="[a, a+c) from src [b, b+c); memory_out_of_bounds")
+MEMORY_INIT = _op("memory_init", "int i32 i32", "", attrs=(_A.MEMORY, _A.DATA),
+                  effect=_R | _W | _T, doc="[a, a+c) from segment [b, b+c); memory_out_of_bounds")
+DATA_DROP = _op("data_drop", "", "", attrs=(_A.DATA,), effect=_W, doc="segment becomes empty")
+
+# Checks and fuel.
+TRAP_IF = _op("trap_if", "i32", "", attrs=(_A.TRAP,), effect=_T, doc="end the agent if a != 0")
+CHARGE = _op("charge", "", "", attrs=(_A.AMOUNT,), effect=_F, doc="fuel -= amount")
+CHARGE_BY = _op("charge_by", "T", "", INTS, effect=_F, doc="fuel -= a, unsigned")
+FUEL_CHECK = _op("fuel_check", "", "", effect=_F | _T, doc="trap out_of_fuel if fuel <= 0")
+
+# Calls. Arguments and results are those of the callee's signature.
+CALL = _op("call", "...", "...", attrs=(_A.FUNC,), effect=_C, doc="call a function")
+CALL_REF = _op("call_ref", "funcref ...", "...", attrs=(_A.SIG,), effect=_C,
+               doc="call through a reference; needs a != null of type sig")
+
+# Terminators.
+JUMP = _op("jump", "", "", effect=_X, edges=1, doc="go to the edge's block")
+BR_IF = _op("br_if", "i32", "", effect=_X, edges=2, doc="first edge if a != 0, else the second")
+BR_TABLE = _op("br_table", "int", "", effect=_X, edges=-1,
+               doc="edge number a (unsigned); the last edge if a is no smaller than its number")
+RETURN = _op("return", "...", "", effect=_X, doc="the function's results")
+TRAP = _op("trap", "", "", attrs=(_A.TRAP,), effect=_X | _T, doc="end the agent")
+RETURN_CALL = _op("return_call", "...", "", attrs=(_A.FUNC,), effect=_X | _C,
+                  doc="tail call; the callee's results are the function's")
+RETURN_CALL_REF = _op("return_call_ref", "funcref ...", "", attrs=(_A.SIG,), effect=_X | _C,
+                      doc="tail call through a reference; needs a != null of type sig")
+TRY_CALL = _op("try_call", "...", "", attrs=(_A.FUNC,), effect=_X | _C, edges=2,
+               doc="call; first edge with the results appended, second if it threw or suspended")
+TRY_CALL_REF = _op("try_call_ref", "funcref ...", "", attrs=(_A.SIG,), effect=_X | _C, edges=2,
+                   doc="the same through a reference")

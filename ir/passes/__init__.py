@@ -1,0 +1,1 @@
+"""IR transformations, one file a pass."""

@@ -1,0 +1,112 @@
+"""Value types of the IR."""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+
+class Type(enum.Enum):
+    """A value type. Booleans are ``i32`` 0 or 1, as in WebAssembly.
+
+    References are opaque 64-bit handles on every target: 0 is null, a ``funcref`` is 1 + its
+    function's id in the program, an ``externref`` is 1 + the number that the host gave.
+    """
+
+    I32 = "i32"
+    I64 = "i64"
+    F32 = "f32"
+    F64 = "f64"
+    V128 = "v128"
+    FUNCREF = "funcref"
+    EXTERNREF = "externref"
+
+    bits: int
+    is_int: bool
+    is_float: bool
+    is_ref: bool
+
+    def __repr__(self) -> str:
+        return f"Type.{self.name}"
+
+    __hash__ = object.__hash__  # members are singletons; Enum's own hash is slow Python code
+
+
+_BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64, "v128": 128, "funcref": 64, "externref": 64}
+for _type in Type:
+    _type.bits = _BITS[_type.value]
+    _type.is_int = _type in (Type.I32, Type.I64)
+    _type.is_float = _type in (Type.F32, Type.F64)
+    _type.is_ref = _type in (Type.FUNCREF, Type.EXTERNREF)
+
+
+class FuncType(NamedTuple):
+    """Parameter and result types of a function."""
+
+    params: tuple[Type, ...]
+    results: tuple[Type, ...]
+
+    def __str__(self) -> str:
+        params = ", ".join(t.value for t in self.params)
+        results = ", ".join(t.value for t in self.results)
+        return f"({params}) -> ({results})"
+
+
+class EntityId(NamedTuple):
+    """Address of a function, memory, global, table or segment: (instance, index).
+
+    Ids are append-only, so that adding an instance to a program moves nothing. Text form ``0.3``.
+    """
+
+    instance: int
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.instance}.{self.index}"
+
+
+class Trap(enum.IntEnum):
+    """Why an agent ended early. The number is stored by device code; 0 is never a trap."""
+
+    UNREACHABLE = 1
+    MEMORY_OUT_OF_BOUNDS = 2
+    TABLE_OUT_OF_BOUNDS = 3
+    UNDEFINED_ELEMENT = 4
+    UNINITIALIZED_ELEMENT = 5
+    INDIRECT_CALL_TYPE_MISMATCH = 6
+    INTEGER_OVERFLOW = 7
+    INTEGER_DIVIDE_BY_ZERO = 8
+    INVALID_CONVERSION = 9
+    CALL_STACK_EXHAUSTED = 10
+    OUT_OF_FUEL = 11
+    MISSING_IMPORT = 12
+    INTERRUPTED = 13
+    HOST = 14
+
+    @property
+    def message(self) -> str:
+        """The trap's text, in the specification suite's wording where it has one."""
+        return _MESSAGES[self]
+
+    @property
+    def slug(self) -> str:
+        """The name used in IR text, e.g. ``integer_overflow``."""
+        return self.name.lower()
+
+
+_MESSAGES = {
+    Trap.UNREACHABLE: "unreachable",
+    Trap.MEMORY_OUT_OF_BOUNDS: "out of bounds memory access",
+    Trap.TABLE_OUT_OF_BOUNDS: "out of bounds table access",
+    Trap.UNDEFINED_ELEMENT: "undefined element",
+    Trap.UNINITIALIZED_ELEMENT: "uninitialized element",
+    Trap.INDIRECT_CALL_TYPE_MISMATCH: "indirect call type mismatch",
+    Trap.INTEGER_OVERFLOW: "integer overflow",
+    Trap.INTEGER_DIVIDE_BY_ZERO: "integer divide by zero",
+    Trap.INVALID_CONVERSION: "invalid conversion to integer",
+    Trap.CALL_STACK_EXHAUSTED: "call stack exhausted",
+    Trap.OUT_OF_FUEL: "out of fuel",
+    Trap.MISSING_IMPORT: "missing import called",
+    Trap.INTERRUPTED: "interrupted",
+    Trap.HOST: "host function trapped",
+}

@@ -1,0 +1,1 @@
+"""Agents, dispatch and everything a user meets."""

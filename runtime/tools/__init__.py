@@ -1,0 +1,1 @@
+"""What the commands spec, fuzz and bench run."""

@@ -1,0 +1,1 @@
+"""All cores of a CPU."""

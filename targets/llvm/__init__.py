@@ -1,0 +1,1 @@
+"""One lowering from IR to LLVM IR, for every target."""
