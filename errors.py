@@ -69,7 +69,9 @@ class IRError(SwarmcError):
         line: 1-based line of the IR text, if it came from text.
     """
 
-    def __init__(self, message: str, *, line: int | None = None, function: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, line: int | None = None, function: str | None = None
+    ) -> None:
         super().__init__(message, function=function)
         self.line = line
 
