@@ -143,6 +143,14 @@ class Module:
         function = self.functions.get(id_)
         return function.sig if function is not None else self.host_functions[id_].sig
 
+    def function_numbers(self) -> dict[EntityId, int]:
+        """Number of every function in the program: the handle of its reference is 1 more.
+
+        All functions of earlier instances come first, so adding an instance renumbers nothing.
+        """
+        ids = sorted([*self.functions, *self.host_functions])
+        return {id_: number for number, id_ in enumerate(ids)}
+
     def function_exports(self) -> Iterable[Export]:
         """Exports that are functions."""
         return (export for export in self.exports if export.kind == "func")

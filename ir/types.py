@@ -59,7 +59,7 @@ class EntityId(NamedTuple):
     """
 
     instance: int
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which no id needs
 
     def __str__(self) -> str:
         return f"{self.instance}.{self.index}"

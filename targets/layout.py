@@ -1,0 +1,243 @@
+"""Where everything that an agent owns lies: the one statement of it for code, host and tests.
+
+An agent owns a *state block* (a header of fixed fields, then globals, tables and segment flags)
+and one slice of every memory. All fields are 8 bytes, little endian, unless said otherwise.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from ..ir import module as ir
+from ..ir import ops
+from ..ir.types import EntityId, Type
+
+
+class Ctx(enum.IntEnum):
+    """Header of the state block: byte offset of each field. Host functions may rely on these."""
+
+    SAVED_SP = 0  # stack pointer of the worker, while the agent runs
+    STACK_LIMIT = 8  # the agent's stack must stay above this address
+    FUEL_RESERVE = 16  # fuel that is not in the fuel register
+    BUDGET = 24  # fuel that this run started with
+    JOB = 32  # address of the Job record
+    SHARED = 40  # address of the Shared record
+    MEM_BASE = 48  # address of the agent's slice of the first memory
+    MEM_SIZE = 56  # its current size in bytes
+    INDEX = 64  # the agent's place in this dispatch
+    AGENT = 72  # the agent's id
+    FLAGS = 80  # bit 0: instantiated, bit 1: started
+    OUT_LEN = 88  # bytes written to standard output, which may be more than were kept
+    ERR_LEN = 96  # the same for standard error
+    STDIN_POS = 104  # bytes consumed of standard input
+    CLOCK_READS = 112  # clock readings taken in this dispatch
+    RANDOM_READS = 120  # 64-bit random words drawn in this dispatch
+    END = 128
+
+
+FLAG_INSTANTIATED = 1
+FLAG_STARTED = 2
+
+
+class Job(enum.IntEnum):
+    """The record that describes one dispatch; addresses point to host arrays."""
+
+    COUNTER = 0  # next index to be drawn by a worker (atomic)
+    COUNT = 8  # number of agents
+    SLOTS = 16  # int64[COUNT]: slot of each
+    STATE = 24  # address of the state block of slot 0
+    SHARED = 32  # address of the Shared record
+    ENTRIES = 40  # int32[COUNT]: number of the entry point; -1 only instantiates
+    ARGS = 48  # uint64[COUNT, ARG_STRIDE / 8]
+    ARG_STRIDE = 56  # bytes
+    RESULTS = 64  # uint64[COUNT, RESULT_STRIDE / 8]
+    RESULT_STRIDE = 72  # bytes
+    STATUS = 80  # int64[COUNT]: see Status
+    USED = 88  # int64[COUNT]: fuel used
+    FUEL = 96  # fuel that each agent gets
+    STOP = 104  # address of an int64: not 0 stops the agents
+    STACKS = 112  # address of the workers' stacks
+    STACK_SIZE = 120  # bytes, of each
+    AGENT_IDS = 128  # int64[COUNT]
+    OUTPUT = 136  # address of slot 0's standard output buffer
+    ERRORS = 144  # address of slot 0's standard error buffer
+    OUTPUT_SIZE = 152  # bytes of each buffer, and their stride
+    CLOCK_NS = 160  # what clocks say, in nanoseconds since the epoch
+    SEED = 168  # seed of random_get
+    STDIN = 176  # address of bytes
+    STDIN_SPANS = 184  # int64[COUNT, 2]: start and length in STDIN
+    ARGV = 192  # address of bytes: NUL-terminated strings
+    ARGV_SPANS = 200
+    ENVIRON = 208  # the same, KEY=VALUE
+    ENVIRON_SPANS = 216
+    MEMORIES = 224  # uint64[memories]: address of slot 0's slice of each
+    END = 232
+
+
+class Shared(enum.IntEnum):
+    """The record that all agents of a kernel share, and never write."""
+
+    FUNCS = 0  # {code address, signature}[functions], by function number
+    HOSTS = 8  # code address[host functions], in id order
+    TEMPLATE = 16  # initial bytes of the state block from Ctx.END on
+    RUNS = 24  # {memory number, destination, source address, length}[RUN_COUNT]: active data
+    RUN_COUNT = 32
+    DATA = 40  # {address, length}[data segments]
+    ELEMS = 48  # {address of handles, count}[element segments]
+    TABLES = 56  # address of handles[shared tables]
+    END = 64
+
+
+class Status(enum.IntEnum):
+    """Low byte of a status word, where it is no :class:`~swarmc.ir.types.Trap`.
+
+    Status word: bits 0-7 trap code or one of these; bits 8-39 byte offset of the trap (all ones:
+    none), or exit code; bits 40-63 instance of the trap. Host functions return such a word
+    (0: go on), without position.
+    """
+
+    RETURNED = 0
+    SUSPENDED = 253
+    THREW = 254
+    EXITED = 255
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySlot:
+    """Where one memory is found: offsets in the state block, and the reservation behind it.
+
+    ``reserve`` is the most bytes it may grow to; ``fixed`` says that its size never changes.
+    """
+
+    id: EntityId
+    base: int
+    size: int
+    minimum: int
+    reserve: int
+    fixed: bool
+    index_bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class TableSlot:
+    """Where one table is found. Shared tables (never written) live outside the state block.
+
+    ``size`` and ``elements`` are offsets in the state block; a shared table has ``number``, its
+    place in ``Shared.TABLES``, and ``minimum`` elements for ever.
+    """
+
+    id: EntityId
+    size: int
+    elements: int
+    minimum: int
+    capacity: int
+    number: int = -1
+
+    @property
+    def shared(self) -> bool:
+        return self.number >= 0
+
+
+@dataclass(frozen=True, slots=True)
+class AgentLayout:
+    """Layout of the state block, and of memories, of one program.
+
+    Attributes:
+        state_size: bytes of a state block, a multiple of 64.
+        dropped_data, dropped_elems: offset of one byte a segment: 1 once it is dropped.
+    """
+
+    state_size: int
+    memories: tuple[MemorySlot, ...]
+    globals: dict[EntityId, int]
+    tables: dict[EntityId, TableSlot]
+    dropped_data: dict[EntityId, int]
+    dropped_elems: dict[EntityId, int]
+
+    def memory(self, id_: EntityId) -> MemorySlot:
+        return self.memories[self.memory_number(id_)]
+
+    def memory_number(self, id_: EntityId) -> int:
+        """Place of a memory among ``memories``."""
+        return next(n for n, slot in enumerate(self.memories) if slot.id == id_)
+
+
+DEFAULT_HEADROOM = 1 << 20
+TABLE_HEADROOM = 1 << 12
+
+_TABLE_WRITERS = frozenset(
+    {ops.TABLE_SET, ops.TABLE_GROW, ops.TABLE_FILL, ops.TABLE_COPY, ops.TABLE_INIT}
+)
+
+
+def plan_layout(module: ir.Module, *, max_memory: int | None = None) -> AgentLayout:
+    """Assign an offset to everything that an agent of ``module`` owns.
+
+    Args:
+        max_memory: most bytes that a memory may grow to; None: its minimum plus 1 MiB. The
+            declared maximum and the minimum win over it.
+    """
+    written, grown = _usage(module)
+    cursor = int(Ctx.END)
+
+    def take(size: int) -> int:
+        nonlocal cursor
+        cursor = -(-cursor // min(size, 16)) * min(size, 16)
+        cursor += size
+        return cursor - size
+
+    memories = []
+    for number, memory in enumerate(module.memories.values()):
+        base, size = (Ctx.MEM_BASE, Ctx.MEM_SIZE) if number == 0 else (take(8), take(8))
+        reserve = _reserve(memory, memory.id in grown, max_memory)
+        minimum = memory.minimum * ir.PAGE_SIZE
+        memories.append(MemorySlot(memory.id, int(base), int(size), minimum, reserve,
+                                   reserve == minimum, memory.index_type.bits))
+    global_offsets = {g.id: take(16 if g.type is Type.V128 else 8) for g in module.globals.values()}
+    dropped_data = {id_: take(1) for id_ in module.data}
+    dropped_elems = {id_: take(1) for id_ in module.elems}
+    tables: dict[EntityId, TableSlot] = {}
+    shared = 0
+    for table in module.tables.values():
+        if table.id not in written:
+            tables[table.id] = TableSlot(table.id, 0, 0, table.minimum, table.minimum, shared)
+            shared += 1
+            continue
+        capacity = table.minimum
+        if table.id in grown:
+            capacity = min(table.minimum + TABLE_HEADROOM, table.maximum or 1 << 32)
+            capacity = max(capacity, table.minimum)
+        size = take(8)
+        tables[table.id] = TableSlot(table.id, size, cursor, table.minimum, capacity)
+        cursor += 8 * capacity
+    state_size = -(-cursor // 64) * 64
+    return AgentLayout(state_size, tuple(memories), global_offsets, tables, dropped_data,
+                       dropped_elems)
+
+
+def _reserve(memory: ir.Memory, grows: bool, max_memory: int | None) -> int:
+    minimum = memory.minimum * ir.PAGE_SIZE
+    if not grows:
+        return minimum
+    wanted = minimum + DEFAULT_HEADROOM if max_memory is None else max_memory
+    limit = wanted // ir.PAGE_SIZE * ir.PAGE_SIZE
+    if memory.maximum is not None:
+        limit = min(limit, memory.maximum * ir.PAGE_SIZE)
+    return max(limit, minimum)
+
+
+def _usage(module: ir.Module) -> tuple[set[EntityId], set[EntityId]]:
+    """Tables that code writes, and memories and tables that code grows."""
+    written: set[EntityId] = set()
+    grown: set[EntityId] = set()
+    for function in module.functions.values():
+        for inst in function.insts():
+            op = inst.op
+            if op is ops.MEMORY_GROW:
+                grown.add(inst.attrs[0])
+            elif op in _TABLE_WRITERS:
+                written.add(inst.attrs[0])
+                if op is ops.TABLE_GROW:
+                    grown.add(inst.attrs[0])
+    return written, grown
