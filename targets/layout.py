@@ -206,7 +206,8 @@ def plan_layout(module: ir.Module, *, max_memory: int | None = None) -> AgentLay
             continue
         capacity = table.minimum
         if table.id in grown:
-            capacity = min(table.minimum + TABLE_HEADROOM, table.maximum or 1 << 32)
+            limit = 1 << 32 if table.maximum is None else table.maximum
+            capacity = min(table.minimum + TABLE_HEADROOM, limit)
             capacity = max(capacity, table.minimum)
         size = take(8)
         tables[table.id] = TableSlot(table.id, size, cursor, table.minimum, capacity)

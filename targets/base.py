@@ -1,0 +1,161 @@
+"""What a target is to the runtime: compile a program, load it, hold agents' slices, dispatch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..ir import module as ir
+from .executable import CompileOptions, Executable
+from .layout import Ctx
+
+Int64s = NDArray[np.int64]
+Uint64s = NDArray[np.uint64]
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(slots=True)
+class Strings:
+    """Bytes for each agent of a dispatch: one buffer, and (start, length) of each agent's part.
+
+    ``spans`` is int64[count, 2]; agents may share a part.
+    """
+
+    data: Bytes
+    spans: Int64s
+
+
+@dataclass(slots=True)
+class Dispatch:
+    """One launch: which agents run what.
+
+    Attributes:
+        slots: int64[count], the slot of each agent. agent_ids: int64[count].
+        entries: int32[count], number of the entry point of each.
+        args: uint64[count, k]: argument slots (v128 takes two); floats are bit patterns.
+        fuel: budget of each agent, 1 to 2**62.
+        clock_ns, seed: what clocks and random_get are made from.
+        stdin, argv, environ: WASI inputs; argv and environ are NUL-terminated strings.
+        stop: int64[1]; set it to a non-zero value from any thread to interrupt the agents.
+    """
+
+    slots: Int64s
+    agent_ids: Int64s
+    entries: NDArray[np.int32]
+    args: Uint64s
+    stdin: Strings
+    argv: Strings
+    environ: Strings
+    fuel: int = 10**10
+    clock_ns: int = 0
+    seed: int = 0
+    stop: Int64s = field(default_factory=lambda: np.zeros(1, np.int64))
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a dispatch gave, by place in the dispatch.
+
+    Attributes:
+        results: uint64[count, k] bit patterns. status: int64[count], see ``layout.Status``.
+        used: int64[count], fuel used: the exact instruction count.
+    """
+
+    results: Uint64s
+    status: Int64s
+    used: Int64s
+
+
+class Slices(Protocol):
+    """The memory of a swarm's agents on one device, by slot."""
+
+    capacity: int
+    output_size: int
+
+    def memory_size(self, slot: int, memory: int = 0) -> int:
+        """Current size of a memory in bytes."""
+        ...
+
+    def read_memory(self, slot: int, offset: int, length: int, memory: int = 0) -> bytes: ...
+
+    def write_memory(self, slot: int, offset: int, data: bytes, memory: int = 0) -> None: ...
+
+    def read_state(self, slot: int, offset: int, length: int) -> bytes:
+        """Bytes of the state block, e.g. a global at its offset."""
+        ...
+
+    def write_state(self, slot: int, offset: int, data: bytes) -> None: ...
+
+    def column(self, field: Ctx, slots: Int64s) -> Int64s:
+        """One header field of many agents."""
+        ...
+
+    def outputs(self, slots: Int64s, *, errors: bool = False) -> tuple[Bytes, Int64s]:
+        """Standard output (or error) kept of each agent: all bytes joined, and their lengths."""
+        ...
+
+    def reset(self, slots: Int64s) -> None:
+        """Make the agents as if just spawned: nothing of what they held can be seen again."""
+        ...
+
+    def snapshot(self, slot: int) -> bytes:
+        """The agent's whole state; untouched pages cost nothing."""
+        ...
+
+    def restore(self, slot: int, snapshot: bytes) -> None: ...
+
+    def close(self) -> None:
+        """Give the memory back."""
+        ...
+
+
+class Kernel(Protocol):
+    """A loaded program, ready to run."""
+
+    executable: Executable
+
+    def allocate(self, capacity: int, output_size: int) -> Slices:
+        """Reserve slices for ``capacity`` agents.
+
+        Raises:
+            CapacityError: they do not fit in the device's memory, with the numbers.
+        """
+        ...
+
+    def instantiate(self, slices: Slices, slots: Int64s) -> None:
+        """Give fresh agents their initial memory and globals, without running any code of theirs.
+
+        Dispatch does it by itself; this is for looking at an agent before it ran.
+        """
+        ...
+
+    def dispatch(self, slices: Slices, request: Dispatch) -> Outcome:
+        """Run the agents to their ends; blocks, and may be called from any thread."""
+        ...
+
+
+class Target(Protocol):
+    """A kind of machine that runs agents."""
+
+    name: str
+
+    def fingerprint(self) -> str:
+        """Everything about machine and toolchain that compiled code depends on."""
+        ...
+
+    def compile(
+        self,
+        module: ir.Module,
+        options: CompileOptions,
+        progress: Callable[[str, float], None] | None = None,
+    ) -> Executable:
+        """Lower an optimised program to machine code; progress takes a stage and 0.0 to 1.0."""
+        ...
+
+    def load(self, executable: Executable, hosts: Sequence[int]) -> Kernel:
+        """Load code; ``hosts`` are the addresses of ``executable.hosts``, in their order."""
+        ...

@@ -1,0 +1,250 @@
+"""A compiled program: machine code and all that the runtime needs to run it, as plain data.
+
+It is what the cache stores and what ``swarmc compile -o module.swarmc`` writes, so that running
+it again needs no decoding and no LLVM.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import CacheError
+from ..ir.types import EntityId, FuncType, Type
+from .layout import AgentLayout, MemorySlot, TableSlot
+
+MAGIC = b"SWARMC\x00\x01"
+
+
+@dataclass(frozen=True, slots=True)
+class CompileOptions:
+    """What a program is specialised to; all of it is part of the cache key.
+
+    Attributes:
+        target: name of the target.
+        entry_points: exported functions that can be called; None: all.
+        max_memory: bytes that a memory may grow to; None: its minimum plus 1 MiB.
+        call_depth: units of call depth an agent may use.
+        opt_level: LLVM's optimisation level, 0 to 3; None: by the size of the program.
+        missing_imports: ``error``, or ``trap`` to let an agent that calls one trap.
+    """
+
+    target: str = "cpu"
+    entry_points: tuple[str, ...] | None = None
+    max_memory: int | None = None
+    call_depth: int = 2048
+    opt_level: int | None = None
+    missing_imports: str = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An exported function that can be called; ``number`` is its place in the entry table."""
+
+    name: str
+    type: FuncType
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostImport:
+    """A function that the host must provide, in the order of ``Shared.HOSTS``."""
+
+    module: str
+    name: str
+    type: FuncType
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalExport:
+    """An exported global: where its value lies in the state block."""
+
+    name: str
+    type: Type
+    mutable: bool
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSpan:
+    """Byte range of a function's code in its module, to name the place of a trap."""
+
+    start: int
+    end: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataRun:
+    """Bytes copied into memory number ``memory`` at ``offset`` when an agent is instantiated."""
+
+    memory: int
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Executable:
+    """One program compiled for one target.
+
+    Attributes:
+        target: the target's name. fingerprint: machine and versions it was made for.
+        objects: machine code files.
+        template: initial bytes of the state block after its header.
+        runs: active data segments. data, elems: all segments (active ones empty, as
+            instantiation drops them). tables: contents of the shared tables.
+        signatures: of each function, by number. code_symbols: their symbols in the objects, or
+            "" for one that nothing can reference.
+        starts: whether start functions run before an agent's first entry.
+        command: whether it is a WASI command, whose agents start afresh at every dispatch.
+    """
+
+    target: str
+    fingerprint: str
+    objects: tuple[bytes, ...]
+    layout: AgentLayout
+    entries: tuple[Entry, ...]
+    hosts: tuple[HostImport, ...]
+    global_exports: tuple[GlobalExport, ...]
+    spans: tuple[FunctionSpan, ...]
+    template: bytes
+    runs: tuple[DataRun, ...]
+    data: tuple[bytes, ...]
+    elems: tuple[tuple[int, ...], ...]
+    tables: tuple[tuple[int, ...], ...]
+    call_depth: int
+    command: bool
+    memory_exports: dict[str, int] = field(default_factory=dict)
+
+    def entry(self, name: str) -> Entry | None:
+        """The entry point of that name, if there is one."""
+        return next((entry for entry in self.entries if entry.name == name), None)
+
+    def function_at(self, offset: int) -> str | None:
+        """Name of the function whose code holds the byte at ``offset`` of the module."""
+        for span in self.spans:
+            if span.start <= offset < span.end:
+                return span.name
+        return None
+
+    def to_bytes(self) -> bytes:
+        """Serialise: magic, SHA-256 of the rest, length of a JSON header, header, blobs."""
+        blobs: list[bytes] = []
+
+        def blob(data: bytes) -> int:
+            blobs.append(data)
+            return len(data)
+
+        header = {
+            "target": self.target,
+            "fingerprint": self.fingerprint,
+            "layout": _layout_to_json(self.layout),
+            "entries": [[e.name, _type_to_json(e.type), e.number] for e in self.entries],
+            "hosts": [[h.module, h.name, _type_to_json(h.type)] for h in self.hosts],
+            "global_exports": [
+                [g.name, g.type.value, g.mutable, g.offset] for g in self.global_exports
+            ],
+            "spans": [[s.start, s.end, s.name] for s in self.spans],
+            "elems": self.elems,
+            "tables": self.tables,
+            "call_depth": self.call_depth,
+            "command": self.command,
+            "memory_exports": self.memory_exports,
+            "template": blob(self.template),
+            "objects": [blob(data) for data in self.objects],
+            "runs": [[r.memory, r.offset, blob(r.data)] for r in self.runs],
+            "data": [blob(data) for data in self.data],
+        }
+        text = json.dumps(header, separators=(",", ":")).encode("utf-8", "surrogatepass")
+        body = struct.pack("<Q", len(text)) + text + b"".join(blobs)
+        return MAGIC + hashlib.sha256(body).digest() + body
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Executable:
+        """Inverse of :meth:`to_bytes`.
+
+        Raises:
+            CacheError: the bytes are no executable of this version, or are damaged.
+        """
+        if data[: len(MAGIC)] != MAGIC:
+            raise CacheError("not a swarmc executable, or one of another version")
+        body = memoryview(data)[len(MAGIC) + 32 :]
+        if hashlib.sha256(body).digest() != data[len(MAGIC) : len(MAGIC) + 32]:
+            raise CacheError("damaged swarmc executable: its checksum does not match")
+        (length,) = struct.unpack("<Q", body[:8])
+        header = json.loads(bytes(body[8 : 8 + length]).decode("utf-8", "surrogatepass"))
+        cursor = 8 + length
+
+        def blob(size: int) -> bytes:
+            nonlocal cursor
+            cursor += size
+            return bytes(body[cursor - size : cursor])
+
+        template = blob(header["template"])
+        objects = tuple(blob(size) for size in header["objects"])
+        runs = tuple(DataRun(m, offset, blob(size)) for m, offset, size in header["runs"])
+        segments = tuple(blob(size) for size in header["data"])
+        return Executable(
+            target=header["target"],
+            fingerprint=header["fingerprint"],
+            objects=objects,
+            layout=_layout_from_json(header["layout"]),
+            entries=tuple(Entry(n, _type_from_json(t), k) for n, t, k in header["entries"]),
+            hosts=tuple(HostImport(m, n, _type_from_json(t)) for m, n, t in header["hosts"]),
+            global_exports=tuple(
+                GlobalExport(n, Type(t), m, o) for n, t, m, o in header["global_exports"]
+            ),
+            spans=tuple(FunctionSpan(*span) for span in header["spans"]),
+            template=template,
+            runs=runs,
+            data=segments,
+            elems=tuple(tuple(items) for items in header["elems"]),
+            tables=tuple(tuple(items) for items in header["tables"]),
+            call_depth=header["call_depth"],
+            command=header["command"],
+            memory_exports=header["memory_exports"],
+        )
+
+
+def _type_to_json(type_: FuncType) -> list[list[str]]:
+    return [[t.value for t in type_.params], [t.value for t in type_.results]]
+
+
+def _type_from_json(lists: list[list[str]]) -> FuncType:
+    params, results = lists
+    return FuncType(tuple(Type(t) for t in params), tuple(Type(t) for t in results))
+
+
+def _layout_to_json(layout: AgentLayout) -> dict[str, Any]:
+    return {
+        "state_size": layout.state_size,
+        "memories": [
+            [*m.id, m.base, m.size, m.minimum, m.reserve, m.fixed, m.index_bits]
+            for m in layout.memories
+        ],
+        "globals": [[*id_, offset] for id_, offset in layout.globals.items()],
+        "tables": [
+            [*t.id, t.size, t.elements, t.minimum, t.capacity, t.number]
+            for t in layout.tables.values()
+        ],
+        "dropped_data": [[*id_, offset] for id_, offset in layout.dropped_data.items()],
+        "dropped_elems": [[*id_, offset] for id_, offset in layout.dropped_elems.items()],
+    }
+
+
+def _layout_from_json(data: dict[str, Any]) -> AgentLayout:
+    def offsets(rows: list[list[int]]) -> dict[EntityId, int]:
+        return {EntityId(instance, index): offset for instance, index, offset in rows}
+
+    tables = [TableSlot(EntityId(a, b), *rest) for a, b, *rest in data["tables"]]
+    return AgentLayout(
+        data["state_size"],
+        tuple(MemorySlot(EntityId(a, b), *rest) for a, b, *rest in data["memories"]),
+        offsets(data["globals"]),
+        {table.id: table for table in tables},
+        offsets(data["dropped_data"]),
+        offsets(data["dropped_elems"]),
+    )
