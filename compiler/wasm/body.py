@@ -1,0 +1,250 @@
+"""Decodes sequences of instructions: function bodies and constant expressions.
+
+The loop is plain Python with everything in local variables, as most of a module's bytes pass
+through it; immediates that are rare are read by a function each, looked up by their kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...errors import DecodeError, UnsupportedFeatureError
+from ...ir.types import FuncType, Type
+from .module import Body
+from .opcodes import AFTER_FC, PLAIN, PREFIX_FC, Imm, Opcode, unsupported_proposal
+from .reader import UNEXPECTED_END, read_signed, read_u32, read_unsigned
+
+VALUE_TYPES = {0x7F: Type.I32, 0x7E: Type.I64, 0x7D: Type.F32, 0x7C: Type.F64,
+               0x70: Type.FUNCREF, 0x6F: Type.EXTERNREF}
+REFERENCE_TYPES = {0x70: Type.FUNCREF, 0x6F: Type.EXTERNREF}
+
+#: Proposals that are recognised by the first byte of a value type.
+_UNSUPPORTED_TYPES = {
+    0x7B: "simd", 0x63: "function-references", 0x64: "function-references",
+    0x69: "exception-handling", 0x74: "exception-handling",
+    **dict.fromkeys((0x78, 0x77, 0x73, 0x72, 0x71, 0x6E, 0x6D, 0x6C, 0x6B, 0x6A), "gc"),
+    0x68: "stack-switching", 0x75: "stack-switching",
+}
+
+_SINGLE = {0x40: FuncType((), ()), **{b: FuncType((), (t,)) for b, t in VALUE_TYPES.items()}}
+
+_Read = tuple[Any, int]
+
+
+def unsupported(feature: str, what: str, offset: int) -> UnsupportedFeatureError:
+    """The error that names a proposal, and what in the module belongs to it."""
+    return UnsupportedFeatureError(f"{what}: the {feature} proposal is not supported",
+                                   feature=feature, offset=offset)
+
+
+def type_error(byte: int, offset: int, message: str) -> DecodeError | UnsupportedFeatureError:
+    """The error for a byte that is not a type that is known in this place."""
+    feature = _UNSUPPORTED_TYPES.get(byte)
+    if feature is not None:
+        return unsupported(feature, f"type {byte:#04x}", offset)
+    return DecodeError(message, offset=offset)
+
+
+def read_reference_type(data: bytes, pos: int) -> tuple[Type, int]:
+    """``funcref`` or ``externref``."""
+    type_ = REFERENCE_TYPES.get(data[pos])
+    if type_ is None:
+        raise type_error(data[pos], pos, "malformed reference type")
+    return type_, pos + 1
+
+
+def _block_type(data: bytes, pos: int) -> _Read:
+    byte = data[pos]
+    if byte in _SINGLE:
+        return _SINGLE[byte], pos + 1
+    if 0x40 <= byte < 0x80:
+        raise type_error(byte, pos, "malformed block type")
+    index, end = read_signed(data, pos, 33)
+    if index < 0:
+        raise DecodeError("malformed block type", offset=pos)
+    return index, end
+
+
+def _br_table(data: bytes, pos: int) -> _Read:
+    start = pos
+    count, pos = read_u32(data, pos)
+    if count > len(data) - pos:
+        raise DecodeError("length out of bounds", offset=start)
+    labels = []
+    for _ in range(count + 1):
+        label, pos = read_u32(data, pos)
+        labels.append(label)
+    return (tuple(labels[:-1]), labels[-1]), pos
+
+
+def _select_types(data: bytes, pos: int) -> _Read:
+    start = pos
+    count, pos = read_u32(data, pos)
+    if count > len(data) - pos:
+        raise DecodeError("length out of bounds", offset=start)
+    types = []
+    for byte_pos in range(pos, pos + count):
+        type_ = VALUE_TYPES.get(data[byte_pos])
+        if type_ is None:
+            raise type_error(data[byte_pos], byte_pos, "malformed value type")
+        types.append(type_)
+    return tuple(types), pos + count
+
+
+def _memarg(data: bytes, pos: int) -> _Read:
+    flags, end = read_u32(data, pos)
+    if flags >= 32:
+        if 64 <= flags < 96:
+            raise unsupported("multi-memory", "malformed memop flags", pos)
+        raise DecodeError("malformed memop flags", offset=pos)
+    offset, end = read_u32(data, end)
+    return (flags, offset, 0), end
+
+
+def _memory(data: bytes, pos: int) -> _Read:
+    # A module with several memories was refused before its code is reached.
+    if data[pos] != 0:
+        raise DecodeError("zero byte expected", offset=pos)
+    return 0, pos + 1
+
+
+def _float(size: int) -> Callable[[bytes, int], _Read]:
+    def read(data: bytes, pos: int) -> _Read:
+        end = pos + size
+        if end > len(data):
+            raise IndexError
+        return int.from_bytes(data[pos:end], "little"), end
+    return read
+
+
+def _pair(first: Callable[[bytes, int], _Read],
+          second: Callable[[bytes, int], _Read]) -> Callable[[bytes, int], _Read]:
+    def read(data: bytes, pos: int) -> _Read:
+        one, pos = first(data, pos)
+        two, pos = second(data, pos)
+        return (one, two), pos
+    return read
+
+
+def _i32(data: bytes, pos: int) -> _Read:
+    value, pos = read_signed(data, pos, 32)
+    return value & 0xFFFF_FFFF, pos
+
+
+def _i64(data: bytes, pos: int) -> _Read:
+    value, pos = read_signed(data, pos, 64)
+    return value & 0xFFFF_FFFF_FFFF_FFFF, pos
+
+
+_INDEX_KINDS = (Imm.LABEL, Imm.FUNC, Imm.LOCAL, Imm.GLOBAL, Imm.TABLE, Imm.DATA, Imm.ELEM)
+
+_READERS: dict[Imm, Callable[[bytes, int], _Read]] = {
+    Imm.NONE: lambda data, pos: (None, pos),
+    **dict.fromkeys(_INDEX_KINDS, read_u32),
+    Imm.BLOCK: _block_type,
+    Imm.MEMORY: _memory,
+    Imm.BR_TABLE: _br_table,
+    Imm.CALL_INDIRECT: _pair(read_u32, read_u32),
+    Imm.MEMARG: _memarg,
+    Imm.I32: _i32,
+    Imm.I64: _i64,
+    Imm.F32: _float(4),
+    Imm.F64: _float(8),
+    Imm.SELECT_TYPES: _select_types,
+    Imm.REF_TYPE: read_reference_type,
+    Imm.MEMORY_INIT: _pair(read_u32, _memory),
+    Imm.MEMORY_COPY: _pair(_memory, _memory),
+    Imm.TABLE_INIT: _pair(read_u32, read_u32),
+    Imm.TABLE_COPY: _pair(read_u32, read_u32),
+}
+
+# What the loop does with a first byte. The first four are worth a branch of their own.
+_PLAIN, _INDEX, _MEMARG, _I32_CONST, _BLOCK, _IF, _ELSE, _END, _CALL_READER, _ESCAPE = range(10)
+
+
+def _action(row: Opcode | None) -> int:
+    if row is None:
+        return _ESCAPE
+    special = {"block": _BLOCK, "loop": _BLOCK, "if": _IF, "else": _ELSE, "end": _END}
+    if row.name in special:
+        return special[row.name]
+    if row.imm in _INDEX_KINDS:
+        return _INDEX
+    common = {Imm.NONE: _PLAIN, Imm.MEMARG: _MEMARG, Imm.I32: _I32_CONST}
+    return common.get(row.imm, _CALL_READER)
+
+
+_ACTIONS = [_action(row) for row in PLAIN]
+_READER_OF = [_READERS[row.imm] if row is not None else _READERS[Imm.NONE] for row in PLAIN]
+
+#: Shared immediates of loads and stores with a small offset.
+_MEMARGS = [[(align, offset, 0) for offset in range(128)] for align in range(4)]
+
+
+def _read_escaped(data: bytes, pos: int) -> tuple[Opcode, Any, int]:
+    """An instruction whose first byte has no row: prefixed, of an unknown proposal, illegal."""
+    first = data[pos]
+    code = 0
+    spelled = f"opcode {first:02x}"
+    if first in (0xFB, 0xFC, 0xFD, 0xFE):
+        code, end = read_u32(data, pos + 1)
+        spelled += f" {code:02x}"
+        row = AFTER_FC[code] if first == PREFIX_FC and code < len(AFTER_FC) else None
+        if row is not None:
+            return (row, *_READERS[row.imm](data, end))
+    feature = unsupported_proposal(first, code)
+    if feature is not None:
+        raise unsupported(feature, spelled, pos)
+    raise DecodeError(f"illegal {spelled}", offset=pos)
+
+
+def read_body(data: bytes, pos: int) -> tuple[Body, int]:
+    """Instructions from ``pos`` to the ``end`` that closes them, and the position after it."""
+    body = Body()
+    ops, imms, offsets = body.ops.append, body.imms.append, body.offsets.append
+    plain, actions, readers, memargs = PLAIN, _ACTIONS, _READER_OF, _MEMARGS
+    nest: list[bool] = []  # open blocks; True: an `if` that has had no `else` yet
+    try:
+        while True:
+            byte = data[pos]
+            action = actions[byte]
+            offsets(pos)
+            if action == _ESCAPE:
+                row, imm, pos = _read_escaped(data, pos)
+                ops(row)
+                imms(imm)
+                continue
+            ops(plain[byte])  # type: ignore[arg-type]  # None has the action _ESCAPE
+            pos += 1
+            if action == _INDEX:
+                imm = data[pos]
+                if imm < 0x80:
+                    pos += 1
+                else:
+                    imm, pos = read_unsigned(data, pos, 32)
+            elif action == _PLAIN:
+                imm = None
+            elif action == _MEMARG and data[pos] < 4 and data[pos + 1] < 0x80:
+                imm = memargs[data[pos]][data[pos + 1]]
+                pos += 2
+            elif action == _I32_CONST and data[pos] < 0x40:
+                imm = data[pos]
+                pos += 1
+            elif action == _END:
+                imms(None)
+                if not nest:
+                    return body, pos
+                nest.pop()
+                continue
+            else:
+                if action == _ELSE:
+                    if not nest or not nest[-1]:
+                        raise DecodeError("END opcode expected", offset=pos - 1)
+                    nest[-1] = False
+                elif action == _BLOCK or action == _IF:
+                    nest.append(action == _IF)
+                imm, pos = readers[byte](data, pos)
+            imms(imm)
+    except IndexError:
+        raise DecodeError(UNEXPECTED_END, offset=len(data)) from None

@@ -1,0 +1,401 @@
+"""Decodes the binary format: bytes in, a :class:`~.module.Module` out.
+
+Strict, as the specification's chapter on the binary format is; messages in the wording of its
+test suite. Time and memory are linear in the number of bytes, whatever counts they declare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ...errors import DecodeError, SwarmcError, UnsupportedFeatureError
+from ...ir.types import FuncType, Type
+from .body import (
+    VALUE_TYPES,
+    read_body,
+    read_reference_type,
+    type_error,
+    unsupported,
+)
+from .module import (
+    Body,
+    Custom,
+    Data,
+    Elem,
+    Export,
+    Func,
+    Global,
+    GlobalType,
+    Import,
+    Limits,
+    MemoryType,
+    Module,
+    TableType,
+)
+from .opcodes import BY_NAME
+from .reader import UNEXPECTED_END, Reader
+
+_MAGIC = b"\0asm"
+_VERSION = b"\1\0\0\0"
+_COMPONENT = b"\x0d\0\1\0"
+_MAX_LOCALS = 2**32 - 1
+_KINDS = ("func", "table", "memory", "global")
+_REF_FUNC, _END = BY_NAME["ref.func"], BY_NAME["end"]
+_NEED_DATA_COUNT = (BY_NAME["memory.init"], BY_NAME["data.drop"])
+
+
+def decode(data: bytes) -> Module:
+    """Decode a module.
+
+    Raises:
+        DecodeError: the bytes are malformed.
+        UnsupportedFeatureError: they belong to a proposal that is not supported.
+    """
+    data = bytes(data)
+    if len(data) >= 4 and data[:4] != _MAGIC:
+        raise DecodeError("magic header not detected", offset=0)
+    if len(data) < 8:
+        raise DecodeError("unexpected end", offset=len(data))
+    if data[4:8] == _COMPONENT:
+        raise unsupported("component-model", "unknown binary version", 4)
+    if data[4:8] != _VERSION:
+        raise DecodeError("unknown binary version", offset=4)
+    module = Module()
+    reader = Reader(data, 8)
+    last = 0
+    while reader.pos < len(data):
+        last = _section(reader, module, last)
+    if len(module.func_types) != len(module.funcs):
+        raise reader.fail("function and code section have inconsistent lengths")
+    if module.data_count is not None and module.data_count != len(module.data):
+        raise reader.fail("data count and data section have inconsistent lengths")
+    return module
+
+
+def _section(reader: Reader, module: Module, last: int) -> int:
+    """Read one section; ``last`` is the previous one's place in the order, the result its own."""
+    start = reader.pos
+    id_ = reader.byte()
+    if id_ not in _SECTIONS:
+        raise reader.fail("malformed section id", start)
+    size = reader.count()
+    end = reader.pos + size
+    if id_ == 0:
+        _custom(reader, module, start, end)
+        return last
+    place, read = _SECTIONS[id_]
+    if place <= last:
+        raise reader.fail("unexpected content after last section", start)
+    try:
+        read(reader, module)
+    except UnsupportedFeatureError as error:
+        if error.offset is not None and error.offset >= end:  # read into the next section
+            raise reader.fail("illegal opcode or type: the section has ended", end) from None
+        raise
+    if reader.pos != end:
+        raise reader.fail("section size mismatch", end)
+    return place
+
+
+def _custom(reader: Reader, module: Module, start: int, end: int) -> None:
+    name = reader.name()
+    if not reader.pos <= end <= len(reader.data):
+        raise reader.fail(UNEXPECTED_END, min(end, len(reader.data)))
+    data = reader.data[reader.pos:end]
+    if name == "name":
+        module.names.update(_function_names(data))
+    module.customs.append(Custom(name, data, start))
+    reader.pos = end
+
+
+def _function_names(data: bytes) -> dict[int, str]:
+    """Function names of a name section; what is malformed is left out, as the section is advice."""
+    names: dict[int, str] = {}
+    reader = Reader(data)
+    try:
+        while reader.pos < len(data):
+            id_ = reader.byte()
+            size = reader.count()
+            end = reader.pos + size
+            if id_ == 1:
+                for _ in range(reader.count()):
+                    index = reader.u32()
+                    names[index] = reader.name()
+            reader.pos = end
+    except SwarmcError:
+        pass
+    return names
+
+
+def _value_type(reader: Reader) -> Type:
+    start = reader.pos
+    byte = reader.byte()
+    type_ = VALUE_TYPES.get(byte)
+    if type_ is None:
+        raise type_error(byte, start, "malformed value type")
+    return type_
+
+
+def _reference_type(reader: Reader) -> Type:
+    reader.peek()  # raises where the data ends
+    type_, reader.pos = read_reference_type(reader.data, reader.pos)
+    return type_
+
+
+def _result_type(reader: Reader) -> tuple[Type, ...]:
+    return tuple([_value_type(reader) for _ in range(reader.count())])
+
+
+def _expression(reader: Reader) -> Body:
+    body, reader.pos = read_body(reader.data, reader.pos)
+    return body
+
+
+def _limits(reader: Reader, *, memory: bool) -> Limits:
+    start = reader.pos
+    flags = reader.byte()
+    if flags > 1:
+        raise _other_limits(reader, flags, start, memory=memory)
+    minimum = reader.u32()
+    return Limits(minimum, reader.u32() if flags else None)
+
+
+def _other_limits(reader: Reader, flags: int, start: int, *, memory: bool) -> SwarmcError:
+    """The error for limits with unknown flags: a proposal's, if they are complete as such."""
+    proposals = {2: "threads", 4: "memory64", 8: "custom-page-sizes"}
+    if not memory:
+        del proposals[8]
+    named = [feature for bit, feature in proposals.items() if flags & bit]
+    if flags < 16 and named and not (flags & 8 and not memory):
+        try:
+            for _ in range(1 + (flags & 1) + (flags >> 3 & 1)):
+                while reader.byte() & 0x80:
+                    pass
+        except DecodeError:
+            pass  # not even that: malformed
+        else:
+            return unsupported(named[-1], f"limits with flags {flags:#x}", start)
+    message = "integer too large" if flags < 0x80 else "integer representation too long"
+    return reader.fail(message, start)
+
+
+def _table_type(reader: Reader) -> TableType:
+    if reader.peek() == 0x40:
+        raise unsupported("function-references", "table with an initial value", reader.pos)
+    element = _reference_type(reader)
+    return TableType(element, _limits(reader, memory=False))
+
+
+def _memory_type(reader: Reader) -> MemoryType:
+    return MemoryType(_limits(reader, memory=True))
+
+
+def _global_type(reader: Reader) -> GlobalType:
+    type_ = _value_type(reader)
+    start = reader.pos
+    mutable = reader.byte()
+    if mutable > 1:
+        raise reader.fail("malformed mutability", start)
+    return GlobalType(type_, mutable == 1)
+
+
+_GC_FORMS = (0x4E, 0x4F, 0x50, 0x5E, 0x5F)
+
+
+def _types(reader: Reader, module: Module) -> None:
+    for _ in range(reader.count()):
+        start = reader.pos
+        form = reader.byte()
+        if form in _GC_FORMS:
+            raise unsupported("gc", f"type form {form:#04x}", start)
+        if form == 0x5D:
+            raise unsupported("stack-switching", f"type form {form:#04x}", start)
+        if form != 0x60:
+            message = "malformed type" if form < 0x80 else "integer representation too long"
+            raise reader.fail(message, start)
+        params = _result_type(reader)
+        module.types.append(FuncType(params, _result_type(reader)))
+
+
+def _imports(reader: Reader, module: Module) -> None:
+    types: tuple[Callable[[Reader], int | TableType | MemoryType | GlobalType], ...] = (
+        Reader.u32, _table_type, _memory_type, _global_type)
+    for _ in range(reader.count()):
+        start = reader.pos
+        module_name = reader.name()
+        name = reader.name()
+        kind_at = reader.pos
+        kind = reader.byte()
+        if kind >= len(types):
+            raise _other_kind(reader, kind, "malformed import kind", kind_at)
+        item = Import(module_name, name, _KINDS[kind], types[kind](reader), start)
+        module.imports.append(item)
+
+
+def _other_kind(reader: Reader, kind: int, message: str, start: int) -> SwarmcError:
+    """The error for an import that is no function, table, memory or global: perhaps a tag."""
+    if kind == 4:
+        try:
+            if reader.byte() == 0:
+                reader.u32()
+                return unsupported("exception-handling", "import of a tag", start)
+        except DecodeError:
+            pass  # not even a tag: malformed
+    return reader.fail(message, start)
+
+
+def _functions(reader: Reader, module: Module) -> None:
+    module.func_types = [reader.u32() for _ in range(reader.count())]
+
+
+def _tables(reader: Reader, module: Module) -> None:
+    module.tables = [_table_type(reader) for _ in range(reader.count())]
+
+
+def _memories(reader: Reader, module: Module) -> None:
+    module.memories = [_memory_type(reader) for _ in range(reader.count())]
+
+
+def _tags(reader: Reader, module: Module) -> None:
+    raise unsupported("exception-handling", "tag section", reader.pos)
+
+
+def _globals(reader: Reader, module: Module) -> None:
+    for _ in range(reader.count()):
+        start = reader.pos
+        type_ = _global_type(reader)
+        module.globals.append(Global(type_, _expression(reader), start))
+
+
+def _exports(reader: Reader, module: Module) -> None:
+    for _ in range(reader.count()):
+        start = reader.pos
+        name = reader.name()
+        kind_at = reader.pos
+        kind = reader.byte()
+        if kind == 4:
+            raise unsupported("exception-handling", "export of a tag", kind_at)
+        if kind >= len(_KINDS):
+            raise reader.fail("malformed export kind", kind_at)
+        module.exports.append(Export(name, _KINDS[kind], reader.u32(), start))
+
+
+def _start(reader: Reader, module: Module) -> None:
+    module.start = reader.u32()
+
+
+def _elements(reader: Reader, module: Module) -> None:
+    for _ in range(reader.count()):
+        module.elems.append(_element(reader))
+
+
+def _element(reader: Reader) -> Elem:
+    """One segment. Flag bits: 0 not active, 1 table index or declarative, 2 expressions."""
+    start = reader.pos
+    flags = reader.u32()
+    if flags > 7:
+        raise reader.fail("malformed elements segment kind", start)
+    table, offset = 0, None
+    mode = "active"
+    if flags & 1:
+        mode = "declarative" if flags & 2 else "passive"
+    else:
+        if flags & 2:
+            table = reader.u32()
+        offset = _expression(reader)
+    type_ = Type.FUNCREF
+    if flags & 4:
+        if flags & 3:
+            type_ = _reference_type(reader)
+        items = [_expression(reader) for _ in range(reader.count())]
+    else:
+        if flags & 3 and reader.byte() != 0:
+            raise reader.fail("malformed element kind", reader.pos - 1)
+        items = [_function_item(reader) for _ in range(reader.count())]
+    return Elem(mode, type_, tuple(items), table, offset, start)
+
+
+def _function_item(reader: Reader) -> Body:
+    """A bare function index, as the constant expression that it abbreviates."""
+    start = reader.pos
+    return Body([_REF_FUNC, _END], [reader.u32(), None], [start, start])
+
+
+def _data_count(reader: Reader, module: Module) -> None:
+    module.data_count = reader.u32()
+
+
+def _code(reader: Reader, module: Module) -> None:
+    start = reader.pos
+    count = reader.count()
+    if count > len(module.func_types):  # fewer: refused at the end, as a second section is worse
+        raise reader.fail("function and code section have inconsistent lengths", start)
+    first = len(module.imported("func"))
+    for number in range(count):
+        size = reader.count()
+        end = reader.pos + size
+        try:
+            func = _function(reader, module.func_types[number], end)
+            if module.data_count is None:
+                _refuse_data_indices(func.body)
+        except SwarmcError as error:
+            error.function = module.function_name(first + number)
+            raise
+        module.funcs.append(func)
+
+
+def _function(reader: Reader, type_index: int, end: int) -> Func:
+    start = reader.pos
+    locals_: list[tuple[int, Type]] = []
+    total = 0
+    for _ in range(reader.count()):
+        run_at = reader.pos
+        count = reader.u32()
+        total += count
+        if total > _MAX_LOCALS:
+            raise reader.fail("too many locals", run_at)
+        locals_.append((count, _value_type(reader)))
+    try:
+        body = _expression(reader)
+    except UnsupportedFeatureError as error:
+        if error.offset is not None and error.offset >= end:  # read into the next function
+            raise reader.fail("END opcode expected", end) from None
+        raise
+    if reader.pos != end:
+        raise reader.fail("section size mismatch", end)
+    return Func(type_index, tuple(locals_), body, start, end)
+
+
+def _refuse_data_indices(body: Body) -> None:
+    for row in _NEED_DATA_COUNT:
+        if row in body.ops:
+            offset = body.offsets[body.ops.index(row)]
+            raise DecodeError("data count section required", offset=offset)
+
+
+def _data(reader: Reader, module: Module) -> None:
+    start = reader.pos
+    count = reader.count()
+    if module.data_count is not None and count != module.data_count:
+        raise reader.fail("data count and data section have inconsistent lengths", start)
+    for _ in range(count):
+        start = reader.pos
+        flags = reader.u32()
+        if flags > 2:
+            raise reader.fail("malformed data segment kind", start)
+        memory = reader.u32() if flags == 2 else 0
+        offset = None if flags == 1 else _expression(reader)
+        mode = "passive" if flags == 1 else "active"
+        module.data.append(Data(mode, reader.bytes(), memory, offset, start))
+
+
+def _no_section(reader: Reader, module: Module) -> None:
+    """Custom sections have no place in the order; they are read on their own."""
+
+
+#: By section id: its place in the order of sections, and what reads it.
+_SECTIONS: dict[int, tuple[int, Callable[[Reader, Module], None]]] = {
+    0: (0, _no_section), 1: (1, _types), 2: (2, _imports), 3: (3, _functions), 4: (4, _tables),
+    5: (5, _memories), 13: (6, _tags), 6: (7, _globals), 7: (8, _exports), 8: (9, _start),
+    9: (10, _elements), 12: (11, _data_count), 10: (12, _code), 11: (13, _data),
+}
