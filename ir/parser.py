@@ -1,0 +1,399 @@
+"""IR text to IR: the inverse of :mod:`~.printer`. The grammar is in docs/ir.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ..errors import IRError
+from .builder import BY_SIGNATURE, make, set_results, signature_results
+from .function import NO_EDGES, Block, Edge, Function, Inst, Value
+from .module import (
+    DataSegment,
+    ElemSegment,
+    Export,
+    FuncInit,
+    Global,
+    HostFunction,
+    Memory,
+    Module,
+    Table,
+)
+from .ops import OPS
+from .text import Cursor, parse_attr, parse_const
+from .types import EntityId, FuncType, Type
+
+
+def parse_module(text: str) -> Module:
+    """Read a whole program; it is not verified.
+
+    Raises:
+        IRError: the text is no IR; it names the line.
+    """
+    module = Module()
+    _parse_into(module, text)
+    return module
+
+
+def parse_function(text: str, module: Module | None = None) -> Function:
+    """Read the one function of a text, which may have header lines of its own.
+
+    Args:
+        module: the program that it joins; None: an empty one.
+    """
+    module = Module() if module is None else module
+    functions = _parse_into(module, text)
+    if len(functions) != 1:
+        raise IRError(f"expected one function, found {len(functions)}")
+    return functions[0]
+
+
+def _parse_into(module: Module, text: str) -> list[Function]:
+    """Add what the text says to a module; the functions that it added."""
+    bodies: list[list[Cursor]] = []
+    heads: list[Cursor] = []
+    others: list[Cursor] = []
+    lines = (Cursor(line, n) for n, line in enumerate(text.split("\n"), 1))
+    for cursor in (cursor for cursor in lines if cursor.tokens):
+        if cursor.peek() == "type":
+            cursor.take()
+            _type(module, cursor)
+        elif cursor.accept("function"):
+            heads.append(cursor)
+            bodies.append(_body_lines(cursor, lines))
+        else:
+            others.append(cursor)
+    for cursor in others:
+        keyword = cursor.take()
+        if keyword not in _ENTITIES:
+            cursor.fail(f"unknown entity '{keyword}'")
+        _ENTITIES[keyword](module, cursor)
+        cursor.end()
+    # A body needs the signatures of all functions, so heads come first.
+    functions = [_function_head(module, cursor) for cursor in heads]
+    for function, body in zip(functions, bodies, strict=True):
+        _BodyParser(module, function).parse(body)
+    return functions
+
+
+def _body_lines(head: Cursor, lines: Iterable[Cursor]) -> list[Cursor]:
+    body: list[Cursor] = []
+    for cursor in lines:
+        if cursor.tokens == ["}"]:
+            return body
+        if cursor.tokens:
+            body.append(cursor)
+    head.fail("the function has no closing brace")
+
+
+# Entities. Each function gets the cursor behind the keyword.
+
+
+def _func_type(cursor: Cursor) -> FuncType:
+    params = cursor.types()
+    cursor.expect("->")
+    return FuncType(params, cursor.types())
+
+
+def _signature(module: Module, cursor: Cursor) -> tuple[int, FuncType]:
+    """``sig=N``, or a type, or both, which must agree; a type alone is interned."""
+    sig: int | None = None
+    if cursor.accept("sig"):
+        cursor.expect("=")
+        sig = cursor.natural("a signature")
+        if sig >= len(module.types):
+            cursor.fail(f"there is no type {sig}")
+        if cursor.peek() != "(":
+            return sig, module.types[sig]
+    type_ = _func_type(cursor)
+    if sig is None:
+        return module.intern(type_), type_
+    if module.types[sig] != type_:
+        cursor.fail(f"type {sig} is {module.types[sig]}")
+    return sig, type_
+
+
+def _new(cursor: Cursor, what: str, *taken: Iterable[EntityId]) -> EntityId:
+    id_ = cursor.entity()
+    if any(id_ in ids for ids in taken):
+        cursor.fail(f"{what} {id_} is there already")
+    return id_
+
+
+def _number(cursor: Cursor, name: str, default: int | None = None) -> int | None:
+    """``name=N``, or the default."""
+    if not cursor.accept(name):
+        return default
+    cursor.expect("=")
+    return cursor.natural(name)
+
+
+def _limits(cursor: Cursor) -> tuple[int, int | None, Type]:
+    cursor.expect("min")
+    cursor.expect("=")
+    minimum = cursor.natural("min")
+    maximum = _number(cursor, "max")
+    index_type = Type.I32
+    if cursor.accept("index"):
+        cursor.expect("=")
+        index_type = cursor.type()
+    return minimum, maximum, index_type
+
+
+def _init(cursor: Cursor, type_: Type) -> int | FuncInit:
+    if cursor.accept("func"):
+        return FuncInit(cursor.entity())
+    return parse_const(cursor, type_)
+
+
+def _type(module: Module, cursor: Cursor) -> None:
+    index = cursor.natural("a type's number")
+    if index != len(module.types):
+        cursor.fail(f"type {len(module.types)} comes next, not {index}")
+    cursor.expect("=")
+    module.types.append(_func_type(cursor))
+    cursor.end()
+
+
+def _memory(module: Module, cursor: Cursor) -> None:
+    id_ = _new(cursor, "memory", module.memories)
+    module.memories[id_] = Memory(id_, *_limits(cursor))
+
+
+def _global(module: Module, cursor: Cursor) -> None:
+    id_ = _new(cursor, "global", module.globals)
+    mutable = cursor.accept("mut")
+    type_ = cursor.type()
+    cursor.expect("=")
+    module.globals[id_] = Global(id_, type_, mutable, _init(cursor, type_))
+
+
+def _table(module: Module, cursor: Cursor) -> None:
+    id_ = _new(cursor, "table", module.tables)
+    type_ = cursor.type()
+    limits = _limits(cursor)
+    init = _init(cursor, type_) if cursor.accept("=") else 0
+    module.tables[id_] = Table(id_, type_, *limits, init)
+
+
+def _place(cursor: Cursor) -> tuple[EntityId | None, int]:
+    """Where an active segment goes."""
+    if not cursor.accept("active"):
+        return None, 0
+    return cursor.entity(), _number(cursor, "offset", 0) or 0
+
+
+def _data(module: Module, cursor: Cursor) -> None:
+    id_ = _new(cursor, "data segment", module.data)
+    memory, offset = _place(cursor)
+    module.data[id_] = DataSegment(id_, cursor.bytes(), memory, offset)
+
+
+def _elem(module: Module, cursor: Cursor) -> None:
+    id_ = _new(cursor, "element segment", module.elems)
+    table, offset = _place(cursor)
+    declarative = cursor.accept("declarative")
+    type_ = cursor.type()
+    cursor.expect("[")
+    items: list[int | FuncInit] = []
+    while not cursor.accept("]"):
+        if items:
+            cursor.expect(",")
+        items.append(_init(cursor, type_))
+    module.elems[id_] = ElemSegment(id_, type_, tuple(items), table, offset, declarative)
+
+
+def _host(module: Module, cursor: Cursor) -> None:
+    id_ = _new(cursor, "function", module.functions, module.host_functions)
+    missing = cursor.accept("missing")
+    signature = _signature(module, cursor)
+    names = cursor.string(), cursor.string()
+    module.host_functions[id_] = HostFunction(id_, *signature, *names, missing)
+
+
+def _export(module: Module, cursor: Cursor) -> None:
+    name = cursor.string()
+    kind = cursor.take("a kind")
+    if kind not in ("func", "memory", "global", "table"):
+        cursor.fail(f"unknown kind of export '{kind}'")
+    module.exports.append(Export(name, kind, cursor.entity()))
+
+
+def _start(module: Module, cursor: Cursor) -> None:
+    module.starts.append(cursor.entity())
+
+
+_ENTITIES: dict[str, Callable[[Module, Cursor], None]] = {
+    "memory": _memory,
+    "global": _global,
+    "table": _table,
+    "data": _data,
+    "elem": _elem,
+    "host": _host,
+    "export": _export,
+    "start": _start,
+}
+
+
+# Functions.
+
+
+def _loc(cursor: Cursor) -> int:
+    return cursor.natural("an offset") if cursor.accept("@") else -1
+
+
+def _function_head(module: Module, cursor: Cursor) -> Function:
+    id_ = _new(cursor, "function", module.functions, module.host_functions)
+    sig, type_ = _signature(module, cursor)
+    units = _number(cursor, "units", 1)
+    assert units is not None
+    name = cursor.string() if cursor.peek().startswith('"') else ""
+    function = Function(id_, sig, type_, units=units, name=name, loc=_loc(cursor))
+    cursor.expect("{")
+    cursor.end()
+    module.functions[id_] = function
+    return function
+
+
+class _BodyParser:
+    """Reads the lines between a function's braces."""
+
+    def __init__(self, module: Module, function: Function) -> None:
+        self.module = module
+        self.function = function
+        self.values: dict[str, Value] = {}
+        self.blocks: dict[str, Block] = {}
+        # Where names were used that have no definition yet.
+        self.open_values: dict[str, Cursor] = {}
+        self.open_blocks: dict[str, Cursor] = {}
+
+    def parse(self, lines: list[Cursor]) -> None:
+        for cursor in lines:
+            if cursor.tokens[-1] == ":":
+                self.block_head(cursor)
+            elif self.function.blocks:
+                self.function.blocks[-1].insts.append(self.inst(cursor))
+            else:
+                cursor.fail("an instruction stands before the first block")
+            cursor.end()
+        for name, cursor in self.open_values.items():
+            cursor.fail(f"{name} is not defined")
+        for name, cursor in self.open_blocks.items():
+            cursor.fail(f"there is no block {name}")
+
+    def block_head(self, cursor: Cursor) -> None:
+        name = cursor.take()
+        if name in self.blocks and name not in self.open_blocks:
+            cursor.fail(f"block {name} is there already")
+        self.open_blocks.pop(name, None)
+        block = self.blocks.setdefault(name, Block())
+        self.function.blocks.append(block)
+        if cursor.accept("("):
+            while not cursor.accept(")"):
+                if block.params:
+                    cursor.expect(",")
+                param = cursor.take("a parameter")
+                cursor.expect(":")
+                block.params.append(self.define(cursor, param, Value(cursor.type(), block)))
+        cursor.expect(":")
+
+    def define(self, cursor: Cursor, name: str, value: Value) -> Value:
+        """Bind a name; uses that came before got a value whose type was not known yet."""
+        if name[0] != "%":
+            cursor.fail(f"expected a value like %0, found '{name}'")
+        if name in self.open_values:
+            del self.open_values[name]
+            early = self.values[name]
+            early.type, early.definition = value.type, value.definition
+            return early
+        if name in self.values:
+            cursor.fail(f"{name} is defined already")
+        self.values[name] = value
+        return value
+
+    def use(self, cursor: Cursor) -> Value:
+        name = cursor.take("a value")
+        value = self.values.get(name)
+        if value is None:
+            if name[0] != "%":
+                cursor.fail(f"expected a value like %0, found '{name}'")
+            value = self.values[name] = Value(Type.I32)
+            self.open_values[name] = cursor
+        return value
+
+    def inst(self, cursor: Cursor) -> Inst:
+        names = self.result_names(cursor)
+        mnemonic = cursor.take("an op")
+        name, _, suffix = mnemonic.partition(".")
+        op = OPS.get(name)
+        if op is None:
+            cursor.fail(f"unknown op '{name}'")
+        type_: Type | None = None
+        if suffix:
+            if suffix not in Type._value2member_map_:
+                cursor.fail(f"unknown type '{suffix}'")
+            type_ = Type(suffix)
+        if (type_ is None) != (not op.types):
+            cursor.fail(f"{name} {'needs a' if op.types else 'has no'} type")
+        attrs = []
+        for kind in op.attrs:
+            cursor.expect(kind.value)
+            cursor.expect("=")
+            attrs.append(parse_attr(cursor, kind, type_))
+        inst = make(op, type_, [], tuple(attrs))
+        if op in BY_SIGNATURE:
+            set_results(inst, self.call_results(inst, cursor))
+        self.operands(inst, cursor)
+        if cursor.accept("!"):
+            cursor.expect("prepaid")
+            cursor.expect("=")
+            inst.prepaid = cursor.natural("prepaid")
+        inst.loc = _loc(cursor)
+        if len(names) != len(inst.results):
+            cursor.fail(f"{name} has {len(inst.results)} results, not {len(names)}")
+        defined = [self.define(cursor, *pair) for pair in zip(names, inst.results, strict=True)]
+        inst.results = tuple(defined)
+        return inst
+
+    def result_names(self, cursor: Cursor) -> list[str]:
+        if cursor.peek()[0] != "%":
+            return []
+        names = [cursor.take()]
+        while cursor.accept(","):
+            names.append(cursor.take("a value"))
+        cursor.expect("=")
+        return names
+
+    def call_results(self, inst: Inst, cursor: Cursor) -> tuple[Type, ...]:
+        try:
+            return signature_results(self.module, inst.op, inst.attrs)
+        except KeyError:
+            cursor.fail(f"there is no function {inst.attrs[0]}")
+        except IndexError:
+            cursor.fail(f"there is no type {inst.attrs[0]}")
+
+    def operands(self, inst: Inst, cursor: Cursor) -> None:
+        """Values and edges, with commas between them."""
+        edges: list[Edge] = []
+        while cursor.peek() not in ("", "!", "@"):
+            if inst.args or edges:
+                cursor.expect(",")
+            if cursor.peek().startswith("%"):
+                inst.args.append(self.use(cursor))
+            else:
+                edges.append(self.edge(cursor))
+        inst.edges = edges or NO_EDGES
+
+    def edge(self, cursor: Cursor) -> Edge:
+        name = cursor.take("a block")
+        if not name[0].isalpha():
+            cursor.fail(f"expected a value or a block, found '{name}'")
+        if name not in self.blocks:
+            self.blocks[name] = Block()
+            self.open_blocks[name] = cursor
+        edge = Edge(self.blocks[name])
+        if cursor.accept("("):
+            while not cursor.accept(")"):
+                if edge.args:
+                    cursor.expect(",")
+                edge.args.append(self.use(cursor))
+        return edge
