@@ -10,13 +10,7 @@ from collections.abc import Callable
 
 from ...errors import DecodeError, SwarmcError, UnsupportedFeatureError
 from ...ir.types import FuncType, Type
-from .body import (
-    VALUE_TYPES,
-    read_body,
-    read_reference_type,
-    type_error,
-    unsupported,
-)
+from .body import VALUE_TYPES, read_body, read_reference_type, type_error, unsupported
 from .module import (
     Body,
     Custom,

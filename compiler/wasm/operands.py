@@ -1,0 +1,193 @@
+"""The state of the validation algorithm: operand types, open blocks, and what a body refers to.
+
+The operand stack is a plain list of types. Each open block has put a mark below its own
+operands: ``BARRIER``, or ``POLYMORPHIC`` once its rest is unreachable, from where any number of
+operands of unknown type can be popped. So a type test on the top of the stack is also the test
+for underflow, and the common instructions need nothing else.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from ...errors import ValidationError
+from ...ir.types import FuncType, Type
+from .module import GlobalType, TableType
+from .opcodes import BY_NAME, Opcode
+
+#: Operands at most; only calls of functions with very many results get there.
+MAX_OPERANDS = 1_000_000
+
+
+class Mark(enum.Enum):
+    """What the operand stack holds besides types."""
+
+    BARRIER = "an empty stack"
+    POLYMORPHIC = "any operands"
+    UNKNOWN = "any operand"  # came out of unreachable code
+
+
+BARRIER: Final = Mark.BARRIER
+POLYMORPHIC: Final = Mark.POLYMORPHIC
+UNKNOWN: Final = Mark.UNKNOWN
+
+Entry: TypeAlias = Type | Mark
+Types: TypeAlias = tuple[Type, ...]
+#: An open block: its opcode, parameter and result types, and the place of its mark.
+Block: TypeAlias = tuple[Opcode, Types, Types, int]
+
+_BLOCK, _LOOP = BY_NAME["block"], BY_NAME["loop"]
+
+
+@dataclass(slots=True)
+class Context:
+    """The module's index spaces, as bodies see them.
+
+    Attributes:
+        memories, data: how many there are.
+        references: functions that ``ref.func`` may name.
+        visible_globals: how many globals there are for the expression at hand.
+    """
+
+    types: list[FuncType]
+    funcs: list[FuncType]
+    tables: list[TableType]
+    memories: int
+    globals: list[GlobalType]
+    elems: list[Type]
+    data: int
+    references: set[int]
+    visible_globals: int
+
+
+def mismatch(expected: str, found: Entry) -> ValidationError:
+    """The error for an operand of another type."""
+    return ValidationError(f"type mismatch: expected {expected}, found {found.value}")
+
+
+def unknown(what: str, index: int) -> ValidationError:
+    """The error for an index outside its index space."""
+    return ValidationError(f"unknown {what} {index}")
+
+
+class Operands:
+    """The operand stack and the open blocks of one body."""
+
+    __slots__ = ("blocks", "context", "locals", "stack")
+
+    def __init__(self, context: Context, locals_: list[Type], results: Types) -> None:
+        self.context = context
+        self.locals = locals_
+        self.stack: list[Entry] = [BARRIER]
+        self.blocks: list[Block] = [(_BLOCK, (), results, 0)]
+
+    def pop(self, expected: Type) -> None:
+        """Pop an operand of a type."""
+        top = self.stack[-1]
+        if top is expected or top is UNKNOWN:
+            self.stack.pop()
+        elif top is not POLYMORPHIC:
+            raise mismatch(expected.value, top)
+
+    def pop_any(self) -> Entry:
+        """Pop an operand: its type, or unknown."""
+        top = self.stack[-1]
+        if top is POLYMORPHIC:
+            return UNKNOWN
+        if top is BARRIER:
+            raise mismatch("an operand", top)
+        return self.stack.pop()
+
+    def pop_all(self, types: Types) -> None:
+        """Pop operands of all these types, the last one first."""
+        stack = self.stack
+        count = len(types)
+        if tuple(stack[len(stack) - count:]) == types:
+            del stack[len(stack) - count:]
+            return
+        for type_ in reversed(types):
+            if stack[-1] is POLYMORPHIC:
+                return
+            self.pop(type_)
+
+    def push_all(self, types: Types) -> None:
+        """Push results of these types."""
+        self.stack += types
+        if len(self.stack) > MAX_OPERANDS:
+            raise ValidationError(f"more than {MAX_OPERANDS} operands on the stack")
+
+    def check_top(self, types: Types) -> None:
+        """Operands of these types are on top of the stack, where they stay."""
+        for depth, type_ in enumerate(reversed(types), 1):
+            entry = self.stack[-depth]
+            if entry is POLYMORPHIC:
+                return
+            if entry is not type_ and entry is not UNKNOWN:
+                raise mismatch(type_.value, entry)
+
+    def enter(self, row: Opcode, params: Types, results: Types) -> None:
+        """Open a block whose parameters have been popped."""
+        self.blocks.append((row, params, results, len(self.stack)))
+        self.stack.append(BARRIER)
+        self.push_all(params)
+
+    def leave(self) -> Block:
+        """Close the innermost block. Its results are popped and not yet pushed."""
+        block = self.blocks[-1]
+        self.pop_all(block[2])
+        top = self.stack[-1]
+        if top is not BARRIER and top is not POLYMORPHIC:
+            raise mismatch(BARRIER.value, top)
+        self.stack.pop()
+        return self.blocks.pop()
+
+    def set_unreachable(self) -> None:
+        """The rest of the innermost block is unreachable."""
+        height = self.blocks[-1][3]
+        del self.stack[height + 1:]
+        self.stack[height] = POLYMORPHIC
+
+    def label_types(self, depth: int) -> Types:
+        """Types of the operands that a branch takes along."""
+        if depth >= len(self.blocks):
+            raise unknown("label", depth)
+        row, params, results, _ = self.blocks[-1 - depth]
+        return params if row is _LOOP else results
+
+    def local(self, index: int) -> Type:
+        """Type of a parameter or local."""
+        if index >= len(self.locals):
+            raise unknown("local", index)
+        return self.locals[index]
+
+    def type_at(self, index: int) -> FuncType:
+        """A function type by its index."""
+        if index >= len(self.context.types):
+            raise unknown("type", index)
+        return self.context.types[index]
+
+    def table(self, index: int) -> Type:
+        """Element type of a table."""
+        if index >= len(self.context.tables):
+            raise unknown("table", index)
+        return self.context.tables[index].element
+
+    def global_(self, index: int) -> GlobalType:
+        """Type of a global."""
+        if index >= self.context.visible_globals:
+            raise unknown("global", index)
+        return self.context.globals[index]
+
+    def elem(self, index: int) -> Type:
+        """Type of an element segment."""
+        if index >= len(self.context.elems):
+            raise unknown("elem segment", index)
+        return self.context.elems[index]
+
+    def func(self, index: int) -> FuncType:
+        """Type of a function."""
+        if index >= len(self.context.funcs):
+            raise unknown("function", index)
+        return self.context.funcs[index]

@@ -1,0 +1,311 @@
+"""Validation rules: one for each row whose types depend on context, one for each immediate.
+
+Everything else is checked by the row's own operand and result types. Importing this module fails
+when a row of the table lacks its rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...errors import SwarmcError, ValidationError
+from ...ir.types import FuncType, Type
+from .module import Body
+from .opcodes import BY_NAME, OPCODES, Imm, Opcode
+from .operands import UNKNOWN, Context, Entry, Mark, Operands, Types, mismatch, unknown
+
+_Rule = Callable[[Operands, Opcode, Any], None]
+
+_IF, _ELSE = BY_NAME["if"], BY_NAME["else"]
+_NUMERIC = (Type.I32, Type.I64, Type.F32, Type.F64, Type.V128)
+
+
+def check_body(context: Context, locals_: list[Type], results: Types, body: Body) -> None:
+    """Check the instructions of a body, the last of which is the ``end`` that closes it.
+
+    Args:
+        locals_: types of the parameters and locals.
+
+    Raises:
+        ValidationError: with the offset of the instruction.
+    """
+    operands = Operands(context, locals_, results)
+    stack = operands.stack
+    known_locals = len(locals_)
+    rules, local_get = _RULE_OF, BY_NAME["local.get"]
+    offset = 0
+    try:
+        for row, imm, offset in zip(body.ops, body.imms, body.offsets, strict=True):  # noqa: B007
+            if row is local_get and imm < known_locals:
+                stack.append(locals_[imm])
+                continue
+            rule = rules[row.index]
+            if rule is not None:
+                rule(operands, row, imm)
+                continue
+            params: Any = row.params  # not None, or there would be a rule
+            arity = len(params)
+            if arity == 2 and stack[-1] is params[1] and stack[-2] is params[0]:
+                del stack[-2:]
+            elif arity == 1 and stack[-1] is params[0]:
+                stack.pop()
+            elif arity:
+                operands.pop_all(params)
+            stack += row.results  # type: ignore[arg-type]  # nor are these None
+    except SwarmcError as error:
+        error.offset = offset
+        raise
+
+
+# Immediates of rows that are otherwise checked by their own types.
+
+def _memory(v: Operands, row: Opcode, imm: int) -> None:
+    if imm >= v.context.memories:
+        raise unknown("memory", imm)
+
+
+def _memarg(v: Operands, row: Opcode, imm: tuple[int, int, int]) -> None:
+    if imm[2] >= v.context.memories:
+        raise unknown("memory", imm[2])
+    if 1 << imm[0] > row.width:
+        raise ValidationError("alignment must not be larger than natural")
+
+
+def _data(v: Operands, row: Opcode, imm: int) -> None:
+    if imm >= v.context.data:
+        raise unknown("data segment", imm)
+
+
+def _memory_init(v: Operands, row: Opcode, imm: tuple[int, int]) -> None:
+    _memory(v, row, imm[1])
+    _data(v, row, imm[0])
+
+
+def _memory_copy(v: Operands, row: Opcode, imm: tuple[int, int]) -> None:
+    _memory(v, row, imm[0])
+    _memory(v, row, imm[1])
+
+
+def _table(v: Operands, row: Opcode, imm: int) -> None:
+    v.table(imm)
+
+
+def _elem(v: Operands, row: Opcode, imm: int) -> None:
+    v.elem(imm)
+
+
+def _table_init(v: Operands, row: Opcode, imm: tuple[int, int]) -> None:
+    table, element = v.table(imm[1]), v.elem(imm[0])
+    if table is not element:
+        raise mismatch(table.value, element)
+
+
+def _table_copy(v: Operands, row: Opcode, imm: tuple[int, int]) -> None:
+    to, source = v.table(imm[0]), v.table(imm[1])
+    if to is not source:
+        raise mismatch(to.value, source)
+
+
+def _reference(v: Operands, row: Opcode, imm: int) -> None:
+    v.func(imm)
+    if imm not in v.context.references:
+        raise ValidationError(f"undeclared function reference {imm}")
+
+
+_IMMEDIATES: dict[Imm, _Rule | None] = {
+    **dict.fromkeys((Imm.NONE, Imm.I32, Imm.I64, Imm.F32, Imm.F64)),
+    Imm.MEMORY: _memory,
+    Imm.MEMARG: _memarg,
+    Imm.DATA: _data,
+    Imm.ELEM: _elem,
+    Imm.TABLE: _table,
+    Imm.FUNC: _reference,
+    Imm.MEMORY_INIT: _memory_init,
+    Imm.MEMORY_COPY: _memory_copy,
+    Imm.TABLE_INIT: _table_init,
+    Imm.TABLE_COPY: _table_copy,
+}
+
+
+# Rows whose types depend on context.
+
+def _unreachable(v: Operands, row: Opcode, imm: None) -> None:
+    v.set_unreachable()
+
+
+def _block(v: Operands, row: Opcode, imm: FuncType | int) -> None:
+    if row is _IF:
+        v.pop(Type.I32)
+    params, results = v.type_at(imm) if isinstance(imm, int) else imm
+    v.pop_all(params)
+    v.enter(row, params, results)
+
+
+def _else(v: Operands, row: Opcode, imm: None) -> None:
+    _, params, results, _ = v.leave()
+    v.enter(_ELSE, params, results)
+
+
+def _end(v: Operands, row: Opcode, imm: None) -> None:
+    opened, params, results, _ = v.leave()
+    if opened is _IF and params != results:
+        raise ValidationError("type mismatch: if without else must give back what it takes")
+    v.push_all(results)
+
+
+def _br(v: Operands, row: Opcode, imm: int) -> None:
+    v.pop_all(v.label_types(imm))
+    v.set_unreachable()
+
+
+def _br_if(v: Operands, row: Opcode, imm: int) -> None:
+    v.pop(Type.I32)
+    types = v.label_types(imm)
+    if types:
+        v.pop_all(types)
+        v.push_all(types)
+
+
+def _br_table(v: Operands, row: Opcode, imm: tuple[tuple[int, ...], int]) -> None:
+    v.pop(Type.I32)
+    labels, default = imm
+    arity = len(v.label_types(default))
+    checked: set[int] = set()  # labels share few types: none is checked twice
+    for label in (*dict.fromkeys(labels), default):
+        types = v.label_types(label)
+        if len(types) != arity:
+            raise ValidationError("type mismatch: labels with different numbers of operands")
+        if id(types) not in checked:
+            checked.add(id(types))
+            v.check_top(types)
+    v.set_unreachable()
+
+
+def _return(v: Operands, row: Opcode, imm: None) -> None:
+    v.pop_all(v.blocks[0][2])
+    v.set_unreachable()
+
+
+def _call(v: Operands, row: Opcode, imm: int) -> None:
+    params, results = v.func(imm)
+    v.pop_all(params)
+    v.push_all(results)
+
+
+def _call_indirect(v: Operands, row: Opcode, imm: tuple[int, int]) -> None:
+    type_index, table = imm
+    if v.table(table) is not Type.FUNCREF:
+        raise mismatch("a table of funcref", v.table(table))
+    params, results = v.type_at(type_index)
+    v.pop(Type.I32)
+    v.pop_all(params)
+    v.push_all(results)
+
+
+def _drop(v: Operands, row: Opcode, imm: None) -> None:
+    v.pop_any()
+
+
+def _select(v: Operands, row: Opcode, imm: None) -> None:
+    v.pop(Type.I32)
+    second, first = v.pop_any(), v.pop_any()
+    for entry in (first, second):
+        if entry is not UNKNOWN and entry not in _NUMERIC:
+            raise mismatch("a number", entry)
+    if first is not second and first is not UNKNOWN and second is not UNKNOWN:
+        raise mismatch(first.value, second)
+    v.stack.append(second if first is UNKNOWN else first)
+
+
+def _select_typed(v: Operands, row: Opcode, imm: Types) -> None:
+    if len(imm) != 1:
+        raise ValidationError(f"invalid result arity {len(imm)}")
+    v.pop_all((*imm, *imm, Type.I32))
+    v.push_all(imm)
+
+
+def _local_get(v: Operands, row: Opcode, imm: int) -> None:
+    v.stack.append(v.local(imm))
+
+
+def _local_set(v: Operands, row: Opcode, imm: int) -> None:
+    v.pop(v.local(imm))
+
+
+def _local_tee(v: Operands, row: Opcode, imm: int) -> None:
+    type_ = v.local(imm)
+    v.pop(type_)
+    v.stack.append(type_)
+
+
+def _global_get(v: Operands, row: Opcode, imm: int) -> None:
+    v.stack.append(v.global_(imm).type)
+
+
+def _global_set(v: Operands, row: Opcode, imm: int) -> None:
+    global_ = v.global_(imm)
+    if not global_.mutable:
+        raise ValidationError("global is immutable")
+    v.pop(global_.type)
+
+
+def _table_get(v: Operands, row: Opcode, imm: int) -> None:
+    element = v.table(imm)
+    v.pop(Type.I32)
+    v.stack.append(element)
+
+
+def _table_set(v: Operands, row: Opcode, imm: int) -> None:
+    v.pop_all((Type.I32, v.table(imm)))
+
+
+def _table_grow(v: Operands, row: Opcode, imm: int) -> None:
+    v.pop_all((v.table(imm), Type.I32))
+    v.stack.append(Type.I32)
+
+
+def _table_fill(v: Operands, row: Opcode, imm: int) -> None:
+    v.pop_all((Type.I32, v.table(imm), Type.I32))
+
+
+def _ref_null(v: Operands, row: Opcode, imm: Type) -> None:
+    v.stack.append(imm)
+
+
+def _ref_is_null(v: Operands, row: Opcode, imm: None) -> None:
+    entry: Entry = v.pop_any()
+    if entry is not UNKNOWN and (isinstance(entry, Mark) or not entry.is_ref):
+        raise mismatch("a reference", entry)
+    v.stack.append(Type.I32)
+
+
+_BY_NAME: dict[str, _Rule] = {
+    "unreachable": _unreachable, "block": _block, "loop": _block, "if": _block, "else": _else,
+    "end": _end, "br": _br, "br_if": _br_if, "br_table": _br_table, "return": _return,
+    "call": _call, "call_indirect": _call_indirect, "drop": _drop, "select": _select,
+    "select t": _select_typed, "local.get": _local_get, "local.set": _local_set,
+    "local.tee": _local_tee, "global.get": _global_get, "global.set": _global_set,
+    "table.get": _table_get, "table.set": _table_set, "table.grow": _table_grow,
+    "table.fill": _table_fill, "ref.null": _ref_null, "ref.is_null": _ref_is_null,
+}
+_CONTEXTUAL = {BY_NAME[name]: rule for name, rule in _BY_NAME.items()}
+
+
+def _checked(check: _Rule, params: Types, results: Types) -> _Rule:
+    def rule(v: Operands, row: Opcode, imm: Any) -> None:
+        check(v, row, imm)
+        v.pop_all(params)
+        v.stack += results
+    return rule
+
+
+def _rule_of(row: Opcode) -> _Rule | None:
+    """The rule of a row, None if its own types say everything."""
+    if row.params is None or row.results is None:
+        return _CONTEXTUAL[row]
+    check = _IMMEDIATES[row.imm]
+    return check and _checked(check, row.params, row.results)
+
+
+_RULE_OF = [_rule_of(row) for row in OPCODES]

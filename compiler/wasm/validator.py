@@ -1,0 +1,209 @@
+"""Validates a module: the specification's rules for modules, with its suite's messages."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+from ...errors import SwarmcError, UnsupportedFeatureError, ValidationError
+from ...ir.types import FuncType, Type
+from .module import (
+    Body,
+    Data,
+    Elem,
+    Export,
+    Func,
+    GlobalType,
+    Limits,
+    MemoryType,
+    Module,
+    TableType,
+)
+from .opcodes import BY_NAME, Opcode
+from .operands import Context, mismatch, unknown
+from .rules import check_body
+
+#: Limits of this implementation; those of other engines are the same.
+MAX_PARAMS = 1000
+MAX_LOCALS = 50_000
+MAX_PAGES = 65_536
+MAX_ELEMENTS = 2**32 - 1
+
+_GLOBAL_GET, _REF_FUNC, _END = BY_NAME["global.get"], BY_NAME["ref.func"], BY_NAME["end"]
+_CONSTANT = frozenset(BY_NAME[name] for name in (
+    "i32.const", "i64.const", "f32.const", "f64.const", "ref.null", "ref.func", "global.get",
+    "end"))
+_EXTENDED_CONSTANT = frozenset(BY_NAME[name] for name in (
+    "i32.add", "i32.sub", "i32.mul", "i64.add", "i64.sub", "i64.mul"))
+
+
+def validate(module: Module) -> None:
+    """Check that a decoded module is valid.
+
+    Raises:
+        ValidationError: it is not; with the byte offset, and the function if it is in one.
+        UnsupportedFeatureError: it would be with a proposal that is not supported.
+    """
+    for type_ in module.types:
+        if len(type_.params) > MAX_PARAMS or len(type_.results) > MAX_PARAMS:
+            raise ValidationError(f"more than {MAX_PARAMS} parameters or results")
+    context = _context(module)
+    for table in context.tables:
+        _limits(table.limits, MAX_ELEMENTS, "table size must be at most 2^32-1")
+    _memories(module)
+    for global_ in module.globals:
+        _constant(context, global_.init, global_.type.type)
+    for elem in module.elems:
+        _elem(context, elem)
+    for data in module.data:
+        _data(context, data)
+    if module.start is not None:
+        _start(context, module.start)
+    _exports(context, module.exports)
+    context.visible_globals = len(context.globals)
+    first = len(context.funcs) - len(module.funcs)
+    for index, func in enumerate(module.funcs, first):
+        try:
+            _func(context, func)
+        except SwarmcError as error:
+            error.function = module.function_name(index)
+            raise
+
+
+def _context(module: Module) -> Context:
+    funcs: list[FuncType] = []
+    tables: list[TableType] = []
+    globals_: list[GlobalType] = []
+    memories = len(module.memories)
+    for item in module.imports:
+        match item.type:
+            case int():
+                funcs.append(_type(module, item.type, item.offset))
+            case TableType():
+                tables.append(item.type)
+            case MemoryType():
+                memories += 1
+            case GlobalType():
+                globals_.append(item.type)
+    starts = [func.start for func in module.funcs]
+    funcs += [_type(module, index, start)
+              for index, start in zip(module.func_types, starts, strict=True)]
+    imported = len(globals_)
+    globals_ += [item.type for item in module.globals]
+    return Context(module.types, funcs, tables + module.tables, memories, globals_,
+                   [elem.type for elem in module.elems], len(module.data),
+                   _references(module), imported)
+
+
+def _type(module: Module, index: int, offset: int) -> FuncType:
+    if index >= len(module.types):
+        raise ValidationError(f"unknown type {index}", offset=offset)
+    return module.types[index]
+
+
+def _references(module: Module) -> set[int]:
+    """Functions named outside the bodies of functions: those that bodies may refer to."""
+    found = {export.index for export in module.exports if export.kind == "func"}
+    for body in chain((item.init for item in module.globals),
+                      chain.from_iterable(elem.items for elem in module.elems)):
+        for row, imm in zip(body.ops, body.imms, strict=True):
+            if row is _REF_FUNC:
+                found.add(imm)
+    return found
+
+
+def _limits(limits: Limits, bound: int, message: str) -> None:
+    if limits.minimum > bound or (limits.maximum is not None and limits.maximum > bound):
+        raise ValidationError(message)
+    if limits.maximum is not None and limits.maximum < limits.minimum:
+        raise ValidationError("size minimum must not be greater than maximum")
+
+
+def _memories(module: Module) -> None:
+    imported = [item.type for item in module.imports if isinstance(item.type, MemoryType)]
+    memories = imported + module.memories
+    for memory in memories:
+        _limits(memory.limits, MAX_PAGES, "memory size must be at most 65536 pages (4GiB)")
+    if len(memories) > 1:
+        raise UnsupportedFeatureError(
+            "multiple memories: the multi-memory proposal is not supported",
+            feature="multi-memory")
+
+
+def _constant(context: Context, body: Body, type_: Type) -> None:
+    """Check a constant expression that gives a value of a type."""
+    if len(body.ops) == 2 and body.ops[0] is _REF_FUNC and type_ is Type.FUNCREF:
+        if body.imms[0] >= len(context.funcs):  # the short way, as tables are long
+            error = unknown("function", body.imms[0])
+            error.offset = body.offsets[0]
+            raise error
+        return
+    for row, offset in zip(body.ops, body.offsets, strict=True):
+        if row not in _CONSTANT:
+            raise _not_constant(row, offset)
+    check_body(context, [], (type_,), body)
+    for row, imm, offset in zip(body.ops, body.imms, body.offsets, strict=True):
+        if row is _GLOBAL_GET and context.globals[imm].mutable:
+            raise ValidationError("constant expression required", offset=offset)
+
+
+def _not_constant(row: Opcode, offset: int) -> SwarmcError:
+    message = "constant expression required"
+    if row in _EXTENDED_CONSTANT:
+        return UnsupportedFeatureError(
+            f"{message}: the extended-const proposal is not supported",
+            feature="extended-const", offset=offset)
+    return ValidationError(message, offset=offset)
+
+
+def _elem(context: Context, elem: Elem) -> None:
+    for item in elem.items:
+        _constant(context, item, elem.type)
+    if elem.init_offset is None:
+        return
+    if elem.table >= len(context.tables):
+        raise ValidationError(f"unknown table {elem.table}", offset=elem.offset)
+    element = context.tables[elem.table].element
+    if element is not elem.type:
+        error = mismatch(element.value, elem.type)
+        error.offset = elem.offset
+        raise error
+    _constant(context, elem.init_offset, Type.I32)
+
+
+def _data(context: Context, data: Data) -> None:
+    if data.init_offset is None:
+        return
+    if data.memory >= context.memories:
+        raise ValidationError(f"unknown memory {data.memory}", offset=data.offset)
+    _constant(context, data.init_offset, Type.I32)
+
+
+def _start(context: Context, index: int) -> None:
+    if index >= len(context.funcs):
+        raise unknown("function", index)
+    if context.funcs[index] != FuncType((), ()):
+        raise ValidationError("start function must have no parameters and no results")
+
+
+def _exports(context: Context, exports: list[Export]) -> None:
+    counts = {"func": len(context.funcs), "table": len(context.tables),
+              "memory": context.memories, "global": len(context.globals)}
+    names: set[str] = set()
+    for export in exports:
+        if export.index >= counts[export.kind]:
+            what = "function" if export.kind == "func" else export.kind
+            raise ValidationError(f"unknown {what} {export.index}", offset=export.offset)
+        if export.name in names:
+            raise ValidationError(f"duplicate export name {export.name!r}",
+                                  offset=export.offset)
+        names.add(export.name)
+
+
+def _func(context: Context, func: Func) -> None:
+    params, results = context.types[func.type_index]
+    if sum(count for count, _ in func.locals) > MAX_LOCALS:
+        raise ValidationError(f"too many locals: more than {MAX_LOCALS}", offset=func.start)
+    locals_ = list(params)
+    for count, type_ in func.locals:
+        locals_ += [type_] * count
+    check_body(context, locals_, results, func.body)
