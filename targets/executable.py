@@ -96,9 +96,7 @@ class Executable:
         template: initial bytes of the state block after its header.
         runs: active data segments. data, elems: all segments (active ones empty, as
             instantiation drops them). tables: contents of the shared tables.
-        signatures: of each function, by number. code_symbols: their symbols in the objects, or
-            "" for one that nothing can reference.
-        starts: whether start functions run before an agent's first entry.
+        signatures: index of each function's type, by function number.
         command: whether it is a WASI command, whose agents start afresh at every dispatch.
     """
 
@@ -110,6 +108,7 @@ class Executable:
     hosts: tuple[HostImport, ...]
     global_exports: tuple[GlobalExport, ...]
     spans: tuple[FunctionSpan, ...]
+    signatures: tuple[int, ...]
     template: bytes
     runs: tuple[DataRun, ...]
     data: tuple[bytes, ...]
@@ -148,6 +147,7 @@ class Executable:
                 [g.name, g.type.value, g.mutable, g.offset] for g in self.global_exports
             ],
             "spans": [[s.start, s.end, s.name] for s in self.spans],
+            "signatures": self.signatures,
             "elems": self.elems,
             "tables": self.tables,
             "call_depth": self.call_depth,
@@ -198,6 +198,7 @@ class Executable:
                 GlobalExport(n, Type(t), m, o) for n, t, m, o in header["global_exports"]
             ),
             spans=tuple(FunctionSpan(*span) for span in header["spans"]),
+            signatures=tuple(header["signatures"]),
             template=template,
             runs=runs,
             data=segments,

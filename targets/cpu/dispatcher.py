@@ -1,0 +1,51 @@
+"""The parallel loop over workers, in Numba: the only place that imports it for dispatching.
+
+It is one generic kernel that takes the address of a program's ``swarm_worker``, so Numba compiles
+it once a machine (and caches it), never once a program.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numba
+from llvmlite import ir as llvm_ir
+from numba.core import types
+from numba.extending import intrinsic
+
+_INT64 = llvm_ir.IntType(64)
+
+#: Numba's fall-back threading layer aborts the process when two threads launch at once.
+_one_at_a_time = threading.Lock()
+
+
+@intrinsic
+def _call(typing_context, address, job, worker):  # type: ignore[no-untyped-def]
+    """Call ``void address(job, worker)``."""
+    signature = types.void(types.int64, types.int64, types.int64)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        function = llvm_ir.FunctionType(llvm_ir.VoidType(), [_INT64, _INT64])
+        pointer = builder.inttoptr(args[0], function.as_pointer())
+        builder.call(pointer, [args[1], args[2]])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@numba.njit("void(int64, int64, int64)", parallel=True, nogil=True, cache=True)
+def _launch(address, job, workers):  # type: ignore[no-untyped-def]
+    for worker in numba.prange(workers):
+        _call(address, job, worker)
+
+
+def worker_count() -> int:
+    """Threads that a dispatch uses: the cores that this process may run on."""
+    return int(numba.get_num_threads())
+
+
+def launch(address: int, job: int, workers: int) -> None:
+    """Run ``workers`` workers at once and wait for them; releases the interpreter lock."""
+    with _one_at_a_time:
+        _launch(address, job, workers)

@@ -1,0 +1,113 @@
+"""The only place that talks to llvmlite's binding: LLVM text to machine code, and into memory."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import llvmlite
+import llvmlite.binding as llvm
+
+from ...errors import TargetError
+
+
+@functools.cache
+def _initialise() -> None:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    llvm.initialize_native_asmparser()  # the prelude contains assembly
+
+
+@dataclass(frozen=True, slots=True)
+class HostMachine:
+    """The processor this process runs on, as LLVM names it."""
+
+    triple: str
+    cpu: str
+    features: str
+    data_layout: str
+    llvm_version: str
+
+
+@functools.cache
+def host_machine() -> HostMachine:
+    """Find out about the processor."""
+    _initialise()
+    machine = _target_machine(2)
+    version = ".".join(str(part) for part in llvm.llvm_version_info)
+    return HostMachine(
+        llvm.get_process_triple(),
+        llvm.get_host_cpu_name(),
+        _features(),
+        str(machine.target_data),
+        f"{version} (llvmlite {llvmlite.__version__})",
+    )
+
+
+def _features() -> str:
+    return str(llvm.get_host_cpu_features().flatten())
+
+
+def _target_machine(level: int) -> llvm.TargetMachine:
+    _initialise()
+    target = llvm.Target.from_triple(llvm.get_process_triple())
+    return target.create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=_features(),
+        opt=level,
+        reloc="pic",  # the default makes every call an indirect one
+        codemodel="small",
+    )
+
+
+class Compilation:
+    """One LLVM module on its way to machine code.
+
+    Raises:
+        TargetError: LLVM refuses the text, which is a bug of the lowering.
+    """
+
+    def __init__(self, text: str, level: int) -> None:
+        self._machine = _target_machine(level)
+        try:
+            self._module = llvm.parse_assembly(text)
+        except RuntimeError as error:
+            raise TargetError(f"LLVM refused the generated code: {error}") from error
+        self._level = level
+
+    def optimise(self) -> None:
+        """Run LLVM's own pipeline for the level."""
+        options = llvm.create_pipeline_tuning_options(speed_level=self._level)
+        builder = llvm.create_pass_builder(self._machine, options)
+        builder.getModulePassManager().run(self._module, builder)
+
+    def object_code(self) -> bytes:
+        return bytes(self._machine.emit_object(self._module))
+
+    def assembly(self) -> str:
+        return str(self._machine.emit_assembly(self._module))
+
+    def text(self) -> str:
+        """The module as LLVM IR, in its present state."""
+        return str(self._module)
+
+
+class LoadedCode:
+    """Object files in executable memory, until this object is dropped."""
+
+    def __init__(self, objects: tuple[bytes, ...]) -> None:
+        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine(2))
+        for data in objects:
+            self._engine.add_object_file(llvm.ObjectFileRef.from_data(data))
+        self._engine.finalize_object()
+
+    def address(self, symbol: str) -> int:
+        """Address of a symbol.
+
+        Raises:
+            TargetError: the objects do not define it.
+        """
+        address = int(self._engine.get_function_address(symbol))
+        if not address:
+            raise TargetError(f"the machine code does not define {symbol}")
+        return address

@@ -1,0 +1,428 @@
+"""Support code of every program on the CPU: workers, stacks, traps, growing.
+
+A *worker* draws agents from an atomic counter and runs each on a stack of the worker's own.
+``swarm_enter`` switches to that stack and ``swarm_leave`` is the way back from any depth of
+calls: together they are setjmp and longjmp, without help of libc. They also hold the floating
+point mode at IEEE defaults (round to nearest, no flush to zero), whatever the thread had.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ...errors import TargetError
+from ...ir.types import Trap
+from ..layout import FLAG_INSTANTIATED, FLAG_STARTED, AgentLayout, Ctx, Job, MemorySlot, Shared
+
+#: Fuel handed out at a time. When it is used up, an agent looks whether it should stop.
+FUEL_SLICE = 1 << 26
+
+#: Bytes of a worker's stack that are left when calls are refused: for leaves and the host.
+STACK_MARGIN = 8 << 20
+
+_ENTER_X86_64 = """\
+swarm_enter:
+ pushq %rbp
+ pushq %rbx
+ pushq %r12
+ pushq %r13
+ pushq %r14
+ pushq %r15
+ subq $8, %rsp
+ stmxcsr (%rsp)
+ movl $0x1f80, 4(%rsp)
+ ldmxcsr 4(%rsp)
+ movq %rsp, (%rcx)
+ movq %rdx, %rsp
+ pushq %rcx
+ subq $8, %rsp
+ movq %rdi, %rax
+ movq %rsi, %rdi
+ callq *%rax
+ movq 8(%rsp), %rdi
+swarm_leave:
+ movq (%rdi), %rsp
+ ldmxcsr (%rsp)
+ addq $8, %rsp
+ popq %r15
+ popq %r14
+ popq %r13
+ popq %r12
+ popq %rbx
+ popq %rbp
+ retq
+"""
+
+_ENTER_AARCH64 = """\
+swarm_enter:
+ sub sp, sp, #176
+ stp x19, x20, [sp]
+ stp x21, x22, [sp, #16]
+ stp x23, x24, [sp, #32]
+ stp x25, x26, [sp, #48]
+ stp x27, x28, [sp, #64]
+ stp x29, x30, [sp, #80]
+ stp d8, d9, [sp, #96]
+ stp d10, d11, [sp, #112]
+ stp d12, d13, [sp, #128]
+ stp d14, d15, [sp, #144]
+ mrs x9, fpcr
+ str x9, [sp, #160]
+ msr fpcr, xzr
+ mov x9, sp
+ str x9, [x3]
+ mov x19, x3
+ mov sp, x2
+ mov x9, x0
+ mov x0, x1
+ blr x9
+ mov x0, x19
+swarm_leave:
+ ldr x9, [x0]
+ mov sp, x9
+ ldr x9, [sp, #160]
+ msr fpcr, x9
+ ldp x19, x20, [sp]
+ ldp x21, x22, [sp, #16]
+ ldp x23, x24, [sp, #32]
+ ldp x25, x26, [sp, #48]
+ ldp x27, x28, [sp, #64]
+ ldp x29, x30, [sp, #80]
+ ldp d8, d9, [sp, #96]
+ ldp d10, d11, [sp, #112]
+ ldp d12, d13, [sp, #128]
+ ldp d14, d15, [sp, #144]
+ add sp, sp, #176
+ ret
+"""
+
+_TEXT = """\
+declare void @swarm_enter(ptr, ptr, ptr, ptr)
+declare void @swarm_leave(ptr) noreturn
+
+define internal void @swarm_trap(ptr %ctx, i64 %status, i64 %fuel) noreturn noinline cold nounwind {
+  call void @swarm_report(ptr %ctx, i64 %status, i64 %fuel)
+  %saved = getelementptr i8, ptr %ctx, i64 {ctx.SAVED_SP}
+  call void @swarm_leave(ptr %saved)
+  unreachable
+}
+
+define internal void @swarm_report(ptr %ctx, i64 %status, i64 %fuel) nounwind {
+  %job.p = getelementptr i8, ptr %ctx, i64 {ctx.JOB}
+  %job = load ptr, ptr %job.p
+  %index.p = getelementptr i8, ptr %ctx, i64 {ctx.INDEX}
+  %index = load i64, ptr %index.p
+  %reserve.p = getelementptr i8, ptr %ctx, i64 {ctx.FUEL_RESERVE}
+  %reserve = load i64, ptr %reserve.p
+  %budget.p = getelementptr i8, ptr %ctx, i64 {ctx.BUDGET}
+  %budget = load i64, ptr %budget.p
+  %left = add i64 %reserve, %fuel
+  %used = sub i64 %budget, %left
+  %status.pp = getelementptr i8, ptr %job, i64 {job.STATUS}
+  %status.p = load ptr, ptr %status.pp
+  %status.i = getelementptr i64, ptr %status.p, i64 %index
+  store i64 %status, ptr %status.i
+  %used.pp = getelementptr i8, ptr %job, i64 {job.USED}
+  %used.p = load ptr, ptr %used.pp
+  %used.i = getelementptr i64, ptr %used.p, i64 %index
+  store i64 %used, ptr %used.i
+  ret void
+}
+
+define internal i64 @swarm_refill(ptr %ctx, i64 %fuel, i64 %status) noinline cold nounwind {
+  %job.p = getelementptr i8, ptr %ctx, i64 {ctx.JOB}
+  %job = load ptr, ptr %job.p
+  %stop.pp = getelementptr i8, ptr %job, i64 {job.STOP}
+  %stop.p = load ptr, ptr %stop.pp
+  %stop = load atomic i64, ptr %stop.p monotonic, align 8
+  %stopped = icmp ne i64 %stop, 0
+  br i1 %stopped, label %interrupted, label %count
+interrupted:
+  %place = and i64 %status, -256
+  %why = or i64 %place, {interrupted}
+  call void @swarm_trap(ptr %ctx, i64 %why, i64 %fuel)
+  unreachable
+count:
+  %reserve.p = getelementptr i8, ptr %ctx, i64 {ctx.FUEL_RESERVE}
+  %reserve = load i64, ptr %reserve.p
+  %total = add i64 %reserve, %fuel
+  %empty = icmp sle i64 %total, 0
+  br i1 %empty, label %out, label %more
+out:
+  call void @swarm_trap(ptr %ctx, i64 %status, i64 %fuel)
+  unreachable
+more:
+  %part = call i64 @swarm_take(ptr %ctx, i64 %total)
+  ret i64 %part
+}
+
+define internal i64 @swarm_take(ptr %ctx, i64 %total) nounwind {
+  %less = icmp slt i64 %total, {slice}
+  %part = select i1 %less, i64 %total, i64 {slice}
+  %rest = sub i64 %total, %part
+  %reserve.p = getelementptr i8, ptr %ctx, i64 {ctx.FUEL_RESERVE}
+  store i64 %rest, ptr %reserve.p
+  ret i64 %part
+}
+
+define internal i64 @swarm_memory_grow(ptr %ctx, i64 %field, i64 %reserve, i64 %pages) nounwind {
+  %size.p = getelementptr i8, ptr %ctx, i64 %field
+  %size = load i64, ptr %size.p
+  %free = sub i64 %reserve, %size
+  %most = lshr i64 %free, 16
+  %fits = icmp ule i64 %pages, %most
+  br i1 %fits, label %grow, label %refuse
+grow:
+  %more = shl i64 %pages, 16
+  %new = add i64 %size, %more
+  store i64 %new, ptr %size.p
+  %old = lshr i64 %size, 16
+  ret i64 %old
+refuse:
+  ret i64 -1
+}
+
+define internal i64 @swarm_table_grow(
+    ptr %ctx, i64 %field, i64 %capacity, i64 %value, i64 %more) nounwind {
+  %size.p = getelementptr i8, ptr %ctx, i64 %field
+  %size = load i64, ptr %size.p
+  %free = sub i64 %capacity, %size
+  %fits = icmp ule i64 %more, %free
+  br i1 %fits, label %grow, label %refuse
+grow:
+  %new = add i64 %size, %more
+  store i64 %new, ptr %size.p
+  %elements = getelementptr i8, ptr %size.p, i64 8
+  %first = getelementptr i64, ptr %elements, i64 %size
+  call void @swarm_fill64(ptr %first, i64 %value, i64 %more)
+  ret i64 %size
+refuse:
+  ret i64 -1
+}
+
+define internal void @swarm_fill64(ptr %to, i64 %value, i64 %count) nounwind {
+entry:
+  br label %test
+test:
+  %i = phi i64 [ 0, %entry ], [ %next, %body ]
+  %go = icmp ult i64 %i, %count
+  br i1 %go, label %body, label %done
+body:
+  %p = getelementptr i64, ptr %to, i64 %i
+  store i64 %value, ptr %p
+  %next = add i64 %i, 1
+  br label %test
+done:
+  ret void
+}
+
+define internal void @swarm_instantiate(ptr %ctx, ptr %job, ptr %shared, i64 %slot) nounwind {
+entry:
+  %template.p = getelementptr i8, ptr %shared, i64 {shared.TEMPLATE}
+  %template = load ptr, ptr %template.p
+  %rest = getelementptr i8, ptr %ctx, i64 {ctx.END}
+  call void @llvm.memcpy.p0.p0.i64(ptr %rest, ptr %template, i64 {template_size}, i1 false)
+{memories}
+  %runs.p = getelementptr i8, ptr %shared, i64 {shared.RUNS}
+  %runs = load ptr, ptr %runs.p
+  %count.p = getelementptr i8, ptr %shared, i64 {shared.RUN_COUNT}
+  %count = load i64, ptr %count.p
+  br label %test
+test:
+  %i = phi i64 [ 0, %entry ], [ %next, %body ]
+  %go = icmp ult i64 %i, %count
+  br i1 %go, label %body, label %done
+body:
+  %run = getelementptr { i64, i64, ptr, i64 }, ptr %runs, i64 %i
+  %field = load i64, ptr %run
+  %base.p = getelementptr i8, ptr %ctx, i64 %field
+  %base = load ptr, ptr %base.p
+  %to.p = getelementptr i8, ptr %run, i64 8
+  %to = load i64, ptr %to.p
+  %from.p = getelementptr i8, ptr %run, i64 16
+  %from = load ptr, ptr %from.p
+  %length.p = getelementptr i8, ptr %run, i64 24
+  %length = load i64, ptr %length.p
+  %target = getelementptr i8, ptr %base, i64 %to
+  call void @llvm.memcpy.p0.p0.i64(ptr %target, ptr %from, i64 %length, i1 false)
+  %next = add i64 %i, 1
+  br label %test
+done:
+  %flags.p = getelementptr i8, ptr %ctx, i64 {ctx.FLAGS}
+  store i64 {instantiated}, ptr %flags.p
+  ret void
+}
+
+define internal void @swarm_run(ptr %ctx) nounwind {
+  %job.p = getelementptr i8, ptr %ctx, i64 {ctx.JOB}
+  %job = load ptr, ptr %job.p
+  %fuel.p = getelementptr i8, ptr %job, i64 {job.FUEL}
+  %fuel = load i64, ptr %fuel.p
+  %budget.p = getelementptr i8, ptr %ctx, i64 {ctx.BUDGET}
+  store i64 %fuel, ptr %budget.p
+  %depth = load i32, ptr @swarm_call_depth
+  %flags.p = getelementptr i8, ptr %ctx, i64 {ctx.FLAGS}
+  %flags = load i64, ptr %flags.p
+  %started.bit = and i64 %flags, {started}
+  %fresh = icmp eq i64 %started.bit, 0
+  br i1 %fresh, label %start, label %enter
+start:
+  %part0 = call i64 @swarm_take(ptr %ctx, i64 %fuel)
+  %ignored = call i64 @swarm_start(ptr %ctx, i64 %part0, i32 %depth)
+  %flags.new = or i64 %flags, {started}
+  store i64 %flags.new, ptr %flags.p
+  br label %enter
+enter:
+  %part = call i64 @swarm_take(ptr %ctx, i64 %fuel)
+  %index.p = getelementptr i8, ptr %ctx, i64 {ctx.INDEX}
+  %index = load i64, ptr %index.p
+  %args = call ptr @swarm_row(ptr %job, i64 {job.ARGS}, i64 %index)
+  %results = call ptr @swarm_row(ptr %job, i64 {job.RESULTS}, i64 %index)
+  %entries.pp = getelementptr i8, ptr %job, i64 {job.ENTRIES}
+  %entries = load ptr, ptr %entries.pp
+  %entry.p = getelementptr i32, ptr %entries, i64 %index
+  %entry.n = load i32, ptr %entry.p
+  %entry.w = sext i32 %entry.n to i64
+  %code.p = getelementptr ptr, ptr @swarm_entries, i64 %entry.w
+  %code = load ptr, ptr %code.p
+  %left = call i64 %code(ptr %ctx, ptr %args, ptr %results, i64 %part, i32 %depth)
+  call void @swarm_report(ptr %ctx, i64 0, i64 %left)
+  ret void
+}
+
+define internal ptr @swarm_row(ptr %job, i64 %field, i64 %index) nounwind {
+  %base.p = getelementptr i8, ptr %job, i64 %field
+  %base = load ptr, ptr %base.p
+  %stride.p = getelementptr i8, ptr %base.p, i64 8
+  %stride = load i64, ptr %stride.p
+  %offset = mul i64 %stride, %index
+  %row = getelementptr i8, ptr %base, i64 %offset
+  ret ptr %row
+}
+
+define void @swarm_worker(ptr %job, i64 %worker) nounwind {
+entry:
+  %count.p = getelementptr i8, ptr %job, i64 {job.COUNT}
+  %count = load i64, ptr %count.p
+  %slots.pp = getelementptr i8, ptr %job, i64 {job.SLOTS}
+  %slots = load ptr, ptr %slots.pp
+  %state.pp = getelementptr i8, ptr %job, i64 {job.STATE}
+  %state = load ptr, ptr %state.pp
+  %shared.pp = getelementptr i8, ptr %job, i64 {job.SHARED}
+  %shared = load ptr, ptr %shared.pp
+  %entries.pp = getelementptr i8, ptr %job, i64 {job.ENTRIES}
+  %entries = load ptr, ptr %entries.pp
+  %ids.pp = getelementptr i8, ptr %job, i64 {job.AGENT_IDS}
+  %ids = load ptr, ptr %ids.pp
+  %stacks.pp = getelementptr i8, ptr %job, i64 {job.STACKS}
+  %stacks = load ptr, ptr %stacks.pp
+  %size.p = getelementptr i8, ptr %job, i64 {job.STACK_SIZE}
+  %size = load i64, ptr %size.p
+  %stack.offset = mul i64 %size, %worker
+  %stack = getelementptr i8, ptr %stacks, i64 %stack.offset
+  %top = getelementptr i8, ptr %stack, i64 %size
+  %limit = getelementptr i8, ptr %stack, i64 {margin}
+  br label %draw
+draw:
+  %index = atomicrmw add ptr %job, i64 1 monotonic
+  %go = icmp slt i64 %index, %count
+  br i1 %go, label %prepare, label %done
+prepare:
+  %slot.p = getelementptr i64, ptr %slots, i64 %index
+  %slot = load i64, ptr %slot.p
+  %ctx.offset = mul i64 %slot, {state_size}
+  %ctx = getelementptr i8, ptr %state, i64 %ctx.offset
+  %flags.p = getelementptr i8, ptr %ctx, i64 {ctx.FLAGS}
+  %flags = load i64, ptr %flags.p
+  %fresh = icmp eq i64 %flags, 0
+  br i1 %fresh, label %instantiate, label %ready
+instantiate:
+  call void @swarm_instantiate(ptr %ctx, ptr %job, ptr %shared, i64 %slot)
+  br label %ready
+ready:
+  %entry.p = getelementptr i32, ptr %entries, i64 %index
+  %entry.n = load i32, ptr %entry.p
+  %only = icmp slt i32 %entry.n, 0
+  br i1 %only, label %draw, label %run
+run:
+  %limit.p = getelementptr i8, ptr %ctx, i64 {ctx.STACK_LIMIT}
+  store ptr %limit, ptr %limit.p
+  %job.p = getelementptr i8, ptr %ctx, i64 {ctx.JOB}
+  store ptr %job, ptr %job.p
+  %shared.p = getelementptr i8, ptr %ctx, i64 {ctx.SHARED}
+  store ptr %shared, ptr %shared.p
+  %index.p = getelementptr i8, ptr %ctx, i64 {ctx.INDEX}
+  store i64 %index, ptr %index.p
+  %id.p = getelementptr i64, ptr %ids, i64 %index
+  %id = load i64, ptr %id.p
+  %agent.p = getelementptr i8, ptr %ctx, i64 {ctx.AGENT}
+  store i64 %id, ptr %agent.p
+  %fields = getelementptr i8, ptr %ctx, i64 {ctx.OUT_LEN}
+  call void @llvm.memset.p0.i64(ptr %fields, i8 0, i64 {run_fields}, i1 false)
+  %saved = getelementptr i8, ptr %ctx, i64 {ctx.SAVED_SP}
+  call void @swarm_enter(ptr @swarm_run, ptr %ctx, ptr %top, ptr %saved)
+  br label %draw
+done:
+  ret void
+}
+"""
+
+DECLARATIONS = (
+    "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1 immarg)",
+    "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1 immarg)",
+)
+
+
+def prelude_text(triple: str, layout: AgentLayout) -> str:
+    """The support code, for a machine and the layout of a program.
+
+    Raises:
+        TargetError: the processor is neither x86-64 nor aarch64.
+    """
+    if triple.startswith("x86_64"):
+        enter = _ENTER_X86_64
+    elif triple.startswith("aarch64"):
+        enter = _ENTER_AARCH64
+    else:
+        raise TargetError(f"the CPU target runs on x86-64 and aarch64, not on {triple}")
+    assembly = "\n".join(f'module asm "{line.strip()}"' for line in enter.splitlines())
+    values = {
+        "interrupted": int(Trap.INTERRUPTED),
+        "slice": FUEL_SLICE,
+        "margin": STACK_MARGIN,
+        "instantiated": FLAG_INSTANTIATED,
+        "started": FLAG_STARTED,
+        "state_size": layout.state_size,
+        "template_size": layout.state_size - Ctx.END,
+        "run_fields": Ctx.END - Ctx.OUT_LEN,
+        "memories": _memories(layout),
+    }
+    for prefix, record in (("ctx", Ctx), ("job", Job), ("shared", Shared)):
+        values |= {f"{prefix}.{field.name}": int(field) for field in record}
+    text = re.sub(r"\{([a-z_]+(?:\.[A-Z_]+)?)\}", lambda m: str(values[m[1]]), _TEXT)
+    return f"{assembly}\n\n{text}"
+
+
+def _memories(layout: AgentLayout) -> str:
+    """Set base and size of each memory of an agent that is being instantiated."""
+    lines = [
+        f"%bases.p = getelementptr i8, ptr %job, i64 {int(Job.MEMORIES)}",
+        "%bases = load ptr, ptr %bases.p",
+    ]
+    for n, slot in enumerate(layout.memories):
+        lines += [
+            f"%first.{n}.p = getelementptr ptr, ptr %bases, i64 {n}",
+            f"%first.{n} = load ptr, ptr %first.{n}.p",
+            f"%offset.{n} = mul i64 %slot, {stride(slot)}",
+            f"%base.{n} = getelementptr i8, ptr %first.{n}, i64 %offset.{n}",
+            f"%base.{n}.p = getelementptr i8, ptr %ctx, i64 {slot.base}",
+            f"store ptr %base.{n}, ptr %base.{n}.p",
+            f"%size.{n}.p = getelementptr i8, ptr %ctx, i64 {slot.size}",
+            f"store i64 {slot.minimum}, ptr %size.{n}.p",
+        ]
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def stride(slot: MemorySlot) -> int:
+    """Distance between two agents' slices of a memory, in bytes."""
+    return slot.reserve

@@ -1,0 +1,138 @@
+"""The CPU target: compile through LLVM for this very processor, run on all its cores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ...errors import ArgumentError
+from ...ir import module as ir
+from ..executable import CompileOptions, Entry, Executable, GlobalExport, HostImport
+from ..image import initial_state
+from ..layout import AgentLayout, plan_layout
+from ..llvm.program import lower
+from .abi import CpuAbi
+from .kernel import CpuKernel
+from .machine import Compilation, host_machine
+
+#: From this many IR instructions on, compile time counts for more than speed.
+LARGE_PROGRAM = 150_000
+
+Progress = Callable[[str, float], None]
+
+
+class CpuTarget:
+    """See :class:`~swarmc.targets.base.Target`."""
+
+    name = "cpu"
+
+    def fingerprint(self) -> str:
+        machine = host_machine()
+        return f"cpu {machine.triple} {machine.cpu} {machine.features} LLVM {machine.llvm_version}"
+
+    def compile(
+        self,
+        module: ir.Module,
+        options: CompileOptions,
+        progress: Progress | None = None,
+    ) -> Executable:
+        report = progress or _silent
+        layout = plan_layout(module, max_memory=options.max_memory)
+        state = initial_state(module, layout)
+        entries = _entry_exports(module, options)
+        compilation = self._compilation(module, options, layout, entries, report)
+        report("optimise", 0.0)
+        compilation.optimise()
+        report("emit", 0.0)
+        code = compilation.object_code()
+        ids = sorted([*module.functions, *module.host_functions])
+        return Executable(
+            target=self.name,
+            fingerprint=self.fingerprint(),
+            objects=(code,),
+            layout=layout,
+            entries=tuple(
+                Entry(export.name, module.types[module.sig_of(export.id)], number)
+                for number, export in enumerate(entries)
+            ),
+            hosts=tuple(
+                HostImport(h.module, h.name, h.type) for h in module.host_functions.values()
+                if not h.missing
+            ),
+            global_exports=tuple(
+                GlobalExport(e.name, g.type, g.mutable, layout.globals[e.id])
+                for e in module.exports
+                if e.kind == "global" and (g := module.globals[e.id])
+            ),
+            spans=(),
+            signatures=tuple(module.sig_of(id_) for id_ in ids),
+            template=state.template,
+            runs=state.runs,
+            data=state.data,
+            elems=state.elems,
+            tables=state.tables,
+            call_depth=options.call_depth,
+            command=False,
+            memory_exports={
+                e.name: layout.memory_number(e.id) for e in module.exports if e.kind == "memory"
+            },
+        )
+
+    def llvm_text(self, module: ir.Module, options: CompileOptions, *, optimised: bool) -> str:
+        """The program as LLVM IR, before or after LLVM's own passes."""
+        compilation = self._from_scratch(module, options)
+        if optimised:
+            compilation.optimise()
+        return compilation.text()
+
+    def assembly(self, module: ir.Module, options: CompileOptions) -> str:
+        """The program in the processor's assembly language."""
+        compilation = self._from_scratch(module, options)
+        compilation.optimise()
+        return compilation.assembly()
+
+    def load(self, executable: Executable, hosts: Sequence[int]) -> CpuKernel:
+        return CpuKernel(executable, hosts)
+
+    def _from_scratch(self, module: ir.Module, options: CompileOptions) -> Compilation:
+        layout = plan_layout(module, max_memory=options.max_memory)
+        return self._compilation(
+            module, options, layout, _entry_exports(module, options), _silent
+        )
+
+    def _compilation(
+        self,
+        module: ir.Module,
+        options: CompileOptions,
+        layout: AgentLayout,
+        entries: Sequence[ir.Export],
+        report: Progress,
+    ) -> Compilation:
+        machine = host_machine()
+        abi = CpuAbi(machine.triple, machine.data_layout)
+        text = lower(
+            module, layout, abi, entries, options.call_depth, lambda share: report("lower", share)
+        )
+        level = options.opt_level
+        if level is None:
+            size = sum(len(b.insts) for f in module.functions.values() for b in f.blocks)
+            level = 1 if size >= LARGE_PROGRAM else 2
+        return Compilation(text, level)
+
+
+def _entry_exports(module: ir.Module, options: CompileOptions) -> list[ir.Export]:
+    """The exported functions that can be called, in export order."""
+    exports = list(module.function_exports())
+    if options.entry_points is None:
+        return exports
+    known = {export.name for export in exports}
+    for name in options.entry_points:
+        if name not in known:
+            raise ArgumentError(
+                f"no exported function is called {name!r}",
+                hint=f"there are: {', '.join(sorted(known)) or 'none'}",
+            )
+    return [export for export in exports if export.name in options.entry_points]
+
+
+def _silent(stage: str, share: float) -> None:
+    """Report no progress."""

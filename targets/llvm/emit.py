@@ -1,0 +1,255 @@
+"""Lower one IR function to LLVM IR text.
+
+The text is written directly: building it as objects first is several times slower. Remaining
+fuel is an SSA value that each block gets by a phi; call depth is a parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ...ir.analysis.cfg import reverse_postorder
+from ...ir.function import Block, Function, Inst, Value
+from ...ir.module import Module
+from ...ir.ops import CONST, Op
+from ...ir.types import EntityId, Trap, Type
+from ..layout import AgentLayout, MemorySlot
+from .abi import Abi
+from .types import LLVM_TYPES, constant, return_type
+
+#: An op's emitter writes the text of one instruction.
+Emitter = Callable[["FunctionEmitter", Inst], None]
+
+NO_POSITION = 0xFFFFFFFF
+
+
+class ProgramEmitter:
+    """What all functions of a program share while they are lowered.
+
+    Attributes:
+        declarations: LLVM intrinsics used, as declarations.
+        calling: the calling convention; ``tailcc`` where the program has tail calls.
+    """
+
+    def __init__(
+        self, module: Module, layout: AgentLayout, abi: Abi, emitters: Mapping[Op, Emitter]
+    ) -> None:
+        self.module = module
+        self.layout = layout
+        self.abi = abi
+        self.emitters = emitters
+        self.numbers = module.function_numbers()
+        self.memories = {slot.id: slot for slot in layout.memories}
+        provided = [id_ for id_, host in module.host_functions.items() if not host.missing]
+        self.host_numbers = {id_: n for n, id_ in enumerate(provided)}
+        self.data_numbers = {id_: n for n, id_ in enumerate(module.data)}
+        self.elem_numbers = {id_: n for n, id_ in enumerate(module.elems)}
+        self.declarations: set[str] = set()
+        tail = any(
+            block.terminator.op.name.startswith("return_call")
+            for function in module.functions.values()
+            for block in function.blocks
+        )
+        self.calling = "tailcc" if tail else "fastcc"
+
+    def symbol(self, id_: EntityId) -> str:
+        """LLVM name of a function."""
+        return f"@f{id_.instance}.{id_.index}"
+
+    def intrinsic(self, result: str, name: str, params: str) -> str:
+        """Name of an intrinsic, which is declared at the end."""
+        self.declarations.add(f"declare {result} @{name}({params})")
+        return "@" + name
+
+
+class FunctionEmitter:
+    """Writes one function. Emitters use its methods; see :mod:`.ops`."""
+
+    def __init__(self, program: ProgramEmitter, function: Function) -> None:
+        self.program = program
+        self.function = function
+        self.abi = program.abi
+        self.lines: list[str] = []
+        self.cold: list[str] = []  # trap blocks, placed after everything else
+        self.names: dict[Value, str] = {}
+        self.bools: dict[Value, str] = {}  # i1 form of comparison results
+        self.widened: dict[Value, str] = {}  # i64 form of i32 addresses, in this block
+        self.fuel = "%fuel"
+        self.label = "entry"
+        self._counter = 0
+        self._prologue: dict[str, str] = {}  # expression -> name, computed once at entry
+        self._numbers = {block: n for n, block in enumerate(function.blocks)}
+        self._incoming: dict[Block, list[tuple[str, str, list[Value]]]] = {
+            block: [] for block in function.blocks
+        }
+
+    # What emitters call.
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def fresh(self) -> str:
+        """A new local name."""
+        self._counter += 1
+        return f"%x{self._counter}"
+
+    def assign(self, expression: str) -> str:
+        """Write ``name = expression`` and return the name."""
+        self._counter += 1
+        name = f"%x{self._counter}"
+        self.lines.append(f"{name} = {expression}")
+        return name
+
+    def at_entry(self, expression: str) -> str:
+        """Name of an expression that is computed once, when the function is entered."""
+        name = self._prologue.get(expression)
+        if name is None:
+            name = self._prologue[expression] = f"%e{len(self._prologue)}"
+        return name
+
+    def name(self, value: Value) -> str:
+        """Operand text of a value, without its type."""
+        name = self.names.get(value)
+        if name is None:
+            definition = value.definition
+            if isinstance(definition, Inst) and definition.op is CONST:
+                name = constant(value.type, definition.attrs[0])
+            else:
+                self._counter += 1
+                name = f"%x{self._counter}"
+            self.names[value] = name
+        return name
+
+    def operand(self, value: Value) -> str:
+        """Operand text with its type."""
+        return f"{LLVM_TYPES[value.type]} {self.name(value)}"
+
+    def define(self, inst: Inst, expression: str) -> None:
+        """Write the instruction's only result."""
+        self.lines.append(f"{self.name(inst.results[0])} = {expression}")
+
+    def condition(self, value: Value) -> str:
+        """An i1 that is true when an i32 value is not 0."""
+        name = self.bools.get(value)
+        if name is None:
+            return self.assign(f"icmp ne i32 {self.name(value)}, 0")
+        return name
+
+    def wide(self, value: Value) -> str:
+        """An address or count as i64."""
+        if value.type is Type.I64:
+            return self.name(value)
+        name = self.widened.get(value)
+        if name is None:
+            name = self.widened[value] = self.assign(f"zext i32 {self.name(value)} to i64")
+        return name
+
+    def memory(self, id_: EntityId) -> MemorySlot:
+        return self.program.memories[id_]
+
+    def start_block(self, label: str) -> None:
+        self.label = label
+        self.lines.append(f"{label}:")
+
+    def fresh_label(self) -> str:
+        self._counter += 1
+        return f"l{self._counter}"
+
+    def trap_if(self, condition: str, code: Trap, inst: Inst) -> None:
+        """End the agent where an i1 is true; go on in a new LLVM block."""
+        trap, go_on = self.fresh_label(), self.fresh_label()
+        self.lines.append(f"br i1 {condition}, label %{trap}, label %{go_on}, !prof !0")
+        self.cold.append(f"{trap}:")
+        self._leave(self.cold, code, inst)
+        self.start_block(go_on)
+
+    def trap(self, code: Trap, inst: Inst) -> None:
+        """End the agent here."""
+        self._leave(self.lines, code, inst)
+
+    def status(self, code: int, loc: int) -> int:
+        """Status word of a trap at a byte offset of this function's module."""
+        position = NO_POSITION if loc < 0 else loc
+        return code | position << 8 | self.function.id.instance << 40
+
+    def edge(self, inst: Inst, number: int) -> str:
+        """Label to branch to for an edge of a terminator; its arguments are recorded."""
+        edge = inst.edges[number]
+        label = f"b{self._numbers[edge.block]}"
+        incoming = self._incoming[edge.block]
+        for pred, _, args in incoming:
+            if pred == self.label and args != edge.args:
+                # A phi takes one value a predecessor: this edge gets a block of its own.
+                between = self.fresh_label()
+                self.cold += [f"{between}:", f"br label %{label}"]
+                incoming.append((between, self.fuel, edge.args))
+                return between
+        incoming.append((self.label, self.fuel, edge.args))
+        return label
+
+    def _leave(self, lines: list[str], code: Trap, inst: Inst) -> None:
+        fuel = self.fuel
+        if inst.prepaid:
+            self._counter += 1
+            lines.append(f"%x{self._counter} = add i64 {fuel}, {inst.prepaid}")
+            fuel = f"%x{self._counter}"
+        status = self.status(code, inst.loc)
+        lines.append(f"call void @swarm_trap(ptr %ctx, i64 {status}, i64 {fuel})")
+        lines.append("unreachable")
+
+    # The function as a whole.
+
+    def emit(self) -> str:
+        """The function's definition."""
+        bodies: list[tuple[Block, str, list[str]]] = []
+        emitters = self.program.emitters
+        entry_prologue = self._enter()
+        for block in reverse_postorder(self.function):  # phis cannot name unreachable blocks
+            label = f"b{self._numbers[block]}"
+            fuel = f"%fuel.{label}"
+            self.lines, self.label, self.fuel, self.widened = [], label, fuel, {}
+            for inst in block.insts:
+                emitters[inst.op](self, inst)
+            bodies.append((block, label, self.lines))
+        text = [self._header(), "entry:", *(f"{n} = {x}" for x, n in self._prologue.items())]
+        text += entry_prologue
+        for block, label, lines in bodies:
+            text.append(f"{label}:")
+            self._phis(block, label, text)
+            text += lines
+        text += self.cold
+        text.append("}")
+        return "\n".join(text)
+
+    def _header(self) -> str:
+        program, function = self.program, self.function
+        params = "".join(f", {self.operand(value)}" for value in function.blocks[0].params)
+        return (
+            f"define internal {program.calling} {return_type(function.type.results)} "
+            f"{program.symbol(function.id)}(ptr noalias nonnull %ctx, i64 %fuel, i32 %depth.in"
+            f"{params}) {self.abi.attributes} {{"
+        )
+
+    def _enter(self) -> list[str]:
+        """Charge call depth; the entry block's fuel comes straight from the parameter."""
+        entry = self.function.blocks[0]
+        where = Inst(CONST, None, [], loc=self.function.loc)
+        self.lines = []
+        self.line(f"%depth = sub i32 %depth.in, {self.function.units}")
+        self.trap_if(self.assign("icmp slt i32 %depth, 0"), Trap.CALL_STACK_EXHAUSTED, where)
+        exhausted = self.abi.stack_check(self)
+        if exhausted is not None:
+            self.trap_if(exhausted, Trap.CALL_STACK_EXHAUSTED, where)
+        self.line("br label %b0")
+        self._incoming[entry].append((self.label, "%fuel", entry.params))
+        return self.lines
+
+    def _phis(self, block: Block, label: str, text: list[str]) -> None:
+        incoming = self._incoming[block]
+        fuels = ", ".join(f"[ {fuel}, %{pred} ]" for pred, fuel, _ in incoming)
+        text.append(f"%fuel.{label} = phi i64 {fuels}")
+        if block is self.function.blocks[0]:
+            return
+        for n, param in enumerate(block.params):
+            values = ", ".join(f"[ {self.name(args[n])}, %{pred} ]" for pred, _, args in incoming)
+            text.append(f"{self.name(param)} = phi {LLVM_TYPES[param.type]} {values}")

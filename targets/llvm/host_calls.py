@@ -1,0 +1,143 @@
+"""Calls to functions of the host, and the wrappers through which the host calls entry points.
+
+A host function is ``i64 f(ptr context, ptr slots)``: arguments lie in an array of 64-bit slots,
+results replace them from slot 0 on, and the status word it returns is 0, or how the agent ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ...ir.function import Block, Function, Inst, Value
+from ...ir.module import HostFunction, Module
+from ...ir.ops import CALL, RETURN
+from ...ir.types import EntityId, Trap, Type
+from ..layout import Shared, Status
+from .emit import FunctionEmitter, ProgramEmitter
+from .types import LLVM_TYPES, call_slots, return_type
+
+
+def emit_host_call(e: FunctionEmitter, inst: Inst, host: HostFunction) -> None:
+    """Call a host function in place; an import that nothing provides traps here."""
+    if host.missing:
+        e.trap_if("true", Trap.MISSING_IMPORT, inst)
+        for value in inst.results:
+            e.names[value] = "poison"  # never reached
+        return
+    slots = e.at_entry(f"alloca [{call_slots(host.type)} x i64], align 16")
+    texts = [e.operand(value) for value in inst.args]
+    _store_slots(e.line, e.assign, slots, host.type.params, texts)
+    hosts = e.abi.shared(e, Shared.HOSTS)
+    pointer = e.assign(
+        f"getelementptr ptr, ptr {hosts}, i64 {e.program.host_numbers[host.id]}"
+    )
+    code = e.assign(f"load ptr, ptr {pointer}, align 8, !invariant.load !1")
+    status = e.assign(f"call i64 {code}(ptr %ctx, ptr {slots})")
+    _leave_unless_zero(e, status, inst)
+    for value, text in zip(
+        inst.results, _load_slots(e.assign, slots, host.type.results), strict=True
+    ):
+        e.names[value] = text
+
+
+def _leave_unless_zero(e: FunctionEmitter, status: str, inst: Inst) -> None:
+    ended, go_on = e.fresh_label(), e.fresh_label()
+    failed = e.assign(f"icmp ne i64 {status}, 0")
+    e.line(f"br i1 {failed}, label %{ended}, label %{go_on}, !prof !0")
+    low, is_exit, final = e.fresh(), e.fresh(), e.fresh()
+    placed = e.fresh()
+    e.cold += [
+        f"{ended}:",
+        f"{low} = and i64 {status}, 255",
+        f"{is_exit} = icmp eq i64 {low}, {int(Status.EXITED)}",
+        f"{placed} = or i64 {low}, {e.status(0, inst.loc)}",
+        f"{final} = select i1 {is_exit}, i64 {status}, i64 {placed}",
+        f"call void @swarm_trap(ptr %ctx, i64 {final}, i64 {e.fuel})",
+        "unreachable",
+    ]
+    e.start_block(go_on)
+
+
+def host_thunk(host: HostFunction) -> Function:
+    """A function that does nothing but call the host: what references to it point to."""
+    function = Function(host.id, host.sig, host.type, units=0, name=host.name)
+    block = Block()
+    function.blocks.append(block)
+    params = [block.add_param(type_) for type_ in host.type.params]
+    call = Inst(CALL, None, list(params), (host.id,))
+    call.results = tuple(Value(type_, call) for type_ in host.type.results)
+    block.insts = [call, Inst(RETURN, None, list(call.results))]
+    return function
+
+
+def entry_wrapper(program: ProgramEmitter, number: int, id_: EntityId) -> str:
+    """``i64 @swarm_entry.N(ptr ctx, ptr args, ptr results, i64 fuel, i32 depth)``."""
+    module: Module = program.module
+    type_ = module.types[module.sig_of(id_)]
+    lines = [
+        f"define internal i64 @swarm_entry.{number}"
+        f"(ptr %ctx, ptr %args, ptr %results, i64 %fuel, i32 %depth) "
+        f"{program.abi.attributes} {{"
+    ]
+    count = 0
+
+    def assign(expression: str) -> str:
+        nonlocal count
+        count += 1
+        lines.append(f"%x{count} = {expression}")
+        return f"%x{count}"
+
+    values = _load_slots(assign, "%args", type_.params)
+    args = "".join(
+        f", {LLVM_TYPES[t]} {value}" for t, value in zip(type_.params, values, strict=True)
+    )
+    returned = return_type(type_.results)
+    result = assign(
+        f"call {program.calling} {returned} {program.symbol(id_)}"
+        f"(ptr %ctx, i64 %fuel, i32 %depth{args})"
+    )
+    fuel = result
+    if type_.results:
+        fuel = assign(f"extractvalue {returned} {result}, 0")
+        texts = [
+            f"{LLVM_TYPES[t]} " + assign(f"extractvalue {returned} {result}, {n + 1}")
+            for n, t in enumerate(type_.results)
+        ]
+        _store_slots(lines.append, assign, "%results", type_.results, texts)
+    lines += [f"ret i64 {fuel}", "}"]
+    return "\n".join(lines)
+
+
+_INT_OF = {Type.F32: "i32", Type.F64: "i64"}
+
+
+def _store_slots(
+    line: Callable[[str], None],
+    assign: Callable[[str], str],
+    slots: str,
+    types: Sequence[Type],
+    operands: Sequence[str],
+) -> None:
+    cursor = 0
+    for type_, operand in zip(types, operands, strict=True):
+        pointer = assign(f"getelementptr i64, ptr {slots}, i64 {cursor}")
+        if type_ is Type.V128:
+            line(f"store {operand}, ptr {pointer}, align 8")
+            cursor += 2
+            continue
+        if type_ in _INT_OF:
+            operand = f"{_INT_OF[type_]} " + assign(f"bitcast {operand} to {_INT_OF[type_]}")
+        if type_.bits == 32:
+            operand = "i64 " + assign(f"zext {operand} to i64")
+        line(f"store {operand}, ptr {pointer}, align 8")
+        cursor += 1
+
+
+def _load_slots(assign: Callable[[str], str], slots: str, types: Sequence[Type]) -> list[str]:
+    values = []
+    cursor = 0
+    for type_ in types:
+        pointer = assign(f"getelementptr i64, ptr {slots}, i64 {cursor}")
+        values.append(assign(f"load {LLVM_TYPES[type_]}, ptr {pointer}, align 8"))
+        cursor += 2 if type_ is Type.V128 else 1
+    return values

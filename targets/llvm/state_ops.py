@@ -1,0 +1,320 @@
+"""How ops on memories, tables, globals and references are written in LLVM IR.
+
+Metadata: ``!1`` empty (for ``!invariant.load``), ``!2`` the alias class of an agent's state,
+``!3`` that of linear memory. The two never overlap, so a store to memory does not make LLVM
+reload a global or a size.
+"""
+
+from __future__ import annotations
+
+from ...ir import ops
+from ...ir.function import Inst, Value
+from ...ir.ops import Op
+from ...ir.types import EntityId, Trap, Type
+from ..layout import Shared, TableSlot
+from .emit import Emitter, FunctionEmitter
+from .types import LLVM_TYPES
+
+_STATE = "!tbaa !2"
+
+
+def function_record(e: FunctionEmitter, reference: Value) -> str:
+    """Pointer to the {code, signature} record of a function that is not null."""
+    funcs = e.abi.shared(e, Shared.FUNCS)
+    number = e.assign(f"sub i64 {e.name(reference)}, 1")
+    return e.assign(f"getelementptr {{ ptr, i64 }}, ptr {funcs}, i64 {number}")
+
+
+# Linear memory.
+
+
+def memory_bytes(e: FunctionEmitter, id_: EntityId) -> str:
+    """Current size of a memory in bytes, as i64."""
+    slot = e.memory(id_)
+    if slot.fixed:
+        return str(slot.minimum)
+    return e.assign(f"load i64, ptr {e.abi.state(e, slot.size)}, align 8, {_STATE}")
+
+
+def _bounds_check(e: FunctionEmitter, inst: Inst) -> None:
+    id_, offset, width = inst.attrs
+    slot, extent, address = e.memory(id_), offset + width, inst.args[0]
+    if (slot.fixed and extent > slot.minimum) or extent >> 64:
+        e.trap_if("true", Trap.MEMORY_OUT_OF_BOUNDS, inst)
+        return
+    if slot.fixed:
+        last = slot.minimum - extent
+        if address.type is Type.I32 and last >= 0xFFFFFFFF:
+            return
+        outside = e.assign(f"icmp ugt {e.operand(address)}, {last}")
+    elif extent <= slot.minimum:  # then size - extent cannot wrap
+        limit = e.assign(f"sub nuw i64 {memory_bytes(e, id_)}, {extent}")
+        outside = e.assign(f"icmp ugt i64 {e.wide(address)}, {limit}")
+    elif address.type is Type.I32:
+        end = e.assign(f"add nuw i64 {e.wide(address)}, {extent}")
+        outside = e.assign(f"icmp ugt i64 {end}, {memory_bytes(e, id_)}")
+    else:
+        size = memory_bytes(e, id_)
+        small = e.assign(f"icmp ult i64 {size}, {extent}")
+        limit = e.assign(f"sub i64 {size}, {extent}")
+        beyond = e.assign(f"icmp ugt i64 {e.name(address)}, {limit}")
+        outside = e.assign(f"or i1 {small}, {beyond}")
+    e.trap_if(outside, Trap.MEMORY_OUT_OF_BOUNDS, inst)
+
+
+def _load(e: FunctionEmitter, inst: Inst) -> None:
+    id_, offset, width, signed, align = inst.attrs
+    assert inst.type is not None
+    t, address = LLVM_TYPES[inst.type], e.wide(inst.args[0])
+    narrow = t if width * 8 == inst.type.bits else f"i{width * 8}"
+    value = e.abi.load(e, e.memory(id_), address, offset, narrow, align)
+    if narrow == t:
+        e.names[inst.results[0]] = value
+    else:
+        e.define(inst, f"{'sext' if signed else 'zext'} {narrow} {value} to {t}")
+
+
+def _store(e: FunctionEmitter, inst: Inst) -> None:
+    id_, offset, width, align = inst.attrs
+    address, value = inst.args
+    assert inst.type is not None
+    t, text = LLVM_TYPES[inst.type], e.name(value)
+    if width * 8 != inst.type.bits:
+        narrow = f"i{width * 8}"
+        text = e.assign(f"trunc {t} {text} to {narrow}")
+        t = narrow
+    e.abi.store(e, e.memory(id_), e.wide(address), offset, t, text, align)
+
+
+def _memory_size(e: FunctionEmitter, inst: Inst) -> None:
+    pages = e.assign(f"lshr i64 {memory_bytes(e, inst.attrs[0])}, 16")
+    _define_index(e, inst, pages)
+
+
+def _memory_grow(e: FunctionEmitter, inst: Inst) -> None:
+    slot = e.memory(inst.attrs[0])
+    old = e.assign(
+        f"call i64 @swarm_memory_grow(ptr %ctx, i64 {slot.size}, i64 {slot.reserve}, "
+        f"i64 {e.wide(inst.args[0])})"
+    )
+    _define_index(e, inst, old)
+
+
+def _define_index(e: FunctionEmitter, inst: Inst, wide: str) -> None:
+    """Write an i64 as the result, which is i32 or i64 by the index type."""
+    if inst.type is Type.I32:
+        e.define(inst, f"trunc i64 {wide} to i32")
+    else:
+        e.names[inst.results[0]] = wide
+
+
+def _check_range(
+    e: FunctionEmitter, inst: Inst, start: str, count: str, size: str, code: Trap
+) -> None:
+    """Trap unless start + count <= size, without wrap-around."""
+    small = e.assign(f"icmp ult i64 {size}, {count}")
+    limit = e.assign(f"sub i64 {size}, {count}")
+    beyond = e.assign(f"icmp ugt i64 {start}, {limit}")
+    e.trap_if(e.assign(f"or i1 {small}, {beyond}"), code, inst)
+
+
+def _memory_fill(e: FunctionEmitter, inst: Inst) -> None:
+    to, value, count = inst.args
+    id_ = inst.attrs[0]
+    start, n = e.wide(to), e.wide(count)
+    _check_range(e, inst, start, n, memory_bytes(e, id_), Trap.MEMORY_OUT_OF_BOUNDS)
+    byte = e.assign(f"trunc i32 {e.name(value)} to i8")
+    e.abi.fill(e, e.memory(id_), start, byte, n)
+
+
+def _memory_copy(e: FunctionEmitter, inst: Inst) -> None:
+    to_id, from_id = inst.attrs
+    to, source, n = (e.wide(value) for value in inst.args)
+    _check_range(e, inst, source, n, memory_bytes(e, from_id), Trap.MEMORY_OUT_OF_BOUNDS)
+    _check_range(e, inst, to, n, memory_bytes(e, to_id), Trap.MEMORY_OUT_OF_BOUNDS)
+    e.abi.copy(e, e.memory(to_id), to, e.memory(from_id), source, n)
+
+
+def _memory_init(e: FunctionEmitter, inst: Inst) -> None:
+    id_, segment = inst.attrs
+    to, source, n = (e.wide(value) for value in inst.args)
+    dropped = e.program.layout.dropped_data[segment]
+    data, size = _segment(e, Shared.DATA, e.program.data_numbers[segment], dropped)
+    _check_range(e, inst, source, n, size, Trap.MEMORY_OUT_OF_BOUNDS)
+    _check_range(e, inst, to, n, memory_bytes(e, id_), Trap.MEMORY_OUT_OF_BOUNDS)
+    start = e.assign(f"getelementptr i8, ptr {data}, i64 {source}")
+    e.abi.init(e, e.memory(id_), to, start, n)
+
+
+def _segment(e: FunctionEmitter, field: Shared, number: int, dropped: int) -> tuple[str, str]:
+    """Address and length of a passive segment; the length is 0 once it is dropped."""
+    records = e.abi.shared(e, field)
+    record = e.assign(f"getelementptr {{ ptr, i64 }}, ptr {records}, i64 {number}")
+    data = e.assign(f"load ptr, ptr {record}, align 8, !invariant.load !1")
+    length = e.assign(f"getelementptr i8, ptr {record}, i64 8")
+    full = e.assign(f"load i64, ptr {length}, align 8, !invariant.load !1")
+    flag = e.assign(f"load i8, ptr {e.abi.state(e, dropped)}, {_STATE}")
+    kept = e.assign(f"icmp eq i8 {flag}, 0")
+    return data, e.assign(f"select i1 {kept}, i64 {full}, i64 0")
+
+
+def _data_drop(e: FunctionEmitter, inst: Inst) -> None:
+    offset = e.program.layout.dropped_data[inst.attrs[0]]
+    e.line(f"store i8 1, ptr {e.abi.state(e, offset)}, {_STATE}")
+
+
+# Globals.
+
+
+def _global_get(e: FunctionEmitter, inst: Inst) -> None:
+    assert inst.type is not None
+    pointer = e.abi.state(e, e.program.layout.globals[inst.attrs[0]])
+    e.define(inst, f"load {LLVM_TYPES[inst.type]}, ptr {pointer}, align 8, {_STATE}")
+
+
+def _global_set(e: FunctionEmitter, inst: Inst) -> None:
+    pointer = e.abi.state(e, e.program.layout.globals[inst.attrs[0]])
+    e.line(f"store {e.operand(inst.args[0])}, ptr {pointer}, align 8, {_STATE}")
+
+
+# References and tables.
+
+
+def _ref_func(e: FunctionEmitter, inst: Inst) -> None:
+    e.names[inst.results[0]] = str(e.program.numbers[inst.attrs[0]] + 1)
+
+
+def _ref_is_null(e: FunctionEmitter, inst: Inst) -> None:
+    condition = e.assign(f"icmp eq i64 {e.name(inst.args[0])}, 0")
+    e.bools[inst.results[0]] = condition
+    e.define(inst, f"zext i1 {condition} to i32")
+
+
+def _has_type(e: FunctionEmitter, inst: Inst) -> None:
+    record = function_record(e, inst.args[0])
+    pointer = e.assign(f"getelementptr i8, ptr {record}, i64 8")
+    sig = e.assign(f"load i64, ptr {pointer}, align 8, !invariant.load !1")
+    condition = e.assign(f"icmp eq i64 {sig}, {inst.attrs[0]}")
+    e.bools[inst.results[0]] = condition
+    e.define(inst, f"zext i1 {condition} to i32")
+
+
+def _table(e: FunctionEmitter, id_: EntityId) -> TableSlot:
+    return e.program.layout.tables[id_]
+
+
+def _elements(e: FunctionEmitter, slot: TableSlot) -> str:
+    """Pointer to a table's first element."""
+    if not slot.shared:
+        return e.abi.state(e, slot.elements)
+    tables = e.abi.shared(e, Shared.TABLES)
+    pointer = e.assign(f"getelementptr ptr, ptr {tables}, i64 {slot.number}")
+    return e.assign(f"load ptr, ptr {pointer}, align 8, !invariant.load !1")
+
+
+def _element(e: FunctionEmitter, slot: TableSlot, index: Value) -> str:
+    return e.assign(f"getelementptr i64, ptr {_elements(e, slot)}, i64 {e.wide(index)}")
+
+
+def _count(e: FunctionEmitter, slot: TableSlot) -> str:
+    """Current number of elements, as i64."""
+    if slot.capacity == slot.minimum:
+        return str(slot.minimum)
+    return e.assign(f"load i64, ptr {e.abi.state(e, slot.size)}, align 8, {_STATE}")
+
+
+def _table_get(e: FunctionEmitter, inst: Inst) -> None:
+    slot = _table(e, inst.attrs[0])
+    kind = "!invariant.load !1" if slot.shared else _STATE
+    e.define(inst, f"load i64, ptr {_element(e, slot, inst.args[0])}, align 8, {kind}")
+
+
+def _table_set(e: FunctionEmitter, inst: Inst) -> None:
+    index, value = inst.args
+    pointer = _element(e, _table(e, inst.attrs[0]), index)
+    e.line(f"store {e.operand(value)}, ptr {pointer}, align 8, {_STATE}")
+
+
+def _table_size(e: FunctionEmitter, inst: Inst) -> None:
+    count = _count(e, _table(e, inst.attrs[0]))
+    if count.isdigit():
+        e.names[inst.results[0]] = count
+    else:
+        _define_index(e, inst, count)
+
+
+def _table_grow(e: FunctionEmitter, inst: Inst) -> None:
+    value, delta = inst.args
+    slot = _table(e, inst.attrs[0])
+    old = e.assign(
+        f"call i64 @swarm_table_grow(ptr %ctx, i64 {slot.size}, i64 {slot.capacity}, "
+        f"{e.operand(value)}, i64 {e.wide(delta)})"
+    )
+    _define_index(e, inst, old)
+
+
+def _table_fill(e: FunctionEmitter, inst: Inst) -> None:
+    start, value, count = inst.args
+    slot = _table(e, inst.attrs[0])
+    n = e.wide(count)
+    _check_range(e, inst, e.wide(start), n, _count(e, slot), Trap.TABLE_OUT_OF_BOUNDS)
+    pointer = _element(e, slot, start)
+    e.line(f"call void @swarm_fill64(ptr {pointer}, {e.operand(value)}, i64 {n})")
+
+
+def _table_copy(e: FunctionEmitter, inst: Inst) -> None:
+    to, source, count = inst.args
+    to_slot, from_slot = (_table(e, id_) for id_ in inst.attrs)
+    n = e.wide(count)
+    _check_range(e, inst, e.wide(source), n, _count(e, from_slot), Trap.TABLE_OUT_OF_BOUNDS)
+    _check_range(e, inst, e.wide(to), n, _count(e, to_slot), Trap.TABLE_OUT_OF_BOUNDS)
+    _move_words(e, _element(e, to_slot, to), _element(e, from_slot, source), n)
+
+
+def _table_init(e: FunctionEmitter, inst: Inst) -> None:
+    id_, segment = inst.attrs
+    to, source, count = inst.args
+    slot, n = _table(e, id_), e.wide(count)
+    dropped = e.program.layout.dropped_elems[segment]
+    items, size = _segment(e, Shared.ELEMS, e.program.elem_numbers[segment], dropped)
+    _check_range(e, inst, e.wide(source), n, size, Trap.TABLE_OUT_OF_BOUNDS)
+    _check_range(e, inst, e.wide(to), n, _count(e, slot), Trap.TABLE_OUT_OF_BOUNDS)
+    start = e.assign(f"getelementptr i64, ptr {items}, i64 {e.wide(source)}")
+    _move_words(e, _element(e, slot, to), start, n)
+
+
+def _move_words(e: FunctionEmitter, to: str, source: str, count: str) -> None:
+    name = e.program.intrinsic("void", "llvm.memmove.p0.p0.i64", "ptr, ptr, i64, i1 immarg")
+    size = e.assign(f"shl i64 {count}, 3")
+    e.line(f"call void {name}(ptr align 8 {to}, ptr align 8 {source}, i64 {size}, i1 false)")
+
+
+def _elem_drop(e: FunctionEmitter, inst: Inst) -> None:
+    offset = e.program.layout.dropped_elems[inst.attrs[0]]
+    e.line(f"store i8 1, ptr {e.abi.state(e, offset)}, {_STATE}")
+
+
+STATE_EMITTERS: dict[Op, Emitter] = {
+    ops.BOUNDS_CHECK: _bounds_check,
+    ops.LOAD: _load,
+    ops.STORE: _store,
+    ops.MEMORY_SIZE: _memory_size,
+    ops.MEMORY_GROW: _memory_grow,
+    ops.MEMORY_FILL: _memory_fill,
+    ops.MEMORY_COPY: _memory_copy,
+    ops.MEMORY_INIT: _memory_init,
+    ops.DATA_DROP: _data_drop,
+    ops.GLOBAL_GET: _global_get,
+    ops.GLOBAL_SET: _global_set,
+    ops.REF_FUNC: _ref_func,
+    ops.REF_IS_NULL: _ref_is_null,
+    ops.HAS_TYPE: _has_type,
+    ops.TABLE_GET: _table_get,
+    ops.TABLE_SET: _table_set,
+    ops.TABLE_SIZE: _table_size,
+    ops.TABLE_GROW: _table_grow,
+    ops.TABLE_FILL: _table_fill,
+    ops.TABLE_COPY: _table_copy,
+    ops.TABLE_INIT: _table_init,
+    ops.ELEM_DROP: _elem_drop,
+}

@@ -1,0 +1,57 @@
+"""IR types and constants as LLVM text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...ir.types import FuncType, Type
+
+LLVM_TYPES = {
+    Type.I32: "i32",
+    Type.I64: "i64",
+    Type.F32: "float",
+    Type.F64: "double",
+    Type.V128: "<2 x i64>",
+    Type.FUNCREF: "i64",
+    Type.EXTERNREF: "i64",
+}
+
+#: Suffix of an intrinsic's name for a type.
+SUFFIX = {Type.I32: "i32", Type.I64: "i64", Type.F32: "f32", Type.F64: "f64"}
+
+#: The canonical NaN, as a constant.
+CANONICAL_NAN = {
+    Type.F32: "bitcast (i32 2143289344 to float)",
+    Type.F64: "bitcast (i64 9221120237041090560 to double)",
+}
+
+
+def constant(type_: Type, bits: int) -> str:
+    """A constant operand from its bit pattern, without its type."""
+    match type_:
+        case Type.F32:
+            # A hexadecimal literal would pass through double, which quietens signalling NaNs.
+            return f"bitcast (i32 {bits} to float)"
+        case Type.F64:
+            return f"bitcast (i64 {bits} to double)"
+        case Type.V128:
+            return f"<i64 {bits & 0xFFFFFFFFFFFFFFFF}, i64 {bits >> 64}>"
+        case _:
+            return str(bits)
+
+
+def return_type(results: Sequence[Type]) -> str:
+    """What a compiled function returns: the remaining fuel, then its results."""
+    if not results:
+        return "i64"
+    return "{ i64, " + ", ".join(LLVM_TYPES[t] for t in results) + " }"
+
+
+def slots_of(types: Sequence[Type]) -> int:
+    """64-bit slots that values of these types take in an argument or result array."""
+    return sum(2 if t is Type.V128 else 1 for t in types)
+
+
+def call_slots(type_: FuncType) -> int:
+    """Slots of the array through which a host function gets arguments and gives results."""
+    return max(slots_of(type_.params), slots_of(type_.results), 1)
