@@ -13,7 +13,7 @@ class CpuAbi:
     """Memory of an agent is one contiguous range; a trap restores the worker's stack."""
 
     attributes = 'nounwind "probe-stack"="inline-asm"'
-    declarations = DECLARATIONS
+    declarations: tuple[str, ...] = DECLARATIONS
 
     def __init__(self, triple: str, data_layout: str) -> None:
         self.triple = triple

@@ -20,8 +20,7 @@ _INT64 = llvm_ir.IntType(64)
 _one_at_a_time = threading.Lock()
 
 
-@intrinsic
-def _call(typing_context, address, job, worker):  # type: ignore[no-untyped-def]
+def _type_call(typing_context: Any, address: Any, job: Any, worker: Any) -> Any:
     """Call ``void address(job, worker)``."""
     signature = types.void(types.int64, types.int64, types.int64)
 
@@ -32,6 +31,10 @@ def _call(typing_context, address, job, worker):  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
     return signature, generate
+
+
+# Typing it as Any hides the typing context, which Numba supplies, from type checkers.
+_call: Any = intrinsic(_type_call)
 
 
 @numba.njit("void(int64, int64, int64)", parallel=True, nogil=True, cache=True)

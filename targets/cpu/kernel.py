@@ -33,7 +33,7 @@ class CpuKernel:
         self.executable = executable
         self._code = LoadedCode(executable.objects)
         self._worker = self._code.address("swarm_worker")
-        self._keep: list[np.ndarray] = []  # type: ignore[type-arg]  # what records point to
+        self._keep: list[np.ndarray] = []  # what records point to
         self._shared = self._build_shared(hosts)
         self._result_slots = max((slots_of(e.type.results) for e in executable.entries), default=0)
         self._arg_slots = max((slots_of(e.type.params) for e in executable.entries), default=0)
@@ -79,7 +79,7 @@ class CpuKernel:
         def put(field: Job, value: int) -> None:
             job[int(field) // 8] = value
 
-        def point(field: Job, array: np.ndarray, dtype: str) -> None:  # type: ignore[type-arg]
+        def point(field: Job, array: np.ndarray, dtype: str) -> None:
             array = np.ascontiguousarray(array, dtype)
             keep.append(array)
             put(field, array.ctypes.data)
@@ -130,11 +130,11 @@ class CpuKernel:
         executable = self.executable
         shared = np.zeros(int(Shared.END) // 8, np.uint64)
 
-        def point(field: Shared, array: np.ndarray) -> None:  # type: ignore[type-arg]
+        def point(field: Shared, array: np.ndarray) -> None:
             self._keep.append(array)
             shared[int(field) // 8] = array.ctypes.data
 
-        def blob(data: bytes) -> np.ndarray:  # type: ignore[type-arg]
+        def blob(data: bytes) -> np.ndarray:
             array = np.frombuffer(data, np.uint8)
             self._keep.append(array)
             return array

@@ -51,7 +51,7 @@ class Reservation:
             self._map[offset : offset + len(data)] = data
 
     def array(self, shape: tuple[int, ...], dtype: str, offset: int, strides: tuple[int, ...]
-              ) -> np.ndarray:  # type: ignore[type-arg]
+              ) -> np.ndarray:
         """A view of the range; drop it before :meth:`close`."""
         return np.ndarray(shape, dtype, self._map, offset, strides)
 

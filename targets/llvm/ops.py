@@ -149,9 +149,14 @@ def _saturate(e: FunctionEmitter, inst: Inst) -> None:
 
 def _canonicalise(e: FunctionEmitter, inst: Inst) -> None:
     assert inst.type is not None
-    a = e.operand(inst.args[0])
-    unordered = e.assign(f"fcmp uno {a}, {e.name(inst.args[0])}")
-    e.define(inst, f"select i1 {unordered}, {_type(inst)} {CANONICAL_NAN[inst.type]}, {a}")
+    t, (value,) = _type(inst), inst.args
+    name, definition = e.name(value), value.definition
+    if isinstance(definition, Inst) and definition.op is ops.FSQRT:
+        # LLVM holds that sqrt gives a NaN by itself where it would be selected, whatever its bits.
+        fence = e.program.intrinsic(t, f"llvm.arithmetic.fence.{SUFFIX[inst.type]}", t)
+        name = e.assign(f"call {t} {fence}({t} {name})")
+    unordered = e.assign(f"fcmp uno {t} {name}, {name}")
+    e.define(inst, f"select i1 {unordered}, {t} {CANONICAL_NAN[inst.type]}, {t} {name}")
 
 
 def _select(e: FunctionEmitter, inst: Inst) -> None:

@@ -96,7 +96,8 @@ def _referenced(module: Module) -> set[EntityId]:
     inits += [table.init for table in module.tables.values()]
     for segment in module.elems.values():
         inits += segment.items
-    return found | {init.id for init in inits if isinstance(init, FuncInit)}
+    found |= {init.id for init in inits if isinstance(init, FuncInit)}
+    return found - module.removed.keys()
 
 
 def _called_hosts(module: Module, entries: Sequence[Export]) -> set[EntityId]:
