@@ -116,12 +116,15 @@ class Module:
     Attributes:
         types: interned function types; a signature is an index into it.
         functions: bodies. host_functions: those without.
+        removed: signatures of functions that no entry point reached and that are gone. They keep
+            their numbers, and tables may still refer to them.
         starts: start functions, in the order in which they run.
     """
 
     types: list[FuncType] = field(default_factory=list)
     functions: dict[EntityId, Function] = field(default_factory=dict)
     host_functions: dict[EntityId, HostFunction] = field(default_factory=dict)
+    removed: dict[EntityId, int] = field(default_factory=dict)
     memories: dict[EntityId, Memory] = field(default_factory=dict)
     globals: dict[EntityId, Global] = field(default_factory=dict)
     tables: dict[EntityId, Table] = field(default_factory=dict)
@@ -140,15 +143,15 @@ class Module:
 
     def sig_of(self, id_: EntityId) -> int:
         """Signature of a function, with or without a body."""
-        function = self.functions.get(id_)
-        return function.sig if function is not None else self.host_functions[id_].sig
+        function = self.functions.get(id_) or self.host_functions.get(id_)
+        return function.sig if function is not None else self.removed[id_]
 
     def function_numbers(self) -> dict[EntityId, int]:
         """Number of every function in the program: the handle of its reference is 1 more.
 
         All functions of earlier instances come first, so adding an instance renumbers nothing.
         """
-        ids = sorted([*self.functions, *self.host_functions])
+        ids = sorted([*self.functions, *self.host_functions, *self.removed])
         return {id_: number for number, id_ in enumerate(ids)}
 
     def function_exports(self) -> Iterable[Export]:

@@ -210,6 +210,11 @@ def _host(module: Module, cursor: Cursor) -> None:
     module.host_functions[id_] = HostFunction(id_, *signature, *names, missing)
 
 
+def _removed(module: Module, cursor: Cursor) -> None:
+    id_ = _new(cursor, "function", module.functions, module.host_functions, module.removed)
+    module.removed[id_], _ = _signature(module, cursor)
+
+
 def _export(module: Module, cursor: Cursor) -> None:
     name = cursor.string()
     kind = cursor.take("a kind")
@@ -229,6 +234,7 @@ _ENTITIES: dict[str, Callable[[Module, Cursor], None]] = {
     "data": _data,
     "elem": _elem,
     "host": _host,
+    "removed": _removed,
     "export": _export,
     "start": _start,
 }

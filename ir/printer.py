@@ -114,6 +114,8 @@ def _header_lines(module: Module) -> Iterator[str]:
     yield from map(_data, module.data.values())
     yield from map(_elem, module.elems.values())
     yield from map(_host, module.host_functions.values())
+    for id_, sig in module.removed.items():
+        yield f"removed {id_} {_signature(sig, module.types[sig])}"
     yield from map(_export, module.exports)
     for id_ in module.starts:
         yield f"start {id_}"

@@ -256,6 +256,7 @@ def _check_limits(name: str, minimum: int, maximum: int | None, index_type: Type
 def _check_init(module: Module, name: str, type_: Type, init: int | FuncInit) -> None:
     if isinstance(init, FuncInit):
         _check(type_ is Type.FUNCREF, f"{name}: a function is no {type_.value}")
-        _check(_is_function(module, init.id), f"{name}: there is no function {init.id}")
+        _check(_is_function(module, init.id) or init.id in module.removed,
+               f"{name}: there is no function {init.id}")
     else:
         _check(0 <= init < 1 << type_.bits, f"{name}: {init} is no bit pattern of {type_.value}")
