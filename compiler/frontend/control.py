@@ -1,0 +1,192 @@
+"""Control instructions: structured control becomes blocks and edges.
+
+A construct whose label nobody branches to leaves no trace. The block after a construct is made
+when its ``end`` is reached, by which time all edges to it are known.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...ir import ops as o
+from ...ir.function import Block, Edge, Value
+from ...ir.types import FuncType, Trap, Type
+from ..wasm.opcodes import Opcode
+from .emitter import Emitter
+from .ssa import Node, Preds
+
+
+class Frame:
+    """An open construct.
+
+    Attributes:
+        results: types of its results; of its label, unless it is a loop.
+        arity: number of values that a branch to its label takes.
+        height: of the operand stack outside.
+        start: byte offset of its first instruction.
+        outside: node in which it begins.
+        header: of a loop, where its label is.
+        target, preds: else, the block behind its end, and the ways there so far.
+        otherwise: of an ``if`` whose ``else`` has not come yet, the edge taken on zero.
+        params: of an ``if``, the values that both its arms begin with.
+    """
+
+    __slots__ = ("arity", "header", "height", "otherwise", "outside", "params", "preds", "results",
+                 "start", "target")
+
+    def __init__(self, results: tuple[Type, ...], height: int, start: int, outside: Node) -> None:
+        self.results = results
+        self.arity = len(results)
+        self.height = height
+        self.start = start
+        self.outside = outside
+        self.header: Node | None = None
+        self.target: Block | None = None
+        self.preds: Preds = []
+        self.otherwise: Edge | None = None
+        self.params: list[Value] = []
+
+
+def block_type(em: Emitter, imm: FuncType | int) -> FuncType:
+    """The type that a block type immediate stands for."""
+    return em.env.types[imm] if isinstance(imm, int) else imm
+
+
+def block(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
+    params, results = block_type(em, imm)
+    em.frames.append(Frame(results, len(em.stack) - len(params), loc, em.node))
+
+
+def loop(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
+    params, results = block_type(em, imm)
+    args = em.pop_many(len(params))
+    frame = Frame(results, len(em.stack), loc, em.node)
+    frame.arity = len(params)
+    header = frame.header = Node(Block(), em.node, loc, em.loop_ends[loc], carried=[])
+    for type_ in params:
+        em.stack.append(header.block.add_param(type_))
+    entry = em.locals.back_edge(header, em.node, args)
+    em.terminate(o.JUMP, [], loc, (entry,))
+    em.frames.append(frame)
+    em.begin_block(header)
+    em.fuel_check(loc)
+
+
+def if_(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
+    params, results = block_type(em, imm)
+    condition = em.stack.pop()
+    height = len(em.stack) - len(params)
+    outside = em.node
+    frame = Frame(results, height, loc, outside)
+    frame.params = em.stack[height:]
+    then, otherwise = Edge(Block()), Edge(Block())
+    frame.otherwise = otherwise
+    em.frames.append(frame)
+    em.terminate(o.BR_IF, [condition], loc, (then, otherwise))
+    em.begin_block(Node(then.block, outside))
+
+
+def else_(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
+    frame = em.frames[-1]
+    if em.live:
+        edge = _forward_edge(em, frame)
+        em.terminate(o.JUMP, [], loc, (edge,))
+    assert frame.otherwise is not None
+    del em.stack[frame.height:]
+    em.stack.extend(frame.params)
+    em.begin_block(Node(frame.otherwise.block, frame.outside))
+    frame.otherwise = None
+
+
+def end(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
+    frame = em.frames.pop()
+    if frame.otherwise is not None:  # no else: the arm on zero passes the parameters on
+        if frame.target is None:
+            frame.target = frame.otherwise.block
+        else:
+            frame.otherwise.block = frame.target
+        frame.otherwise.args = frame.params
+        frame.preds.append((frame.otherwise, frame.outside))
+    if not em.frames:
+        _end_function(em, frame, loc)
+    elif not frame.preds:  # a loop, or nobody branches to the label
+        if not em.live:
+            del em.stack[frame.height:]
+    else:
+        if em.live:
+            em.terminate(o.JUMP, [], loc, (_forward_edge(em, frame),))
+        _join(em, frame, loc)
+
+
+def _end_function(em: Emitter, frame: Frame, loc: int) -> None:
+    if em.live:
+        em.terminate(o.RETURN, em.pop_many(frame.arity), loc)
+    if frame.preds:
+        _join(em, frame, loc)
+        em.terminate(o.RETURN, em.pop_many(frame.arity), loc)
+
+
+def _join(em: Emitter, frame: Frame, loc: int) -> None:
+    """Begin the block behind a construct, whose edges are all known now."""
+    preds = frame.preds
+    del em.stack[frame.height:]
+    assert frame.target is not None
+    if len(preds) == 1:
+        edge, pred = preds[0]
+        em.stack.extend(edge.args)
+        edge.args = []
+        em.begin_block(Node(frame.target, pred))
+        return
+    node = Node(frame.target, frame.outside, frame.start, loc, preds)
+    for type_ in frame.results:
+        em.stack.append(node.block.add_param(type_))
+    em.begin_block(node)
+
+
+def _forward_edge(em: Emitter, frame: Frame) -> Edge:
+    if frame.target is None:
+        frame.target = Block()
+    edge = Edge(frame.target, em.stack[-frame.arity:] if frame.arity else [])
+    frame.preds.append((edge, em.node))
+    return edge
+
+
+def _branch(em: Emitter, label: int) -> Edge:
+    """A new edge to the label; the operands it passes stay on the stack."""
+    frame = em.frames[-1 - label]
+    if frame.header is None:
+        return _forward_edge(em, frame)
+    args = em.stack[-frame.arity:] if frame.arity else []
+    return em.locals.back_edge(frame.header, em.node, args)
+
+
+def br(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
+    if imm == len(em.frames) - 1:
+        return_(em, row, imm, loc)
+    else:
+        edge = _branch(em, imm)
+        em.terminate(o.JUMP, [], loc, (edge,))
+
+
+def br_if(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
+    condition = em.stack.pop()
+    node = em.node
+    taken, fallthrough = _branch(em, imm), Edge(Block())
+    em.terminate(o.BR_IF, [condition], loc, (taken, fallthrough))
+    em.begin_block(Node(fallthrough.block, node))
+
+
+def br_table(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
+    labels, default = imm
+    index = em.stack.pop()
+    edges = [_branch(em, label) for label in labels]
+    edges.append(_branch(em, default))
+    em.terminate(o.BR_TABLE, [index], loc, tuple(edges))
+
+
+def return_(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
+    em.terminate(o.RETURN, em.pop_many(em.frames[0].arity), loc)
+
+
+def unreachable(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
+    em.terminate(o.TRAP, [], loc, attrs=(Trap.UNREACHABLE,))

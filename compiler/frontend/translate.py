@@ -1,0 +1,209 @@
+"""A validated WebAssembly module becomes IR: imports are resolved, constants are evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeVar
+
+from ...errors import LinkError
+from ...ir import module as irm
+from ...ir import semantics
+from ...ir.module import FuncInit, HostFunction
+from ...ir.types import EntityId, FuncType
+from ..wasm.module import (
+    Body,
+    GlobalType,
+    Import,
+    Limits,
+    MemoryType,
+    Module,
+    TableType,
+)
+from ..wasm.opcodes import BY_NAME, Imm
+from .emitter import Environment
+from .function import translate_function
+from .names import function_names
+
+KnownHost = Callable[[str, str, FuncType], bool]
+MissingImports = Literal["error", "trap"]
+
+_Type = TypeVar("_Type", TableType, MemoryType, GlobalType)
+_CONSTANTS = frozenset((Imm.I32, Imm.I64, Imm.F32, Imm.F64))
+_END, _GLOBAL_GET = BY_NAME["end"], BY_NAME["global.get"]
+_REF_NULL, _REF_FUNC = BY_NAME["ref.null"], BY_NAME["ref.func"]
+
+
+def translate(module: Module, *, missing_imports: MissingImports = "error",
+              known_host: KnownHost, instance: int = 0) -> irm.Module:
+    """Translate a module.
+
+    Args:
+        module: decoded and validated.
+        missing_imports: what to do about imports that nothing provides. ``error``: refuse them.
+            ``trap``: functions trap when they are called; memories, tables and globals become
+            the agent's own, zeroed, as small as they are allowed to be.
+        known_host: whether the host has a function of this module, name and type.
+        instance: number of the instance in the program that this module becomes.
+
+    Raises:
+        LinkError: ``missing_imports`` is ``error`` and imports are missing; it names them all.
+    """
+    if missing_imports == "error":
+        _refuse_missing(module, known_host)
+    return _Translation(module, instance).run(known_host)
+
+
+def describe(module: Module, item: Import) -> str:
+    """An import and its type, e.g. ``env.log: func (i32) -> ()``."""
+    match item.type:
+        case int(index):
+            text = str(module.types[index])
+        case TableType(element, limits):
+            text = f"{_range(limits)} {element.value}"
+        case MemoryType(limits):
+            text = _range(limits)
+        case GlobalType(type_, mutable):
+            text = f"mut {type_.value}" if mutable else type_.value
+    return f"{item.module}.{item.name}: {item.kind} {text}"
+
+
+def _range(limits: Limits) -> str:
+    return f"{limits.minimum}.." + ("" if limits.maximum is None else str(limits.maximum))
+
+
+def _is_known(module: Module, item: Import, known_host: KnownHost) -> bool:
+    return isinstance(item.type, int) and known_host(item.module, item.name,
+                                                     module.types[item.type])
+
+
+def _refuse_missing(module: Module, known_host: KnownHost) -> None:
+    missing = [item for item in module.imports if not _is_known(module, item, known_host)]
+    if missing:
+        lines = "".join(f"\n  {describe(module, item)}" for item in missing)
+        raise LinkError(f"nothing provides these imports:{lines}\n", offset=missing[0].offset,
+                        hint='missing_imports="trap" runs what does not need them')
+
+
+class _Translation:
+    """Fills the IR's module from a module, kind by kind; ids are (instance, index)."""
+
+    def __init__(self, module: Module, instance: int) -> None:
+        self.module = module
+        self.instance = instance
+        self.ir = irm.Module()
+        self.env = Environment(types=module.types)
+
+    def run(self, known_host: KnownHost) -> irm.Module:
+        module = self.module
+        numbers: dict[FuncType, int] = {}
+        self.env.sigs = [numbers.setdefault(type_, len(numbers)) for type_ in module.types]
+        self.ir.types.extend(numbers)
+        self._declare_functions(known_host)
+        self._memories()
+        self._globals()
+        self._tables()
+        self._segments()
+        self._functions()
+        self.ir.exports = [irm.Export(item.name, item.kind, self._id(item.index))
+                           for item in module.exports]
+        if module.start is not None:
+            self.ir.starts.append(self._id(module.start))
+        return self.ir
+
+    def _id(self, index: int) -> EntityId:
+        return EntityId(self.instance, index)
+
+    def _imported(self, kind: type[_Type]) -> list[_Type]:
+        return [item.type for item in self.module.imports if isinstance(item.type, kind)]
+
+    def _declare_functions(self, known_host: KnownHost) -> None:
+        module, env = self.module, self.env
+        for item in module.imported("func"):
+            assert isinstance(item.type, int)
+            id_ = self._id(len(env.function_types))
+            env.function_types.append(item.type)
+            self.ir.host_functions[id_] = HostFunction(
+                id_, env.sigs[item.type], module.types[item.type], item.module, item.name,
+                missing=not _is_known(module, item, known_host))
+        env.function_types += module.func_types
+        env.functions = [self._id(index) for index in range(len(env.function_types))]
+
+    def _memories(self) -> None:
+        for memory in self._imported(MemoryType) + self.module.memories:
+            id_ = self._id(len(self.env.memories))
+            limits = memory.limits
+            self.env.memories.append(id_)
+            self.ir.memories[id_] = irm.Memory(id_, limits.minimum, limits.maximum,
+                                               limits.index_type)
+
+    def _globals(self) -> None:
+        inits: list[tuple[GlobalType, Body | None]] = []
+        inits += [(type_, None) for type_ in self._imported(GlobalType)]
+        inits += [(item.type, item.init) for item in self.module.globals]
+        for type_, init in inits:
+            id_ = self._id(len(self.env.globals))
+            value = 0 if init is None else self._constant(init)
+            item = irm.Global(id_, type_.type, type_.mutable, value)
+            self.env.globals.append(item)
+            self.ir.globals[id_] = item
+
+    def _tables(self) -> None:
+        for table in self._imported(TableType) + self.module.tables:
+            id_ = self._id(len(self.env.tables))
+            limits = table.limits
+            item = irm.Table(id_, table.element, limits.minimum, limits.maximum,
+                             limits.index_type)
+            self.env.tables.append(item)
+            self.ir.tables[id_] = item
+
+    def _segments(self) -> None:
+        for index, data in enumerate(self.module.data):
+            id_ = self._id(index)
+            self.env.data.append(id_)
+            memory = self.env.memories[data.memory] if data.mode == "active" else None
+            self.ir.data[id_] = irm.DataSegment(id_, data.data, memory,
+                                                self._offset(data.init_offset))
+        for index, elem in enumerate(self.module.elems):
+            id_ = self._id(index)
+            self.env.elems.append(id_)
+            table = self.env.tables[elem.table].id if elem.mode == "active" else None
+            items = tuple([self._constant(item) for item in elem.items])
+            self.ir.elems[id_] = irm.ElemSegment(id_, elem.type, items, table,
+                                                 self._offset(elem.init_offset),
+                                                 elem.mode == "declarative")
+
+    def _functions(self) -> None:
+        names = function_names(self.module)
+        first = len(names) - len(self.module.funcs)
+        for index, func in enumerate(self.module.funcs, first):
+            id_ = self.env.functions[index]
+            self.ir.functions[id_] = translate_function(self.env, func, id_, names[index])
+
+    def _offset(self, body: Body | None) -> int:
+        if body is None:
+            return 0
+        value = self._constant(body)
+        assert isinstance(value, int), "the validator lets only integers through"
+        return value
+
+    def _constant(self, body: Body) -> int | FuncInit:
+        """Value of a constant expression; globals that it reads are known already."""
+        stack: list[int | FuncInit] = []
+        for row, imm in zip(body.ops, body.imms, strict=True):
+            if row is _END:
+                break
+            if row.imm in _CONSTANTS:
+                stack.append(imm)
+            elif row is _REF_NULL:
+                stack.append(0)
+            elif row is _REF_FUNC:
+                stack.append(FuncInit(self.env.functions[imm]))
+            elif row is _GLOBAL_GET:
+                stack.append(self.env.globals[imm].init)
+            else:
+                assert row.ir in semantics.EVALUABLE and row.params is not None, row
+                count = len(row.params)
+                bits = [item for item in stack[-count:] if isinstance(item, int)]
+                stack[-count:] = [semantics.evaluate(row.ir, row.type, row.params, *bits)]
+        (value,) = stack
+        return value
