@@ -9,49 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...errors import DecodeError, UnsupportedFeatureError
-from ...ir.types import FuncType, Type
+from ...errors import DecodeError
+from ...ir.types import FuncType
 from .module import Body
 from .opcodes import AFTER_FC, PLAIN, PREFIX_FC, Imm, Opcode, unsupported_proposal
 from .reader import UNEXPECTED_END, read_signed, read_u32, read_unsigned
-
-VALUE_TYPES = {0x7F: Type.I32, 0x7E: Type.I64, 0x7D: Type.F32, 0x7C: Type.F64,
-               0x70: Type.FUNCREF, 0x6F: Type.EXTERNREF}
-REFERENCE_TYPES = {0x70: Type.FUNCREF, 0x6F: Type.EXTERNREF}
-
-#: Proposals that are recognised by the first byte of a value type.
-_UNSUPPORTED_TYPES = {
-    0x7B: "simd", 0x63: "function-references", 0x64: "function-references",
-    0x69: "exception-handling", 0x74: "exception-handling",
-    **dict.fromkeys((0x78, 0x77, 0x73, 0x72, 0x71, 0x6E, 0x6D, 0x6C, 0x6B, 0x6A), "gc"),
-    0x68: "stack-switching", 0x75: "stack-switching",
-}
+from .type_reader import VALUE_TYPES, read_reference_type, type_error, unsupported
 
 _SINGLE = {0x40: FuncType((), ()), **{b: FuncType((), (t,)) for b, t in VALUE_TYPES.items()}}
 
 _Read = tuple[Any, int]
-
-
-def unsupported(feature: str, what: str, offset: int) -> UnsupportedFeatureError:
-    """The error that names a proposal, and what in the module belongs to it."""
-    return UnsupportedFeatureError(f"{what}: the {feature} proposal is not supported",
-                                   feature=feature, offset=offset)
-
-
-def type_error(byte: int, offset: int, message: str) -> DecodeError | UnsupportedFeatureError:
-    """The error for a byte that is not a type that is known in this place."""
-    feature = _UNSUPPORTED_TYPES.get(byte)
-    if feature is not None:
-        return unsupported(feature, f"type {byte:#04x}", offset)
-    return DecodeError(message, offset=offset)
-
-
-def read_reference_type(data: bytes, pos: int) -> tuple[Type, int]:
-    """``funcref`` or ``externref``."""
-    type_ = REFERENCE_TYPES.get(data[pos])
-    if type_ is None:
-        raise type_error(data[pos], pos, "malformed reference type")
-    return type_, pos + 1
 
 
 def _block_type(data: bytes, pos: int) -> _Read:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from ...errors import DecodeError, SwarmcError, UnsupportedFeatureError
 from ...ir.types import FuncType, Type
-from .body import VALUE_TYPES, read_body, read_reference_type, type_error, unsupported
+from .body import read_body
 from .module import (
     Body,
     Custom,
@@ -21,13 +21,21 @@ from .module import (
     Global,
     GlobalType,
     Import,
-    Limits,
     MemoryType,
     Module,
     TableType,
 )
 from .opcodes import BY_NAME
 from .reader import UNEXPECTED_END, Reader
+from .type_reader import (
+    global_type,
+    memory_type,
+    reference_type,
+    result_type,
+    table_type,
+    unsupported,
+    value_type,
+)
 
 _MAGIC = b"\0asm"
 _VERSION = b"\1\0\0\0"
@@ -121,76 +129,9 @@ def _function_names(data: bytes) -> dict[int, str]:
     return names
 
 
-def _value_type(reader: Reader) -> Type:
-    start = reader.pos
-    byte = reader.byte()
-    type_ = VALUE_TYPES.get(byte)
-    if type_ is None:
-        raise type_error(byte, start, "malformed value type")
-    return type_
-
-
-def _reference_type(reader: Reader) -> Type:
-    reader.peek()  # raises where the data ends
-    type_, reader.pos = read_reference_type(reader.data, reader.pos)
-    return type_
-
-
-def _result_type(reader: Reader) -> tuple[Type, ...]:
-    return tuple([_value_type(reader) for _ in range(reader.count())])
-
-
 def _expression(reader: Reader) -> Body:
     body, reader.pos = read_body(reader.data, reader.pos)
     return body
-
-
-def _limits(reader: Reader, *, memory: bool) -> Limits:
-    start = reader.pos
-    flags = reader.byte()
-    if flags > 1:
-        raise _other_limits(reader, flags, start, memory=memory)
-    minimum = reader.u32()
-    return Limits(minimum, reader.u32() if flags else None)
-
-
-def _other_limits(reader: Reader, flags: int, start: int, *, memory: bool) -> SwarmcError:
-    """The error for limits with unknown flags: a proposal's, if they are complete as such."""
-    proposals = {2: "threads", 4: "memory64", 8: "custom-page-sizes"}
-    if not memory:
-        del proposals[8]
-    named = [feature for bit, feature in proposals.items() if flags & bit]
-    if flags < 16 and named and not (flags & 8 and not memory):
-        try:
-            for _ in range(1 + (flags & 1) + (flags >> 3 & 1)):
-                while reader.byte() & 0x80:
-                    pass
-        except DecodeError:
-            pass  # not even that: malformed
-        else:
-            return unsupported(named[-1], f"limits with flags {flags:#x}", start)
-    message = "integer too large" if flags < 0x80 else "integer representation too long"
-    return reader.fail(message, start)
-
-
-def _table_type(reader: Reader) -> TableType:
-    if reader.peek() == 0x40:
-        raise unsupported("function-references", "table with an initial value", reader.pos)
-    element = _reference_type(reader)
-    return TableType(element, _limits(reader, memory=False))
-
-
-def _memory_type(reader: Reader) -> MemoryType:
-    return MemoryType(_limits(reader, memory=True))
-
-
-def _global_type(reader: Reader) -> GlobalType:
-    type_ = _value_type(reader)
-    start = reader.pos
-    mutable = reader.byte()
-    if mutable > 1:
-        raise reader.fail("malformed mutability", start)
-    return GlobalType(type_, mutable == 1)
 
 
 _GC_FORMS = (0x4E, 0x4F, 0x50, 0x5E, 0x5F)
@@ -207,13 +148,13 @@ def _types(reader: Reader, module: Module) -> None:
         if form != 0x60:
             message = "malformed type" if form < 0x80 else "integer representation too long"
             raise reader.fail(message, start)
-        params = _result_type(reader)
-        module.types.append(FuncType(params, _result_type(reader)))
+        params = result_type(reader)
+        module.types.append(FuncType(params, result_type(reader)))
 
 
 def _imports(reader: Reader, module: Module) -> None:
     types: tuple[Callable[[Reader], int | TableType | MemoryType | GlobalType], ...] = (
-        Reader.u32, _table_type, _memory_type, _global_type)
+        Reader.u32, table_type, memory_type, global_type)
     for _ in range(reader.count()):
         start = reader.pos
         module_name = reader.name()
@@ -224,6 +165,14 @@ def _imports(reader: Reader, module: Module) -> None:
             raise _other_kind(reader, kind, "malformed import kind", kind_at)
         item = Import(module_name, name, _KINDS[kind], types[kind](reader), start)
         module.imports.append(item)
+        if isinstance(item.type, MemoryType):
+            _refuse_second_memory(module, start)
+
+
+def _refuse_second_memory(module: Module, offset: int) -> None:
+    # Well-formed, but code is decoded in the belief that there is only one.
+    if len(module.memories) + len(module.imported("memory")) > 1:
+        raise unsupported("multi-memory", "multiple memories", offset)
 
 
 def _other_kind(reader: Reader, kind: int, message: str, start: int) -> SwarmcError:
@@ -243,11 +192,14 @@ def _functions(reader: Reader, module: Module) -> None:
 
 
 def _tables(reader: Reader, module: Module) -> None:
-    module.tables = [_table_type(reader) for _ in range(reader.count())]
+    module.tables = [table_type(reader) for _ in range(reader.count())]
 
 
 def _memories(reader: Reader, module: Module) -> None:
-    module.memories = [_memory_type(reader) for _ in range(reader.count())]
+    for _ in range(reader.count()):
+        start = reader.pos
+        module.memories.append(memory_type(reader))
+        _refuse_second_memory(module, start)
 
 
 def _tags(reader: Reader, module: Module) -> None:
@@ -257,7 +209,7 @@ def _tags(reader: Reader, module: Module) -> None:
 def _globals(reader: Reader, module: Module) -> None:
     for _ in range(reader.count()):
         start = reader.pos
-        type_ = _global_type(reader)
+        type_ = global_type(reader)
         module.globals.append(Global(type_, _expression(reader), start))
 
 
@@ -300,7 +252,7 @@ def _element(reader: Reader) -> Elem:
     type_ = Type.FUNCREF
     if flags & 4:
         if flags & 3:
-            type_ = _reference_type(reader)
+            type_ = reference_type(reader)
         items = [_expression(reader) for _ in range(reader.count())]
     else:
         if flags & 3 and reader.byte() != 0:
@@ -348,7 +300,7 @@ def _function(reader: Reader, type_index: int, end: int) -> Func:
         total += count
         if total > _MAX_LOCALS:
             raise reader.fail("too many locals", run_at)
-        locals_.append((count, _value_type(reader)))
+        locals_.append((count, value_type(reader)))
     try:
         body = _expression(reader)
     except UnsupportedFeatureError as error:

@@ -12,7 +12,7 @@ import enum
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from ...errors import ValidationError
+from ...errors import UnsupportedFeatureError, ValidationError
 from ...ir.types import FuncType, Type
 from .module import GlobalType, TableType
 from .opcodes import BY_NAME, Opcode
@@ -46,7 +46,7 @@ class Context:
     """The module's index spaces, as bodies see them.
 
     Attributes:
-        memories, data: how many there are.
+        memories: how many there are. data: likewise, segments.
         references: functions that ``ref.func`` may name.
         visible_globals: how many globals there are for the expression at hand.
     """
@@ -176,9 +176,14 @@ class Operands:
 
     def global_(self, index: int) -> GlobalType:
         """Type of a global."""
+        globals_ = self.context.globals
         if index >= self.context.visible_globals:
+            if index < len(globals_) and not globals_[index].mutable:
+                raise UnsupportedFeatureError(
+                    f"unknown global {index}: constant expressions may name imported globals "
+                    "only; the gc proposal is not supported", feature="gc")
             raise unknown("global", index)
-        return self.context.globals[index]
+        return globals_[index]
 
     def elem(self, index: int) -> Type:
         """Type of an element segment."""

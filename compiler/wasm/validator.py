@@ -120,13 +120,8 @@ def _limits(limits: Limits, bound: int, message: str) -> None:
 
 def _memories(module: Module) -> None:
     imported = [item.type for item in module.imports if isinstance(item.type, MemoryType)]
-    memories = imported + module.memories
-    for memory in memories:
+    for memory in imported + module.memories:
         _limits(memory.limits, MAX_PAGES, "memory size must be at most 65536 pages (4GiB)")
-    if len(memories) > 1:
-        raise UnsupportedFeatureError(
-            "multiple memories: the multi-memory proposal is not supported",
-            feature="multi-memory")
 
 
 def _constant(context: Context, body: Body, type_: Type) -> None:

@@ -1,0 +1,115 @@
+"""Reads the types of the binary format, and names the proposals behind those it does not know."""
+
+from __future__ import annotations
+
+from ...errors import DecodeError, SwarmcError, UnsupportedFeatureError
+from ...ir.types import Type
+from .module import GlobalType, Limits, MemoryType, TableType
+from .reader import Reader
+
+VALUE_TYPES = {0x7F: Type.I32, 0x7E: Type.I64, 0x7D: Type.F32, 0x7C: Type.F64,
+               0x70: Type.FUNCREF, 0x6F: Type.EXTERNREF}
+REFERENCE_TYPES = {0x70: Type.FUNCREF, 0x6F: Type.EXTERNREF}
+_V128 = 0x7B
+
+#: Proposals that are recognised by the first byte of a value type.
+_UNSUPPORTED_TYPES = {
+    _V128: "simd", 0x63: "function-references", 0x64: "function-references",
+    0x69: "exception-handling", 0x74: "exception-handling",
+    **dict.fromkeys((0x78, 0x77, 0x73, 0x72, 0x71, 0x6E, 0x6D, 0x6C, 0x6B, 0x6A), "gc"),
+    0x68: "stack-switching", 0x75: "stack-switching",
+}
+
+
+def unsupported(feature: str, what: str, offset: int) -> UnsupportedFeatureError:
+    """The error that names a proposal, and what in the module belongs to it."""
+    return UnsupportedFeatureError(f"{what}: the {feature} proposal is not supported",
+                                   feature=feature, offset=offset)
+
+
+def type_error(byte: int, offset: int, message: str) -> DecodeError | UnsupportedFeatureError:
+    """The error for a byte that is not a type that is known in this place."""
+    feature = _UNSUPPORTED_TYPES.get(byte)
+    if feature is not None:
+        return unsupported(feature, f"type {byte:#04x}", offset)
+    return DecodeError(message, offset=offset)
+
+
+def read_reference_type(data: bytes, pos: int) -> tuple[Type, int]:
+    """``funcref`` or ``externref``."""
+    type_ = REFERENCE_TYPES.get(data[pos])
+    if type_ is None:
+        byte = data[pos] if data[pos] != _V128 else 0  # known, but no reference
+        raise type_error(byte, pos, "malformed reference type")
+    return type_, pos + 1
+
+
+def value_type(reader: Reader) -> Type:
+    """A number type or reference type."""
+    start = reader.pos
+    byte = reader.byte()
+    type_ = VALUE_TYPES.get(byte)
+    if type_ is None:
+        raise type_error(byte, start, "malformed value type")
+    return type_
+
+
+def reference_type(reader: Reader) -> Type:
+    """``funcref`` or ``externref``."""
+    reader.peek()  # raises where the data ends
+    type_, reader.pos = read_reference_type(reader.data, reader.pos)
+    return type_
+
+
+def result_type(reader: Reader) -> tuple[Type, ...]:
+    """A vector of value types."""
+    return tuple([value_type(reader) for _ in range(reader.count())])
+
+
+def _limits(reader: Reader, *, memory: bool) -> Limits:
+    start = reader.pos
+    flags = reader.byte()
+    if flags > 1:
+        raise _other_limits(reader, flags, start, memory=memory)
+    minimum = reader.u32()
+    return Limits(minimum, reader.u32() if flags else None)
+
+
+def _other_limits(reader: Reader, flags: int, start: int, *, memory: bool) -> SwarmcError:
+    """The error for limits with unknown flags: a proposal's, if they are complete as such."""
+    proposals = {2: "threads", 4: "memory64", 8: "custom-page-sizes"}
+    named = [feature for bit, feature in proposals.items() if flags & bit]
+    if flags < (16 if memory else 8):
+        try:
+            for _ in range(1 + (flags & 1) + (flags >> 3 & 1)):
+                while reader.byte() & 0x80:
+                    pass
+        except DecodeError:
+            pass  # not even that: malformed
+        else:
+            return unsupported(named[-1], f"limits with flags {flags:#x}", start)
+    message = "integer too large" if flags < 0x80 else "integer representation too long"
+    return reader.fail(message, start)
+
+
+def table_type(reader: Reader) -> TableType:
+    """Element type and size limits."""
+    if reader.peek() == 0x40:
+        raise unsupported("function-references", "table with an initial value", reader.pos)
+    element = reference_type(reader)
+    return TableType(element, _limits(reader, memory=False))
+
+
+def memory_type(reader: Reader) -> MemoryType:
+    """Size limits in pages."""
+    return MemoryType(_limits(reader, memory=True))
+
+
+def global_type(reader: Reader) -> GlobalType:
+    """Value type and mutability."""
+    type_ = value_type(reader)
+    start = reader.pos
+    mutable = reader.byte()
+    if mutable > 1:
+        raise reader.fail("malformed mutability", start)
+    return GlobalType(type_, mutable == 1)
