@@ -1,0 +1,430 @@
+"""Generates function bodies: typed expressions on an operand stack that is tracked throughout.
+
+Instructions of which the table knows the types are drawn from the table, so that a new row is
+reached by itself. Values that earlier statements left on the stack are used as operands at
+times; code after a branch is generated too, on its polymorphic stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...compiler.wasm.module import Body
+from ...compiler.wasm.opcodes import BY_NAME, OPCODES, Imm, Opcode
+from ...ir import ops as ir
+from ...ir.module import PAGE_SIZE
+from ...ir.types import FuncType, Type
+from .choices import Choices, WeightedTable
+from .edge_values import edge_value
+
+NUMERIC = (Type.I32, Type.I64, Type.F32, Type.F64)
+_DIVISIONS = (ir.IDIV_S, ir.IDIV_U, ir.IREM_S, ir.IREM_U)
+_TRUNCATIONS = (ir.TRUNC_S, ir.TRUNC_U)
+_CONST = {t: BY_NAME[f"{t.value}.const"] for t in NUMERIC}
+
+
+def _by_result(imm: Imm) -> dict[Type, tuple[Opcode, ...]]:
+    """Rows with static numeric types and one result, by its type."""
+    return {
+        t: tuple(row for row in OPCODES
+                 if row.imm is imm and row.results == (t,) and row.params
+                 and all(p in NUMERIC for p in row.params))
+        for t in NUMERIC
+    }
+
+
+PURE = _by_result(Imm.NONE)
+LOADS = _by_result(Imm.MEMARG)
+STORES = tuple(row for row in OPCODES if row.imm is Imm.MEMARG and row.results == ()
+               and row.params is not None and row.params[-1] in NUMERIC)
+
+
+@dataclass(slots=True)
+class Plan:
+    """What bodies may refer to. ``tables`` are (element type, minimum size).
+
+    Attributes:
+        slots: of each table, the functions that its elements are at first (None: null).
+        referable: functions that ``ref.func`` may name.
+        callees: functions that spend the call budget, so that calling them comes to an end.
+        budget: global that counts calls down. pointer: global that is a stack pointer.
+        hints: constants that are used again and again.
+    """
+
+    types: list[FuncType]
+    functions: list[FuncType]
+    globals: list[tuple[Type, bool]]
+    tables: list[tuple[Type, int]]
+    slots: list[list[int | None]]
+    elems: list[tuple[Type, int]]
+    data: list[int]
+    pages: int | None
+    referable: list[int]
+    budget: int
+    pointer: int
+    callees: list[int] = field(default_factory=list)
+    hints: dict[Type, list[int]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Frame:
+    """A construct that is open: the types of its label and its end, and where its stack starts."""
+
+    labels: tuple[Type, ...]
+    ends: tuple[Type, ...]
+    base: int
+    loop: bool = False
+    dead: bool = False
+
+
+class BodyGenerator:
+    """Generates one function.
+
+    Args:
+        size: about how many instructions; the end of a construct may add some.
+    """
+
+    def __init__(self, choices: Choices, plan: Plan, type_: FuncType, size: int) -> None:
+        self.choices, self.plan, self.size = choices, plan, size
+        self.locals: list[Type] = list(type_.params)
+        self.hidden: set[int] = set()  # locals that only their owner may write
+        self.body = Body()
+        self.stack: list[Type] = []
+        self.floor = 0  # operands below it belong to an instruction that is being built
+        self.frames = [Frame(type_.results, type_.results, 0)]
+
+    # Emitting.
+
+    def raw(self, row: Opcode, imm: Any = None) -> None:
+        """Append an instruction without touching the tracked stack."""
+        self.body.ops.append(row)
+        self.body.imms.append(imm)
+        self.size -= 1
+
+    def emit(self, name: str, imm: Any = None, pops: int = 0, push: Sequence[Type] = ()) -> None:
+        """Append an instruction that pops and pushes."""
+        self.raw(BY_NAME[name], imm)
+        self.pop(pops)
+        self.stack.extend(push)
+
+    def emit_row(self, row: Opcode, imm: Any = None) -> None:
+        """Append an instruction whose types the table knows."""
+        assert row.params is not None and row.results is not None
+        self.raw(row, imm)
+        self.pop(len(row.params))
+        self.stack.extend(row.results)
+
+    def pop(self, count: int) -> None:
+        """Take operands off; below a dead frame's base there are as many as one likes."""
+        frame = self.frames[-1]
+        available = len(self.stack) - frame.base
+        assert count <= available or frame.dead
+        if count := min(count, available):
+            del self.stack[-count:]
+
+    def const(self, type_: Type, bits: int) -> None:
+        self.raw(_CONST[type_], bits & ((1 << type_.bits) - 1))
+        self.stack.append(type_)
+
+    def i32(self, value: int) -> None:
+        self.const(Type.I32, value)
+
+    def new_local(self, type_: Type, *, hidden: bool = False) -> int:
+        """A new local; a hidden one is read by anybody, but written only by who asked for it."""
+        if hidden:
+            self.hidden.add(len(self.locals))
+        self.locals.append(type_)
+        return len(self.locals) - 1
+
+    # Operands and expressions.
+
+    def operands(self, types: Sequence[Type], depth: int) -> None:
+        """Bring operands of these types on top of the stack."""
+        frame = self.frames[-1]
+        if frame.dead and len(self.stack) == frame.base and self.choices.chance(1, 2):
+            types = types[self.choices.below(len(types) + 1) :]  # the rest comes from nowhere
+        for type_ in types[self._reusable(types) :]:
+            self.expr(type_, depth)
+
+    def _reusable(self, types: Sequence[Type]) -> int:
+        """How many of the operands to take from what lies on the stack."""
+        low = max(self.floor, self.frames[-1].base)
+        for count in range(min(len(types), len(self.stack) - low), 0, -1):
+            if self.stack[-count:] == list(types[:count]) and self.choices.chance(3, 4):
+                return count
+        return 0
+
+    def expr(self, type_: Type, depth: int) -> None:
+        """Push one value of a type."""
+        saved, self.floor = self.floor, len(self.stack)
+        if depth <= 0 or self.size <= 0:
+            self.leaf(type_)
+        else:
+            self.choices.weighted(_PRODUCTIONS[type_])(self, type_, depth - 1)
+        self.floor = saved
+
+    def leaf(self, type_: Type) -> None:
+        """Push a constant, a local or a global."""
+        kind = self.choices.below(8)
+        if kind >= 3:
+            candidates = [n for n, t in enumerate(self.locals) if t is type_]
+            if candidates:
+                self.emit("local.get", self.choices.pick(candidates), push=(type_,))
+                return
+        if kind == 2:
+            if (index := self.global_of(type_)) is not None:
+                self.emit("global.get", index, push=(type_,))
+                return
+        if type_ in NUMERIC:
+            hints = self.plan.hints.get(type_)
+            if hints and kind == 1:
+                self.const(type_, self.choices.pick(hints))
+            else:
+                self.const(type_, edge_value(self.choices, type_))
+        elif type_ is Type.FUNCREF and self.plan.referable and self.choices.chance(1, 2):
+            self.emit("ref.func", self.choices.pick(self.plan.referable), push=(type_,))
+        else:
+            self.emit("ref.null", type_, push=(type_,))
+
+    def global_of(self, type_: Type, *, mutable: bool = False) -> int | None:
+        """A global of a type; never the call budget where it is to be written."""
+        candidates = [
+            n for n, (t, m) in enumerate(self.plan.globals)
+            if t is type_ and (m or not mutable) and not (mutable and n == self.plan.budget)
+        ]
+        return self.choices.pick(candidates) if candidates else None
+
+    def local_of(self, type_: Type) -> int:
+        """A local of a type that may be written; a new one if there is none, or at times."""
+        candidates = [n for n, t in enumerate(self.locals) if t is type_ and n not in self.hidden]
+        if not candidates or self.choices.chance(1, 10):
+            return self.new_local(type_)
+        return self.choices.pick(candidates)
+
+    # Addresses.
+
+    def address(self, width: int, depth: int) -> int:
+        """Push an address and give the offset immediate to go with it."""
+        assert self.plan.pages is not None
+        size = self.plan.pages * PAGE_SIZE
+        kind = self.choices.below(80)
+        if kind < 30:
+            self.expr(Type.I32, depth)
+            self.i32(self.choices.pick((0xFF, 0xFFF, 0x7FF8, 0x7FFF)))
+            self.emit("i32.and", pops=2, push=(Type.I32,))
+            return self.choices.pick((0, 1, 4, 8, 13, 255, 0x1000, 0x7F00))
+        if kind < 74:
+            self.i32(self.choices.below(min(size, 1 << 12)) if size else 0)
+            return self.choices.pick((0, 1, 2, 3, 4, 8, 16, 100))
+        if kind < 78:  # around the end of memory
+            offset = self.choices.pick((0, 1, width, 64, 0xFFF))
+            past = (1, 7) if self.choices.chance(1, 6) else (0, -1, -7)
+            self.i32(size - width - offset + self.choices.pick(past))
+            return offset
+        if kind == 78:
+            self.expr(Type.I32, depth)
+            return self.choices.pick((0, 1, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF))
+        self.i32(self.choices.pick((-1, -4, -8, 0x7FFFFFFF, -0x80000000, size)))
+        return self.choices.pick((0, 1, 4, 8, 0xFFFFFFFF))
+
+    def memarg(self, row: Opcode, offset: int) -> tuple[int, int, int]:
+        natural = row.width.bit_length() - 1
+        return (natural - self.choices.below(natural + 1), offset, 0)
+
+    def masked(self, mask: int, depth: int, wild: int = 40) -> None:
+        """Push an i32 that is at most ``mask``, or in 1 of ``wild`` cases any."""
+        self.expr(Type.I32, depth)
+        if not self.choices.chance(1, wild):
+            self.i32(mask)
+            self.emit("i32.and", pops=2, push=(Type.I32,))
+
+    # Frames.
+
+    def block_type(self, params: Sequence[Type], results: Sequence[Type]) -> FuncType | int:
+        """The immediate of a block of this type, in the short form where there is one."""
+        type_ = FuncType(tuple(params), tuple(results))
+        short = not params and len(results) <= 1
+        if short and not self.choices.chance(1, 8):
+            return type_
+        if type_ not in self.plan.types:
+            self.plan.types.append(type_)
+        return self.plan.types.index(type_)
+
+    def open(self, name: str, params: Sequence[Type], results: Sequence[Type]) -> Frame:
+        """Open a construct; its parameters (and an if's condition) lie on the stack."""
+        imm = self.block_type(params, results)
+        self.raw(BY_NAME[name], imm)
+        if name == "if":
+            self.pop(1)
+        self.pop(len(params))
+        loop = name == "loop"
+        labels = tuple(params) if loop else tuple(results)
+        frame = Frame(labels, tuple(results), len(self.stack), loop)
+        self.frames.append(frame)
+        self.stack.extend(params)
+        return frame
+
+    def orelse(self, params: Sequence[Type]) -> None:
+        """Go on with the else of the innermost if."""
+        frame = self.frames[-1]
+        self.settle()
+        self.raw(BY_NAME["else"])
+        del self.stack[frame.base :]
+        self.stack.extend(params)
+        frame.dead = False
+
+    def close(self) -> None:
+        """Bring the results in place and end the innermost construct."""
+        self.settle()
+        frame = self.frames.pop()
+        self.raw(BY_NAME["end"])
+        del self.stack[frame.base :]
+        self.stack.extend(frame.ends)
+
+    def settle(self) -> None:
+        """Make the innermost construct's operands its results."""
+        frame = self.frames[-1]
+        self.floor = frame.base
+        wanted = [] if frame.dead and self.choices.chance(1, 2) else list(frame.ends)
+        keep = 0
+        while (keep < len(wanted) and frame.base + keep < len(self.stack)
+               and self.stack[frame.base + keep] is wanted[keep]):
+            keep += 1
+        while len(self.stack) > frame.base + keep:
+            self.dispose()
+        for type_ in wanted[keep:]:
+            self.expr(type_, 1)
+
+    def dispose(self) -> None:
+        """Take the top of the stack away: into a local, a global, or nowhere."""
+        type_ = self.stack[-1]
+        kind = self.choices.below(4)
+        if kind == 1 and (index := self.global_of(type_, mutable=True)) is not None:
+            self.emit("global.set", index, pops=1)
+        elif kind >= 2:
+            self.emit("local.set", self.local_of(type_), pops=1)
+        else:
+            self.emit("drop", pops=1)
+
+    def kill(self) -> None:
+        """What follows in the innermost construct is unreachable."""
+        frame = self.frames[-1]
+        del self.stack[frame.base :]
+        frame.dead = True
+
+    def nested(self, fill: Callable[[], None]) -> None:
+        """Fill the innermost construct, with the protection of operands saved."""
+        saved, self.floor = self.floor, self.frames[-1].base
+        fill()
+        self.close()
+        self.floor = saved
+
+
+Production = Callable[[BodyGenerator, Type, int], None]
+
+
+def _leaf(g: BodyGenerator, type_: Type, depth: int) -> None:
+    g.leaf(type_)
+
+
+def _pure(g: BodyGenerator, type_: Type, depth: int) -> None:
+    row = g.choices.pick(PURE[type_])
+    assert row.params is not None
+    if row.ir in _TRUNCATIONS and not g.choices.chance(1, 24):
+        g.masked(0x7FFF, depth)
+        g.emit(f"{row.params[0].value}.convert_i32_s", pops=1, push=row.params)
+    else:
+        g.operands(row.params, depth)
+        if row.ir in _DIVISIONS and not g.choices.chance(1, 24):
+            g.const(type_, 1)
+            g.emit(f"{type_.value}.or", pops=2, push=(type_,))
+    g.emit_row(row)
+
+
+def _load(g: BodyGenerator, type_: Type, depth: int) -> None:
+    if g.plan.pages is None:
+        g.leaf(type_)
+        return
+    row = g.choices.pick(LOADS[type_])
+    g.emit_row(row, g.memarg(row, g.address(row.width, depth)))
+
+
+def _select(g: BodyGenerator, type_: Type, depth: int) -> None:
+    g.operands((type_, type_, Type.I32), depth)
+    if type_ not in NUMERIC or g.choices.chance(1, 3):
+        g.emit("select t", (type_,), pops=3, push=(type_,))
+    else:
+        g.emit("select", pops=3, push=(type_,))
+
+
+def _tee(g: BodyGenerator, type_: Type, depth: int) -> None:
+    g.operands((type_,), depth)
+    g.emit("local.tee", g.local_of(type_), pops=1, push=(type_,))
+
+
+def _nested(g: BodyGenerator, type_: Type, depth: int) -> None:
+    name = g.choices.pick(("block", "if", "loop"))
+    params = [g.choices.pick(NUMERIC) for _ in range(g.choices.below(8) // 5)]
+    g.operands(params, depth)
+    if name == "if":
+        g.expr(Type.I32, depth)
+    g.open(name, params, (type_,))
+
+    def fill() -> None:
+        g.expr(type_, depth)
+        if name == "if":
+            g.orelse(params)
+            g.floor = g.frames[-1].base
+            g.expr(type_, depth)
+
+    g.nested(fill)
+
+
+def _call(g: BodyGenerator, type_: Type, depth: int) -> None:
+    callees = [n for n in g.plan.callees if g.plan.functions[n].results == (type_,)]
+    if not callees:
+        g.leaf(type_)
+        return
+    callee = g.choices.pick(callees)
+    params = g.plan.functions[callee].params
+    g.operands(params, depth - 1)
+    g.emit("call", callee, pops=len(params), push=(type_,))
+
+
+def _size(g: BodyGenerator, type_: Type, depth: int) -> None:
+    if g.plan.tables and (g.plan.pages is None or g.choices.chance(1, 2)):
+        g.emit("table.size", g.choices.below(len(g.plan.tables)), push=(Type.I32,))
+    elif g.plan.pages is not None:
+        g.emit("memory.size", 0, push=(Type.I32,))
+    else:
+        g.leaf(type_)
+
+
+def _is_null(g: BodyGenerator, type_: Type, depth: int) -> None:
+    g.operands((g.choices.pick((Type.FUNCREF, Type.EXTERNREF)),), depth)
+    g.emit("ref.is_null", pops=1, push=(Type.I32,))
+
+
+def _table_get(g: BodyGenerator, type_: Type, depth: int) -> None:
+    tables = [n for n, (t, size) in enumerate(g.plan.tables) if t is type_ and size]
+    if not tables:
+        g.leaf(type_)
+        return
+    table = g.choices.pick(tables)
+    g.masked((1 << (g.plan.tables[table][1].bit_length() - 1)) - 1, depth)
+    g.emit("table.get", table, pops=1, push=(type_,))
+
+
+_COMMON: list[tuple[int, Production]] = [(6, _leaf), (2, _select), (2, _tee), (2, _nested),
+                                         (2, _call)]
+_NUMBER: list[tuple[int, Production]] = [*_COMMON, (24, _pure), (6, _load)]
+_PRODUCTIONS: dict[Type, WeightedTable[Production]] = {
+    Type.I32: WeightedTable([*_NUMBER, (1, _size), (1, _is_null)]),
+    Type.I64: WeightedTable(_NUMBER),
+    Type.F32: WeightedTable(_NUMBER),
+    Type.F64: WeightedTable(_NUMBER),
+    Type.FUNCREF: WeightedTable([*_COMMON, (4, _table_get)]),
+    Type.EXTERNREF: WeightedTable([*_COMMON, (4, _table_get)]),
+}

@@ -1,0 +1,334 @@
+"""The oracle: runs a module on wasmtime and reports bits, state, traps and fuel.
+
+Values pass through wasmtime's C API rather than its Python wrappers, which quieten signalling
+NaNs and refuse v128. The version is pinned, because fuel costs and that API change with it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.metadata
+from collections.abc import Sequence
+from ctypes import byref
+from typing import TYPE_CHECKING, Any
+
+from ...compiler.wasm.decoder import decode
+from ...compiler.wasm.module import Module
+from ...errors import TargetError
+from ...ir.module import PAGE_SIZE
+from ...ir.types import FuncType, Trap, Type
+from ...targets.layout import DEFAULT_HEADROOM, TABLE_HEADROOM
+from .execution import (
+    SOME_FUNCTION,
+    UNLIMITED,
+    AgentRun,
+    Call,
+    Outcome,
+    Rejected,
+    Script,
+    State,
+    Workload,
+)
+
+if TYPE_CHECKING:
+    import wasmtime
+
+WASMTIME_VERSION = "50.0.1"
+
+#: Proposals that are switched off, so that accepting and refusing agrees with swarmc.
+_OFF = (
+    "threads", "tail_call", "relaxed_simd", "simd", "multi_memory", "memory64", "exceptions",
+    "function_references", "gc", "wide_arithmetic", "custom_page_sizes", "stack_switching",
+    "component_model",
+)
+
+_NULL_STORE = 0
+_CALL_INDIRECT = 0x11
+_INT_KINDS = (0, 1)
+_MASKS = {0: 0xFFFF_FFFF, 1: (1 << 64) - 1, 2: 0xFFFF_FFFF, 3: (1 << 64) - 1}
+_V128, _FUNCREF, _EXTERNREF = 4, 5, 6
+_KINDS = {Type.I32: 0, Type.I64: 1, Type.F32: 2, Type.F64: 3, Type.V128: _V128,
+          Type.FUNCREF: _FUNCREF, Type.EXTERNREF: _EXTERNREF}
+
+
+def load_wasmtime() -> Any:
+    """The wasmtime package.
+
+    Raises:
+        TargetError: it is not installed, or is another version than the pinned one.
+    """
+    hint = f"pip install wasmtime=={WASMTIME_VERSION} (it comes with swarmc[test])"
+    try:
+        version = importlib.metadata.version("wasmtime")
+    except importlib.metadata.PackageNotFoundError:
+        raise TargetError("the differential test needs wasmtime", hint=hint) from None
+    if version != WASMTIME_VERSION:
+        raise TargetError(
+            f"the differential test is pinned to wasmtime {WASMTIME_VERSION}, as fuel costs "
+            f"differ between versions; {version} is installed", hint=hint)
+    import wasmtime
+
+    return wasmtime
+
+
+class Oracle:
+    """wasmtime, with the features and the determinism that swarmc has.
+
+    Args:
+        optimise: compile with Cranelift's optimisations, for long runs.
+    """
+
+    name = "wasmtime"
+
+    def __init__(self, *, optimise: bool = False) -> None:
+        self._wasmtime = load_wasmtime()
+        self._ffi = self._wasmtime._ffi
+        config = self._wasmtime.Config()
+        config.consume_fuel = True
+        config.cranelift_nan_canonicalization = True
+        config.parallel_compilation = False
+        config.cranelift_opt_level = "speed" if optimise else "none"
+        for proposal in _OFF:
+            setattr(config, f"wasm_{proposal}", False)
+        self._engine = self._wasmtime.Engine(config)
+        codes = self._wasmtime.TrapCode
+        self._traps = {
+            codes.STACK_OVERFLOW: Trap.CALL_STACK_EXHAUSTED,
+            codes.MEMORY_OUT_OF_BOUNDS: Trap.MEMORY_OUT_OF_BOUNDS,
+            codes.TABLE_OUT_OF_BOUNDS: Trap.TABLE_OUT_OF_BOUNDS,
+            codes.INDIRECT_CALL_TO_NULL: Trap.UNINITIALIZED_ELEMENT,
+            codes.BAD_SIGNATURE: Trap.INDIRECT_CALL_TYPE_MISMATCH,
+            codes.INTEGER_OVERFLOW: Trap.INTEGER_OVERFLOW,
+            codes.INTEGER_DIVISION_BY_ZERO: Trap.INTEGER_DIVIDE_BY_ZERO,
+            codes.BAD_CONVERSION_TO_INTEGER: Trap.INVALID_CONVERSION,
+            codes.UNREACHABLE: Trap.UNREACHABLE,
+            codes.OUT_OF_FUEL: Trap.OUT_OF_FUEL,
+        }
+
+    def rejects(self, data: bytes) -> str | None:
+        """Why wasmtime refuses the module; None if it is valid."""
+        try:
+            self._wasmtime.Module.validate(self._engine, data)
+        except self._wasmtime.WasmtimeError as error:
+            return str(error)
+        return None
+
+    def run(self, data: bytes, workload: Workload) -> Sequence[AgentRun]:
+        """Run every script on an instance of its own.
+
+        Raises:
+            Rejected: the module is invalid, cannot be linked, or traps when it is instantiated.
+        """
+        module = _Compiled(self, data, workload)
+        return [module.run_script(script) for script in workload.scripts]
+
+
+class _Compiled:
+    """A module compiled by wasmtime, linked, and what is known of its exports."""
+
+    def __init__(self, oracle: Oracle, data: bytes, workload: Workload) -> None:
+        wasmtime = oracle._wasmtime
+        self.oracle, self.ffi, self.data, self.workload = oracle, oracle._ffi, data, workload
+        try:
+            module = wasmtime.Module(oracle._engine, data)
+        except wasmtime.WasmtimeError as error:
+            raise Rejected(str(error), "validate") from None
+        linker = wasmtime.Linker(oracle._engine)
+        imports = module.imports
+        self.wasi = any(item.module.startswith("wasi_") for item in imports)
+        if self.wasi:
+            linker.define_wasi()
+        if workload.missing_imports == "trap":
+            linker.define_unknown_imports_as_traps(module)
+        try:
+            self.linked = linker.instantiate_pre(module)
+        except wasmtime.WasmtimeError as error:
+            raise Rejected(str(error), "link") from None
+        self.keep = (module, linker)
+        self.outline = decode(data)
+        self.numbers = {e.name: e.index for e in self.outline.exports if e.kind == "func"}
+        self.types = {name: function_type(self.outline, n) for name, n in self.numbers.items()}
+        self.limits = self._limits()
+
+    def _limits(self) -> dict[str, int]:
+        """Growth limits as swarmc plans them, for one memory and tables of one minimum size."""
+        limits = {}
+        for memory in self.outline.memories:
+            minimum = memory.limits.minimum * PAGE_SIZE
+            limit = self.workload.max_memory
+            limit = minimum + DEFAULT_HEADROOM if limit is None else limit
+            limits["memory_size"] = max(minimum, limit // PAGE_SIZE * PAGE_SIZE)
+        for table in self.outline.tables:
+            limit = table.limits.minimum + TABLE_HEADROOM
+            limits["table_elements"] = max(limits.get("table_elements", 0), limit)
+        return limits
+
+    def run_script(self, script: Script) -> AgentRun:
+        instance = _Instance(self, script)
+        outcomes = [instance.call(call) for call in script.calls]
+        return AgentRun(outcomes, instance.state())
+
+
+class _Instance:
+    """One instance in a store of its own."""
+
+    def __init__(self, module: _Compiled, script: Script) -> None:
+        self.module, self.ffi = module, module.ffi
+        wasmtime = module.oracle._wasmtime
+        self.store = wasmtime.Store(module.oracle._engine)
+        self.context = self.store._context()
+        if module.limits:
+            self.store.set_limits(**module.limits)
+        self.store.set_fuel(UNLIMITED)
+        self.stdout, self.stderr = bytearray(), bytearray()
+        if module.wasi:
+            self.store.set_wasi(self._wasi(script))
+        try:
+            self.instance = module.linked.instantiate(self.store)
+        except wasmtime.Trap as trap:
+            raise Rejected(str(trap), "instantiate") from None
+        self.items = dict(self.instance.exports(self.store))
+        self.by_address = {
+            _address(self.items[name]._func): number for name, number in module.numbers.items()
+        }
+        self._initialize(script)
+
+    def _initialize(self, script: Script) -> None:
+        if "_initialize" in self.items and "_start" not in self.items:
+            self.invoke("_initialize", ())
+        if script.memory:
+            wasmtime = self.module.oracle._wasmtime
+            memory = next(i for i in self.items.values() if isinstance(i, wasmtime.Memory))
+            memory.write(self.store, script.memory, 0)
+
+    def _wasi(self, script: Script) -> Any:
+        config = self.module.oracle._wasmtime.WasiConfig()
+        config.argv = list(script.argv)
+        config.env = list(script.environ)
+        config.stdout_custom = self.stdout.extend
+        config.stderr_custom = self.stderr.extend
+        vec = self.ffi.bytes_to_capi(script.stdin)
+        self.ffi.wasi_config_set_stdin_bytes(config.ptr(), byref(vec))
+        return config
+
+    def call(self, call: Call) -> Outcome:
+        """Call an export with the whole budget."""
+        budget = self.module.workload.fuel
+        self.store.set_fuel(budget)
+        outcome = self.invoke(call.entry, call.args)
+        if outcome.trap is not None:
+            return outcome
+        used = budget - self.store.get_fuel()
+        return Outcome(outcome.results, exit_code=outcome.exit_code, fuel=used)
+
+    def invoke(self, entry: str, args: tuple[int, ...]) -> Outcome:
+        ffi = self.ffi
+        func = self.items[entry]
+        type_ = self.module.types[entry]
+        params = [_KINDS[t] for t in type_.params]
+        results = (ffi.wasmtime_val_t * len(type_.results))()
+        values = (ffi.wasmtime_val_t * len(params))()
+        for value, kind, bits in zip(values, params, args, strict=True):
+            self._to_value(value, kind, bits)
+        trap = ctypes.POINTER(ffi.wasm_trap_t)()
+        error = ffi.wasmtime_func_call(self.context, byref(func._func), values, len(values),
+                                       results, len(results), byref(trap))
+        for value in values:
+            ffi.wasmtime_val_unroot(byref(value))
+        if error:
+            return self._error(self.module.oracle._wasmtime.WasmtimeError._from_ptr(error))
+        if trap:
+            return self._trap(self.module.oracle._wasmtime.Trap._from_ptr(trap))
+        return Outcome(tuple(self._bits(value) for value in results))
+
+    def _error(self, error: Any) -> Outcome:
+        if isinstance(error, self.module.oracle._wasmtime.ExitTrap):
+            return Outcome(exit_code=error.code)
+        if "unknown import" in str(error):
+            return Outcome(trap=Trap.MISSING_IMPORT)
+        raise error
+
+    def _trap(self, trap: wasmtime.Trap) -> Outcome:
+        code = trap.trap_code
+        if code is None:
+            return Outcome(trap=Trap.HOST)
+        kind = self.module.oracle._traps[code]
+        offset = None
+        if kind is not Trap.CALL_STACK_EXHAUSTED:
+            offset = trap.frames[0].module_offset
+            if kind is Trap.TABLE_OUT_OF_BOUNDS and self.module.data[offset] == _CALL_INDIRECT:
+                kind = Trap.UNDEFINED_ELEMENT  # the suite's name; wasmtime has one code for both
+        return Outcome(trap=kind, offset=offset)
+
+    def _to_value(self, value: Any, kind: int, bits: int) -> None:
+        value.kind = kind
+        if kind in _INT_KINDS:
+            value.of.i64 = ctypes.c_int64(bits).value
+        elif kind == _V128:
+            value.of.v128 = self.ffi.wasmtime_v128(*bits.to_bytes(16, "little"))
+        elif kind == _EXTERNREF:
+            if bits:
+                self.ffi.wasmtime_externref_new(self.context, bits, _NO_FINALIZER,
+                                                byref(value.of.externref))
+            else:
+                value.of.externref.store_id = _NULL_STORE
+        elif kind == _FUNCREF:
+            assert bits == 0, "only null can be passed for a funcref"
+            value.of.funcref.store_id = _NULL_STORE
+        else:
+            value.of.i64 = ctypes.c_int64(bits).value  # a float's bits, as they are
+
+    def _bits(self, value: Any) -> int:
+        kind = value.kind
+        if kind == _V128:
+            return int.from_bytes(bytes(value.of.v128), "little")
+        if kind == _FUNCREF:
+            if value.of.funcref.store_id == _NULL_STORE:
+                return 0
+            return self.by_address.get(_address(value.of.funcref), SOME_FUNCTION - 1) + 1
+        if kind == _EXTERNREF:
+            if value.of.externref.store_id == _NULL_STORE:
+                return 0
+            handle = self.ffi.wasmtime_externref_data(self.context, byref(value.of.externref))
+            self.ffi.wasmtime_val_unroot(byref(value))
+            return int(handle or 0)
+        return int(value.of.i64) & _MASKS[kind]
+
+    def state(self) -> State:
+        """Everything that is exported, and the output."""
+        state = State(stdout=bytes(self.stdout), stderr=bytes(self.stderr))
+        wasmtime, store, value = self.module.oracle._wasmtime, self.store, self.ffi.wasmtime_val_t()
+        for name, item in self.items.items():
+            if isinstance(item, wasmtime.Memory):
+                state.memories[name] = ctypes.string_at(
+                    self.ffi.wasmtime_memory_data(self.context, byref(item._memory)),
+                    item.data_len(store))
+            elif isinstance(item, wasmtime.Global):
+                self.ffi.wasmtime_global_get(self.context, byref(item._global), byref(value))
+                state.globals[name] = self._bits(value)
+            elif isinstance(item, wasmtime.Table):
+                state.tables[name] = self._table(item)
+        return state
+
+    def _table(self, table: Any) -> tuple[int, ...]:
+        value = self.ffi.wasmtime_val_t()
+        handles = []
+        for index in range(table.size(self.store)):
+            self.ffi.wasmtime_table_get(self.context, byref(table._table), index, byref(value))
+            handles.append(self._bits(value))
+        return tuple(handles)
+
+
+_NO_FINALIZER = ctypes.cast(0, ctypes.CFUNCTYPE(None, ctypes.c_void_p))
+
+
+def _address(func: Any) -> int:
+    return int(getattr(func, "__private") or 0)
+
+
+def function_type(module: Module, index: int) -> FuncType:
+    """Type of a function by its index; imported functions come first."""
+    imports = [item.type for item in module.imported("func")]
+    number = imports[index] if index < len(imports) else module.func_types[index - len(imports)]
+    assert isinstance(number, int)
+    return module.types[number]

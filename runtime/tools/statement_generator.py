@@ -1,0 +1,426 @@
+"""Generates statements for a body: control flow, stores, calls, bulk operations and idioms.
+
+Loops mostly count down a local of their own, and calls a global, so that programs end before
+their fuel does and their results can be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ...compiler.wasm.opcodes import BY_NAME
+from ...ir.module import PAGE_SIZE
+from ...ir.types import Type
+from .body_generator import LOADS, NUMERIC, STORES, BodyGenerator, Frame
+from .choices import WeightedTable
+
+Statement = Callable[[BodyGenerator, int], None]
+_I32 = Type.I32
+_REFS = (Type.FUNCREF, Type.EXTERNREF)
+
+
+def statements(g: BodyGenerator, count: int, depth: int, *, calm: bool = False) -> None:
+    """Generate up to ``count`` statements in the innermost construct.
+
+    Args:
+        depth: how deep expressions and constructs nest.
+        calm: no calls, loops or branches.
+    """
+    table = _CALM if calm else _ALL
+    for _ in range(count):
+        if g.size <= 0 or (g.frames[-1].dead and not g.choices.chance(1, 3)):
+            break
+        g.choices.weighted(table)(g, depth)
+
+
+def _any_type(g: BodyGenerator) -> Type:
+    return g.choices.pick(_REFS) if g.choices.chance(1, 8) else g.choices.pick(NUMERIC)
+
+
+def _some_types(g: BodyGenerator, most: int) -> list[Type]:
+    return [_any_type(g) for _ in range(g.choices.below(most + 1))]
+
+
+def _inner(g: BodyGenerator, depth: int) -> None:
+    statements(g, g.choices.below(5), depth - 1)
+
+
+# Values.
+
+def _set_local(g: BodyGenerator, depth: int) -> None:
+    type_ = _any_type(g)
+    g.operands((type_,), depth)
+    g.emit("local.set", g.local_of(type_), pops=1)
+
+
+def _set_global(g: BodyGenerator, depth: int) -> None:
+    type_ = _any_type(g)
+    if (index := g.global_of(type_, mutable=True)) is not None:
+        g.operands((type_,), depth)
+        g.emit("global.set", index, pops=1)
+
+
+def _leave(g: BodyGenerator, depth: int) -> None:
+    g.expr(_any_type(g), depth)
+
+
+def _drop(g: BodyGenerator, depth: int) -> None:
+    g.operands((_any_type(g),), depth)
+    g.emit("drop", pops=1)
+
+
+def _nop(g: BodyGenerator, depth: int) -> None:
+    g.emit("nop")
+
+
+def _store(g: BodyGenerator, depth: int) -> None:
+    if g.plan.pages is None:
+        return
+    row = g.choices.pick(STORES)
+    assert row.params is not None
+    offset = g.address(row.width, depth)
+    g.expr(row.params[-1], depth)
+    g.emit_row(row, g.memarg(row, offset))
+
+
+# Control flow.
+
+def _construct(g: BodyGenerator, depth: int) -> None:
+    name = g.choices.pick(("block", "if", "loop"))
+    params, results = _some_types(g, 2), _some_types(g, 3)
+    g.operands(params, depth)
+    if name == "if":
+        g.expr(_I32, depth)
+    g.open(name, params, results)
+
+    def fill() -> None:
+        _inner(g, depth)
+        if name == "if" and (params != results or not g.choices.chance(1, 2)):
+            g.orelse(params)
+            _inner(g, depth)
+
+    g.nested(fill)
+
+
+def _counted_loop(g: BodyGenerator, depth: int) -> None:
+    counter = g.new_local(_I32, hidden=True)
+    if g.choices.chance(1, 3):
+        g.masked(15, depth)
+    else:
+        g.i32(1 + g.choices.below(8))
+    g.emit("local.set", counter, pops=1)
+    params, results = _some_types(g, 2), _some_types(g, 2)
+    g.operands(params, depth)
+    g.open("loop", params, results)
+
+    def fill() -> None:
+        _inner(g, depth)
+        for type_ in params:
+            g.expr(type_, 1)
+        g.emit("local.get", counter, push=(_I32,))
+        g.i32(1)
+        g.emit("i32.sub", pops=2, push=(_I32,))
+        g.emit("local.tee", counter, pops=1, push=(_I32,))
+        g.emit("br_if", 0, pops=1)
+
+    g.nested(fill)
+
+
+def _target(g: BodyGenerator) -> int:
+    """A label to branch to; seldom one of a loop, which might not end."""
+    labels = [n for n, frame in enumerate(reversed(g.frames))
+              if not frame.loop or g.choices.chance(1, 64)]
+    return g.choices.pick(labels or [len(g.frames) - 1])
+
+
+def _frame(g: BodyGenerator, label: int) -> Frame:
+    return g.frames[-1 - label]
+
+
+def _br(g: BodyGenerator, depth: int) -> None:
+    if len(g.frames) == 1 and not g.choices.chance(1, 8):
+        return
+    label = _target(g)
+    g.operands(_frame(g, label).labels, depth)
+    g.emit("br", label)
+    g.kill()
+
+
+def _br_if(g: BodyGenerator, depth: int) -> None:
+    label = _target(g)
+    types = _frame(g, label).labels
+    g.operands((*types, _I32), depth)
+    g.emit("br_if", label, pops=1 + len(types), push=types)
+
+
+def _br_table(g: BodyGenerator, depth: int) -> None:
+    if len(g.frames) == 1 and not g.choices.chance(1, 8):
+        return
+    default = _target(g)
+    types = _frame(g, default).labels
+    fitting = [n for n, frame in enumerate(reversed(g.frames))
+               if frame.labels == types and (n == default or not frame.loop)]
+    count = g.choices.below(30) if g.choices.chance(1, 8) else g.choices.below(6)
+    labels = tuple(g.choices.pick(fitting) for _ in range(count))
+    g.operands((*types, _I32), depth)
+    if not g.choices.chance(1, 4):
+        g.i32(7)
+        g.emit("i32.and", pops=2, push=(_I32,))
+    g.emit("br_table", (labels, default))
+    g.kill()
+
+
+def _return(g: BodyGenerator, depth: int) -> None:
+    if len(g.frames) == 1 and not g.choices.chance(1, 8):
+        return
+    g.operands(g.frames[0].ends, depth)
+    g.emit("return")
+    g.kill()
+
+
+def _unlikely(g: BodyGenerator, depth: int) -> None:
+    """Trap if an expression has one special value."""
+    g.expr(_I32, depth)
+    g.i32(g.choices.pick((0, 1, 7, -1)))
+    g.emit("i32.eq", pops=2, push=(_I32,))
+    g.open("if", (), ())
+
+    def fill() -> None:
+        g.emit("unreachable")
+        g.kill()
+
+    g.nested(fill)
+
+
+def _call(g: BodyGenerator, depth: int) -> None:
+    rare = g.choices.chance(1, 40)
+    callees = range(len(g.plan.functions)) if rare else g.plan.callees
+    if not callees:
+        return
+    callee = g.choices.pick(callees)
+    type_ = g.plan.functions[callee]
+    g.operands(type_.params, depth - 1)
+    g.emit("call", callee, pops=len(type_.params), push=type_.results)
+
+
+def _call_indirect(g: BodyGenerator, depth: int) -> None:
+    tables = [n for n, (t, _) in enumerate(g.plan.tables) if t is Type.FUNCREF]
+    if not tables:
+        return
+    table = g.choices.pick(tables)
+    slots = [(n, f) for n, f in enumerate(g.plan.slots[table]) if f is not None]
+    kind = g.choices.below(32)
+    slot, callee = g.choices.pick(slots) if slots else (0, 0)
+    type_ = g.plan.functions[callee]
+    if kind == 31:
+        type_ = g.choices.pick(g.plan.types)
+    g.operands(type_.params, depth - 1)
+    if kind < 20:
+        g.i32(slot)
+    elif kind < 29:  # one of several elements, so that the callee is not known
+        g.expr(_I32, depth - 1)
+        g.i32(1)
+        g.emit("i32.and", pops=2, push=(_I32,))
+        g.i32(slot & ~1)
+        g.emit("i32.or", pops=2, push=(_I32,))
+    else:
+        g.masked(15, depth - 1, wild=4)
+    g.emit("call_indirect", (g.plan.types.index(type_), table), pops=1 + len(type_.params),
+           push=type_.results)
+
+
+# Bulk operations.
+
+def _extent(g: BodyGenerator, limit: int, offsets: int, depth: int) -> None:
+    """Push places (as many as ``offsets``) and a length, mostly within ``limit``."""
+    kind = g.choices.below(24)
+    mask = max((1 << (limit // 2).bit_length() >> 1) - 1, 0)
+    for _ in range(offsets):
+        if kind == 23:
+            g.i32(g.choices.pick((limit, limit - 1, limit + 1, -1, 0)))
+        elif kind > 14:
+            g.i32(g.choices.below(min(limit // 2, 64) + 1))
+        else:
+            g.masked(min(mask, 0x3FFF), depth, wild=120)
+    if kind >= 22:
+        g.i32(g.choices.pick((0, 1, 2, limit, -1)))
+    elif kind > 14:
+        g.i32(g.choices.below(min(limit // 2, 300) + 1))
+    else:
+        g.masked(min(mask, 0xFF), depth, wild=120)
+
+
+def _memory_bulk(g: BodyGenerator, depth: int) -> None:
+    if g.plan.pages is None:
+        return
+    limit = g.plan.pages * PAGE_SIZE
+    kind = g.choices.below(4 if g.plan.data else 2)
+    if kind == 0:
+        _extent(g, limit, 2, depth)  # the byte to fill with is any value, so a place will do
+        g.emit_row(BY_NAME["memory.fill"], 0)
+    elif kind == 1:
+        _extent(g, limit, 2, depth)
+        g.emit_row(BY_NAME["memory.copy"], (0, 0))
+    else:
+        segment = g.choices.below(len(g.plan.data))
+        if kind == 2:
+            g.masked(0xFFF, depth, wild=120)
+            _extent(g, g.plan.data[segment], 1, depth)
+            g.emit_row(BY_NAME["memory.init"], (segment, 0))
+        else:
+            g.emit_row(BY_NAME["data.drop"], segment)
+
+
+def _memory_grow(g: BodyGenerator, depth: int) -> None:
+    if g.plan.pages is None:
+        return
+    if g.choices.chance(1, 3):
+        g.masked(1, depth)
+    else:
+        g.i32(g.choices.pick((0, 1, 1, 2, 3, 14, 15, 16, 17, 65535, 65536, -1)))
+    g.emit_row(BY_NAME["memory.grow"], 0)
+
+
+def _table_set(g: BodyGenerator, depth: int) -> None:
+    tables = [n for n, (_, size) in enumerate(g.plan.tables) if size]
+    if tables:
+        table = g.choices.pick(tables)
+        element, size = g.plan.tables[table]
+        g.masked((1 << size.bit_length() >> 1) - 1, depth)
+        g.expr(element, depth)
+        g.emit("table.set", table, pops=2)
+
+
+def _table_bulk(g: BodyGenerator, depth: int) -> None:
+    if not g.plan.tables:
+        return
+    table = g.choices.below(len(g.plan.tables))
+    element, size = g.plan.tables[table]
+    kind = g.choices.below(3)
+    if kind == 0:
+        g.masked((1 << (size // 2).bit_length() >> 1) - 1, depth)
+        g.expr(element, depth)
+        _extent(g, size, 0, depth)
+        g.emit("table.fill", table, pops=3)
+    elif kind == 1:
+        others = [n for n, (t, _) in enumerate(g.plan.tables) if t is element]
+        _extent(g, size, 2, depth)
+        g.emit("table.copy", (table, g.choices.pick(others)), pops=3)
+    else:
+        if g.choices.chance(1, 2):
+            g.expr(element, depth)
+            g.masked(3, depth)
+        else:
+            g.expr(element, depth)
+            g.i32(g.choices.pick((0, 1, 2, 5, -1, 10_000_000)))
+        g.emit("table.grow", table, pops=2, push=(_I32,))
+
+
+def _elem(g: BodyGenerator, depth: int) -> None:
+    pairs = [(e, t) for e, (etype, _) in enumerate(g.plan.elems)
+             for t, (ttype, _) in enumerate(g.plan.tables) if etype is ttype]
+    if not pairs:
+        return
+    segment, table = g.choices.pick(pairs)
+    if g.choices.chance(1, 4):
+        g.emit("elem.drop", segment)
+        return
+    g.masked(3, depth, wild=120)
+    _extent(g, g.plan.elems[segment][1], 1, depth)
+    g.emit("table.init", (segment, table), pops=3)
+
+
+# Idioms that compilers emit and optimisers look for.
+
+def _same_base(g: BodyGenerator, depth: int) -> None:
+    """Several accesses through one pointer, whose checks may be merged."""
+    if g.plan.pages is None:
+        return
+    pointer = g.local_of(_I32)
+    if g.choices.chance(1, 2):
+        g.masked(0xFFFF, depth)
+        g.emit("local.set", pointer, pops=1)
+    for _ in range(2 + g.choices.below(4)):
+        _access(g, pointer, g.choices.pick((0, 4, 8, 12, 3, 64, 0xFF8)), depth)
+
+
+def _access(g: BodyGenerator, pointer: int, offset: int, depth: int) -> None:
+    g.emit("local.get", pointer, push=(_I32,))
+    if g.choices.chance(1, 2):
+        row = g.choices.pick(STORES)
+        assert row.params is not None
+        g.expr(row.params[-1], depth - 1)
+        g.emit_row(row, g.memarg(row, offset))
+    else:
+        type_ = g.choices.pick(NUMERIC)
+        row = g.choices.pick(LOADS[type_])
+        g.emit_row(row, g.memarg(row, offset))
+        g.emit("local.set", g.local_of(type_), pops=1)
+
+
+def _stack_frame(g: BodyGenerator, depth: int) -> None:
+    """Lower the stack pointer, use the frame, raise it again."""
+    if g.plan.pages is None:
+        return
+    frame = g.new_local(_I32, hidden=True)
+    size = g.choices.pick((16, 32, 80))
+    g.emit("global.get", g.plan.pointer, push=(_I32,))
+    g.i32(size)
+    g.emit("i32.sub", pops=2, push=(_I32,))
+    g.emit("local.tee", frame, pops=1, push=(_I32,))
+    g.emit("global.set", g.plan.pointer, pops=1)
+    for _ in range(1 + g.choices.below(3)):
+        _access(g, frame, g.choices.below(size), depth)
+    if g.choices.chance(1, 2):
+        _call(g, depth)
+    g.emit("local.get", frame, push=(_I32,))
+    g.i32(size)
+    g.emit("i32.add", pops=2, push=(_I32,))
+    g.emit("global.set", g.plan.pointer, pops=1)
+
+
+def _array_loop(g: BodyGenerator, depth: int) -> None:
+    """A loop over an array, its index growing."""
+    if g.plan.pages is None:
+        return
+    index, type_ = g.new_local(_I32, hidden=True), g.choices.pick(NUMERIC)
+    row = next(r for r in STORES if r.type is type_ and r.width * 8 == type_.bits)
+    shift, base = row.width.bit_length() - 1, g.choices.below(0x1000)
+    g.i32(0)
+    g.emit("local.set", index, pops=1)
+    g.open("loop", (), ())
+
+    def element() -> None:
+        g.emit("local.get", index, push=(_I32,))
+        g.i32(shift)
+        g.emit("i32.shl", pops=2, push=(_I32,))
+
+    def fill() -> None:
+        element()
+        g.expr(type_, depth - 1)
+        element()
+        g.emit_row(BY_NAME[f"{type_.value}.load"], g.memarg(row, base))
+        g.emit(f"{type_.value}.add", pops=2, push=(type_,))
+        g.emit_row(row, g.memarg(row, base))
+        g.emit("local.get", index, push=(_I32,))
+        g.i32(1)
+        g.emit("i32.add", pops=2, push=(_I32,))
+        g.emit("local.tee", index, pops=1, push=(_I32,))
+        g.i32(g.choices.pick((1, 3, 8, 20, 60)))
+        g.emit("i32.lt_u", pops=2, push=(_I32,))
+        g.emit("br_if", 0, pops=1)
+
+    g.nested(fill)
+
+
+_VALUES: Sequence[tuple[int, Statement]] = (
+    (2, _nop), (8, _set_local), (6, _set_global), (8, _store), (3, _leave), (1, _drop),
+    (3, _memory_bulk), (1, _memory_grow), (2, _table_set), (2, _table_bulk), (2, _elem),
+    (2, _same_base),
+)
+_CALM: WeightedTable[Statement] = WeightedTable(_VALUES)
+_ALL: WeightedTable[Statement] = WeightedTable((
+    *_VALUES, (5, _construct), (4, _counted_loop), (2, _br), (4, _br_if), (2, _br_table),
+    (1, _return), (1, _unlikely), (4, _call), (3, _call_indirect), (1, _stack_frame),
+    (1, _array_loop),
+))
