@@ -1,1 +1,37 @@
-"""Agents, dispatch and everything a user meets."""
+"""Agents, dispatch and everything a user meets.
+
+The names are imported when they are first used, so that ``import swarmc`` loads neither NumPy
+nor LLVM.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .manager import SwarmManager
+    from .results import SwarmResult, TrapInfo
+    from .wasm_runtime import WASMRuntime
+
+__all__ = ["SwarmManager", "SwarmResult", "TrapInfo", "WASMRuntime"]
+
+_HOMES = {
+    "SwarmManager": ".manager",
+    "SwarmResult": ".results",
+    "TrapInfo": ".results",
+    "WASMRuntime": ".wasm_runtime",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(home, __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,115 @@
+"""What a swarm's user can see and change of living agents."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..errors import SwarmStateError, UnknownAgentError
+from . import inputs
+from .inputs import Data
+from .program import AgentSnapshot, Program
+
+
+class AgentAccess:
+    """The part of :class:`~.manager.SwarmManager` that looks at agents one by one."""
+
+    _program: Program | None
+    _lock: threading.RLock
+
+    def _loaded(self, before: str) -> Program:
+        if self._program is None:
+            raise SwarmStateError(f"Must call load_bytecode() before {before}")
+        return self._program
+
+    def _slot(self, agent_id: int) -> tuple[Program, int]:
+        if self._program is None:
+            raise UnknownAgentError(f"no agent {agent_id!r}: no program is loaded")
+        return self._program, self._program.table.slot(agent_id)
+
+    def memory_size(self, agent_id: int, *, memory: int | str = 0) -> int:
+        """Bytes of an agent's memory at the moment."""
+        with self._lock:
+            program, slot = self._slot(agent_id)
+            return program.memory_size(slot, program.memory_number(memory))
+
+    def get_agent_memory(
+        self, agent_id: int, offset: int = 0, length: int | None = None, *, memory: int | str = 0
+    ) -> bytes:
+        """Bytes of an agent's memory; ``length`` None: from ``offset`` to the end.
+
+        Raises:
+            KeyError: the agent does not live.
+            ArgumentError: the range is not in the memory, or there is no such memory.
+        """
+        with self._lock:
+            program, slot = self._slot(agent_id)
+            return program.read_memory(slot, offset, length, program.memory_number(memory))
+
+    def set_agent_memory(
+        self, agent_id: int, data: Data, offset: int = 0, *, memory: int | str = 0
+    ) -> None:
+        """Overwrite bytes of an agent's memory; the errors are ``get_agent_memory``'s."""
+        with self._lock:
+            program, slot = self._slot(agent_id)
+            number = program.memory_number(memory)
+            program.write_memory(slot, offset, inputs.encode_data(data, "data"), number)
+
+    def get_agent_global(self, agent_id: int, name: str) -> Any:
+        """Value of an exported global."""
+        with self._lock:
+            program, slot = self._slot(agent_id)
+            return program.read_global(slot, name)
+
+    def set_agent_global(self, agent_id: int, name: str, value: Any) -> None:
+        """Set an exported, mutable global."""
+        with self._lock:
+            program, slot = self._slot(agent_id)
+            program.write_global(slot, name, value)
+
+    def reset_agent(self, agent_id: int) -> None:
+        """Put an agent back to how it was spawned."""
+        with self._lock:
+            program, slot = self._slot(agent_id)
+            program.scrub(np.array([slot]))
+
+    def reset_agents(self, agent_ids: Iterable[int] | None = None) -> None:
+        """Put agents, or all, back to how they were spawned."""
+        with self._lock:
+            program = self._loaded("resetting agents")
+            table = program.table
+            program.scrub((table.living() if agent_ids is None else table.select(agent_ids))[1])
+
+    def snapshot(self, agent_id: int) -> AgentSnapshot:
+        """Memory, globals and tables of an agent, for ``restore``."""
+        with self._lock:
+            program, slot = self._slot(agent_id)
+            return program.snapshot(slot)
+
+    def restore(self, agent_id: int, snapshot: AgentSnapshot) -> None:
+        """Put an agent into the state of a snapshot, which may be another agent's."""
+        with self._lock:
+            program, slot = self._slot(agent_id)
+            program.restore(slot, snapshot)
+
+    def kill_agent(self, agent_id: int) -> None:
+        """Remove an agent and free its slot."""
+        with self._lock:
+            program, slot = self._slot(agent_id)
+            slots = np.array([slot])
+            program.scrub(slots)
+            program.table.kill([agent_id])
+
+    def kill_agents(self, agent_ids: Iterable[int] | None = None) -> None:
+        """Remove agents, or all of them, and free their slots."""
+        with self._lock:
+            if agent_ids is None and self._program is None:
+                return
+            program = self._loaded("killing agents")
+            table = program.table
+            ids, slots = table.living() if agent_ids is None else table.select(agent_ids)
+            program.scrub(slots)
+            table.kill(ids)

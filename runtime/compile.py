@@ -1,0 +1,160 @@
+"""From the bytes of a module to an executable: the one list of stages, and the cache before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..errors import ArgumentError, TargetError
+from ..ir import module as ir
+from ..ir.types import FuncType
+from ..targets.base import Target
+from ..targets.executable import CompileOptions, Executable, FunctionSpan
+from .cache import Cache, cache_key
+
+if TYPE_CHECKING:
+    from ..compiler.wasm.module import Module
+
+Progress = Callable[[str, float], None]
+
+_NO_TYPE = FuncType((), ())
+
+
+def target_named(name: str) -> Target:
+    """The target of that name.
+
+    Raises:
+        TargetError: there is none, or this machine cannot run it.
+    """
+    if name == "cpu":
+        from ..targets.cpu import CpuTarget  # LLVM is loaded when it is needed
+
+        return CpuTarget()
+    raise TargetError(f"no target {name!r}", hint="the targets are: cpu")
+
+
+def compile_wasm(
+    wasm: bytes,
+    options: CompileOptions,
+    *,
+    target: Target | None = None,
+    cache: Cache | None = None,
+    progress: Progress | None = None,
+) -> Executable:
+    """Compile a module, or take what an earlier compilation left in the cache.
+
+    Args:
+        target: an instance of ``options.target``; None: make one.
+        progress: called with the name of a stage and how much of it is done, 0.0 to 1.0.
+
+    Raises:
+        SwarmcError: DecodeError, ValidationError, UnsupportedFeatureError, LinkError … of the
+            stage that refused the module.
+    """
+    target = target or target_named(options.target)
+    if options.entry_points is not None:
+        options = replace(options, entry_points=tuple(sorted(set(options.entry_points))))
+    key = cache_key(wasm, options, target.fingerprint()) if cache else ""
+    if cache:
+        found = cache.get(key)
+        if found is not None:
+            return found
+    module, program = front_end(wasm, options, progress=progress)
+    executable = target.compile(program, options, progress)
+    executable = replace(executable, spans=function_spans(module), command=is_command(module))
+    if cache:
+        cache.put(key, executable)
+    return executable
+
+
+def front_end(
+    wasm: bytes, options: CompileOptions, *, progress: Progress | None = None
+) -> tuple[Module, ir.Module]:
+    """Decode, validate, translate and optimise: the module, and its program in IR."""
+    # A program that comes from the cache needs none of these.
+    from ..compiler.frontend.translate import translate
+    from ..compiler.pipeline import optimise
+    from ..compiler.wasm.decoder import decode
+    from ..compiler.wasm.validator import validate
+    from .hosts import is_known
+
+    report = progress or _silent
+    report("decode", 0.0)
+    module = decode(wasm)
+    report("validate", 0.0)
+    validate(module)
+    report("translate", 0.0)
+    program = translate(module, missing_imports=options.missing_imports, known_host=is_known)
+    choose_exports(program, options.entry_points)
+    initialise = find_initialise(module, program)
+    if initialise is not None:
+        program.starts.append(initialise)
+    report("optimise", 0.0)
+    optimise(program)
+    return module, program
+
+
+def _silent(stage: str, done: float) -> None:
+    pass
+
+
+def choose_exports(program: ir.Module, entry_points: tuple[str, ...] | None) -> None:
+    """Drop exported functions that are no entry points; None keeps all.
+
+    Raises:
+        ArgumentError: an entry point is not exported.
+    """
+    if entry_points is None:
+        return
+    names = [export.name for export in program.function_exports()]
+    for name in entry_points:
+        if name not in names:
+            raise no_such_function(name, names)
+    program.exports = [
+        export
+        for export in program.exports
+        if export.kind != "func" or export.name in entry_points
+    ]
+
+
+def no_such_function(name: str, names: list[str]) -> ArgumentError:
+    """The error for an entry point that does not exist: it says which do."""
+    shown = sorted(names)[:40]
+    more = f" and {len(names) - 40} more" if len(names) > 40 else ""
+    listed = f"it exports {', '.join(shown)}{more}" if names else "it exports no functions"
+    return ArgumentError(f"the module exports no function {name!r}", hint=listed)
+
+
+def is_command(module: Module) -> bool:
+    """Whether a module is a WASI command: it exports ``_start`` of type () -> ()."""
+    return _exported_of_no_type(module, "_start") is not None
+
+
+def find_initialise(module: Module, program: ir.Module) -> ir.EntityId | None:
+    """``_initialize`` of a WASI reactor, which runs before anything else of an agent."""
+    if is_command(module):
+        return None
+    index = _exported_of_no_type(module, "_initialize")
+    return None if index is None else ir.EntityId(0, index)
+
+
+def _exported_of_no_type(module: Module, name: str) -> int | None:
+    imported = module.imported("func")
+    for export in module.exports:
+        if export.kind == "func" and export.name == name:
+            own = export.index - len(imported)
+            type_index = imported[export.index].type if own < 0 else module.func_types[own]
+            assert isinstance(type_index, int)
+            return export.index if module.types[type_index] == _NO_TYPE else None
+    return None
+
+
+def function_spans(module: Module) -> tuple[FunctionSpan, ...]:
+    """Where each function's code lies, with its name for people."""
+    first = len(module.imported("func"))
+    names = {e.index: e.name for e in reversed(module.exports) if e.kind == "func"} | module.names
+    return tuple(
+        FunctionSpan(func.start, func.end, names.get(index, f"func[{index}]"))
+        for index, func in enumerate(module.funcs, first)
+    )

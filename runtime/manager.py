@@ -1,0 +1,382 @@
+"""The swarm: load a program, spawn agents, dispatch them, look at what they hold."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..errors import ArgumentError, TargetError
+from ..ir.types import FuncType
+from ..targets.base import Dispatch, Int64s, Target
+from ..targets.executable import CompileOptions, Entry, Executable
+from . import inputs, values
+from .access import AgentAccess
+from .agents import NO_ENTRY, AgentTable
+from .batch import Inputs, InputStrings, choose_args, choose_entries
+from .cache import open_cache
+from .compile import Progress, compile_wasm, target_named
+from .inputs import Argv, Data, Env
+from .program import Program
+from .results import SwarmResult
+
+__all__ = ["SwarmManager"]
+
+_MAX_FUEL = 1 << 62
+_MAX_SEED = (1 << 64) - 1
+_MAX_CLOCK = (1 << 63) - 1
+_DEFAULT_ARGV = ("module.wasm",)
+
+
+class SwarmManager(AgentAccess):
+    """Up to ``max_agents`` agents of one program. May be used from several threads.
+
+    Args:
+        target: name of a target, or one that the caller made; None: the best of this machine.
+        max_agents: most agents at a time; None: ``MAX_AGENTS``.
+        memory_per_agent: bytes of scratch memory of an agent whose module declares no memory,
+            for the host's use alone.
+        globals_per_agent: least number of 32-bit globals an agent has room for. Like memory,
+            globals are laid out as the module declares them, so more cost nothing.
+        output_size: bytes kept of each agent's standard output, and of its standard error.
+        max_memory: bytes that an agent's memory may grow to; None: its minimum plus 1 MiB.
+        fuel: instructions an agent may execute in one dispatch.
+        call_depth: units of call depth an agent may use.
+        missing_imports: ``error``, or ``trap`` to let an agent that calls one trap.
+        entry_points: exported functions to compile; None: all.
+        opt_level: LLVM's optimisation level, 0 to 3; None: by the size of the program.
+        seed: what agents' random numbers are made from.
+        clock: what agents' clocks start at, in nanoseconds since the epoch.
+        stdin, argv, env: WASI inputs of agents that are spawned without. ``argv`` starts with
+            the program's name.
+        cache: whether compiled programs are kept on disk, or the directory where.
+        progress: called with the name of a stage and 0.0 to 1.0 while a program is compiled.
+    """
+
+    MAX_AGENTS: ClassVar[int] = 1024
+
+    def __init__(
+        self,
+        target: str | Target | None = None,
+        *,
+        max_agents: int | None = None,
+        memory_per_agent: int = 65536,
+        globals_per_agent: int = 16,
+        output_size: int = 4096,
+        max_memory: int | None = None,
+        fuel: int = 10**10,
+        call_depth: int = 2048,
+        missing_imports: str = "error",
+        entry_points: Sequence[str] | None = None,
+        opt_level: int | None = None,
+        seed: int = 0,
+        clock: int = 0,
+        stdin: Data = b"",
+        argv: Argv = _DEFAULT_ARGV,
+        env: Env | None = None,
+        cache: bool | str | os.PathLike[str] = True,
+        progress: Progress | None = None,
+    ) -> None:
+        self.max_agents = self.MAX_AGENTS if max_agents is None else max_agents
+        _check("max_agents", self.max_agents, 1, 1 << 31)
+        _check("memory_per_agent", memory_per_agent, 0, 1 << 32)
+        _check("globals_per_agent", globals_per_agent, 0, 1 << 32)
+        _check("output_size", output_size, 0, 1 << 40)
+        _check("call_depth", call_depth, 1, 1 << 31)
+        if missing_imports not in ("error", "trap"):
+            raise ArgumentError(f"missing_imports is 'error' or 'trap', not {missing_imports!r}")
+        if target is None or isinstance(target, str):
+            target = target_named(target or "cpu")
+        self.target: Target = target
+        self.memory_per_agent = memory_per_agent
+        self.globals_per_agent = globals_per_agent
+        self.output_size = output_size
+        self.fuel = _check("fuel", fuel, 1, _MAX_FUEL)
+        self.seed = _check("seed", seed, 0, _MAX_SEED)
+        self.clock = _check("clock", clock, 0, _MAX_CLOCK)
+        self.last_result: SwarmResult | None = None
+        self._options = CompileOptions(
+            target=target.name,
+            entry_points=None if entry_points is None else tuple(entry_points),
+            max_memory=max_memory,
+            call_depth=call_depth,
+            opt_level=opt_level,
+            missing_imports=missing_imports,
+        )
+        self._defaults = (
+            inputs.encode_data(stdin, "stdin"),
+            inputs.encode_argv(argv),
+            inputs.encode_env(env or {}),
+        )
+        self._cache = open_cache(cache)
+        self._progress = progress
+        self._program: Program | None = None
+        self._next_id = 0
+        self._stop: Int64s | None = None
+        self._lock = threading.RLock()
+
+    @classmethod
+    def from_wasm(cls, wasm_bytes: Data, **options: Any) -> Self:
+        """A swarm with its program loaded; the options are the constructor's."""
+        swarm = cls(**options)
+        swarm.load_bytecode(wasm_bytes)
+        return swarm
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return 0 if self._program is None else len(self._program.table)
+
+    def __repr__(self) -> str:
+        return f"<SwarmManager on {self.target.name}: {len(self)} of {self.max_agents} agents>"
+
+    @property
+    def mock(self) -> bool:
+        """Whether agents run on the CPU because no GPU does."""
+        return self.target.name == "cpu"
+
+    @property
+    def agent_ids(self) -> Int64s:
+        """Ids of all living agents, ascending."""
+        with self._lock:
+            if self._program is None:
+                return np.zeros(0, np.int64)
+            return self._program.table.living()[0]
+
+    @property
+    def executable(self) -> Executable:
+        """The loaded program, compiled."""
+        return self._loaded("looking at the program").executable
+
+    @property
+    def functions(self) -> dict[str, FuncType]:
+        """Name and type of every function that can be an entry point."""
+        entries = self._loaded("looking at the program").executable.entries
+        return {entry.name: entry.type for entry in entries}
+
+    # The program
+
+    def load_bytecode(self, wasm: Data) -> None:
+        """Compile and load a module. Agents of a program loaded before are gone.
+
+        Raises:
+            SwarmcError: the module is malformed, invalid, needs a feature or an import that
+                there is not, or its agents do not fit in memory.
+        """
+        data = inputs.encode_data(wasm, "bytecode")
+        executable = compile_wasm(
+            data, self._options, target=self.target, cache=self._cache, progress=self._progress
+        )
+        self.load_executable(executable)
+
+    def load_executable(self, executable: Executable) -> None:
+        """Load a program that was compiled before. It is machine code: it must be trusted.
+
+        Raises:
+            TargetError: it was compiled for another machine or another version.
+        """
+        if executable.fingerprint != self.target.fingerprint():
+            raise TargetError(
+                f"the program was compiled for {executable.fingerprint!r},"
+                f" this is {self.target.fingerprint()!r}",
+                hint="compile it again on this machine",
+            )
+        addresses: list[int] = []
+        if executable.hosts:
+            from .hosts import resolve  # host functions are compiled when they are needed
+
+            addresses = resolve(executable.hosts)
+        kernel = self.target.load(executable, addresses)
+        slices = kernel.allocate(self.max_agents, self.output_size)
+        with self._lock:
+            self.close()
+            table = AgentTable(self.max_agents, self._next_id, *self._defaults)
+            self._program = Program(
+                executable, kernel, slices, table, scratch_size=self.memory_per_agent
+            )
+
+    def close(self) -> None:
+        """Drop all agents and the program, and give their memory back."""
+        with self._lock:
+            if self._program is not None:
+                self._next_id = self._program.table.next_id
+                self._program.slices.close()
+                self._program = None
+
+    # Agents
+
+    def spawn_agent(
+        self,
+        entry_point: str | None = None,
+        memory_init: Data | None = None,
+        args: Sequence[Any] | None = None,
+        *,
+        stdin: Data | None = None,
+        argv: Argv | None = None,
+        env: Env | None = None,
+    ) -> int:
+        """Make an agent and return its id; nothing of it runs yet.
+
+        Args:
+            entry_point: exported function that ``dispatch`` calls; None: ``_start``, else
+                ``main``, else the only exported function.
+            memory_init: bytes for the start of memory, over the module's data segments and
+                before its start function.
+            args: the function's arguments; None: they come with ``dispatch``.
+            stdin, argv, env: WASI inputs; None: the swarm's.
+
+        Raises:
+            RuntimeError: no program is loaded, or no slot is free.
+            ArgumentError: there is no such function, or an argument or memory_init is wrong.
+        """
+        with self._lock:
+            program = self._program or self._loaded("spawning agents")
+            table = program.table
+            entry = program.default if entry_point is None else program.entry(entry_point)
+            row = None if args is None else self._row(program, entry, args)
+            strings: InputStrings = []
+            if not (stdin is None and argv is None and env is None and memory_init is None):
+                strings = Inputs(stdin, argv, env, memory_init).encode(program, 1)
+            id_, slot = table.spawn()
+            for column, string in strings:
+                column.put_all(np.array([slot]), string)
+            table.entry[slot] = NO_ENTRY if entry is None else entry.number
+            if row:
+                table.set_args(slot, row, len(row))
+            elif row is not None:
+                table.has_args[slot] = True
+            return id_
+
+    @staticmethod
+    def _row(program: Program, entry: Entry | None, args: Sequence[Any]) -> list[int]:
+        if entry is None:
+            raise program.no_entry()
+        if isinstance(args, str | bytes | Mapping):
+            raise ArgumentError(f"args must be a sequence of numbers, not {args!r}")
+        return values.encode_row(entry.type.params, args, entry.name)
+
+    def spawn_agents(
+        self,
+        count: int,
+        entry_point: str | None = None,
+        args: ArrayLike | Sequence[Any] | None = None,
+        memory_init: Data | Sequence[Data] | None = None,
+        *,
+        stdin: Data | Sequence[Data] | None = None,
+        argv: Argv | Sequence[Argv] | None = None,
+        env: Env | Sequence[Env] | None = None,
+    ) -> Int64s:
+        """Make many agents at once: int64[count], their ids.
+
+        Args:
+            args: an array whose first axis runs over the agents, or one row for all of them
+                (see :func:`~.values.encode_rows`).
+            memory_init, stdin, argv, env: as for ``spawn_agent``; a list gives each its own.
+
+        Raises:
+            RuntimeError: no program is loaded, or too few slots are free.
+            ArgumentError: as ``spawn_agent``.
+        """
+        _check("count", count, 0, 1 << 31)
+        with self._lock:
+            program = self._loaded("spawning agents")
+            table = program.table
+            entry = program.default if entry_point is None else program.entry(entry_point)
+            rows = None
+            if args is not None:
+                if entry is None:
+                    raise program.no_entry()
+                rows = values.encode_rows(entry.type.params, args, count, entry.name)
+            strings = Inputs(stdin, argv, env, memory_init).encode(program, count)
+            ids, slots = table.spawn_many(count)
+            table.entry[slots] = NO_ENTRY if entry is None else entry.number
+            for column, string in strings:
+                column.put_all(slots, string)
+            if rows is not None:
+                table.set_args(slots, rows, rows.shape[1])
+            return ids
+
+    # Running
+
+    def dispatch(
+        self,
+        agent_ids: Iterable[int] | None = None,
+        entry_point: str | None = None,
+        args: ArrayLike | Sequence[Any] | None = None,
+        *,
+        fuel: int | None = None,
+        seed: int | None = None,
+        clock: int | None = None,
+        stdin: Data | Sequence[Data] | None = None,
+        argv: Argv | Sequence[Argv] | None = None,
+        env: Env | Sequence[Env] | None = None,
+    ) -> SwarmResult:
+        """Run agents to their ends, all at once, and wait for them.
+
+        Agents of a WASI command that run ``_start`` again are reset before.
+
+        Args:
+            agent_ids: whom; None: every living agent.
+            entry_point: exported function to call in place of the one each was spawned with.
+            args: arguments in place of those each was spawned with: an array whose first axis
+                runs over the agents, or one row for all (see :func:`~.values.encode_rows`).
+            fuel, seed, clock, stdin, argv, env: for this dispatch, in place of the swarm's.
+
+        Raises:
+            RuntimeError: no program is loaded.
+            KeyError: an agent does not live.
+            ArgumentError: there is no such function, or an argument is wrong or missing.
+            KeyboardInterrupt: Ctrl-C; the agents were stopped, and ``last_result`` has what
+                there is.
+        """
+        started = time.perf_counter()
+        with self._lock:
+            program = self._loaded("dispatching")
+            table = program.table
+            ids, slots = table.living() if agent_ids is None else table.select(agent_ids)
+            entries = choose_entries(program, slots, entry_point)
+            arguments = choose_args(program, ids, slots, entries, args)
+            given = Inputs(stdin, argv, env)
+            stdin_, argv_, env_ = given.strings(program, slots)
+            request = Dispatch(
+                slots, ids, entries, arguments, stdin_, argv_, env_,
+                fuel=_check("fuel", self.fuel if fuel is None else fuel, 1, _MAX_FUEL),
+                seed=_check("seed", self.seed if seed is None else seed, 0, _MAX_SEED),
+                clock_ns=_check("clock", self.clock if clock is None else clock, 0, _MAX_CLOCK),
+            )  # fmt: skip
+            self._stop = request.stop
+            try:
+                outcome, interruption = program.run(request)
+            finally:
+                self._stop = None
+            output, errors = program.streams(slots)
+            result = SwarmResult(
+                program.executable, ids, entries, outcome, output=output, errors=errors,
+                truncated=program.truncated(slots),
+                total_time_ms=(time.perf_counter() - started) * 1000,
+            )  # fmt: skip
+            self.last_result = result
+        if interruption is not None:
+            raise interruption
+        return result
+
+    def interrupt(self) -> None:
+        """Stop the dispatch that another thread waits for; its agents trap as interrupted."""
+        stop = self._stop
+        if stop is not None:
+            stop[0] = 1
+
+
+def _check(name: str, value: int, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ArgumentError(f"{name} must be an integer from {low} to {high}, not {value!r}")
+    return value

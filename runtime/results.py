@@ -1,0 +1,285 @@
+"""What a dispatch gave: arrays first, dictionaries by agent id on demand."""
+
+from __future__ import annotations
+
+import base64
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ArgumentError
+from ..ir.types import Trap, Type
+from ..targets.base import Bytes, Int64s, Outcome
+from ..targets.executable import Entry, Executable
+from ..targets.layout import Status
+from .values import column_values, decode_column, slot_count
+
+_NO_OFFSET = 0xFFFF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class TrapInfo:
+    """Why and where an agent trapped.
+
+    ``offset`` is the instruction's byte offset in the module, ``function`` the name of its
+    function; None where there is no place, as for an interrupted agent.
+    """
+
+    code: Trap
+    message: str
+    offset: int | None
+    function: str | None
+
+    def __str__(self) -> str:
+        where = [f"in function {self.function}"] if self.function is not None else []
+        where += [f"at byte {self.offset:#x}"] if self.offset is not None else []
+        return self.message + (f" ({', '.join(where)})" if where else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What agents wrote to one stream: bytes joined, and the length of each agent's part."""
+
+    data: Bytes
+    lengths: Int64s
+
+    def split(self) -> list[bytes]:
+        """Each agent's bytes."""
+        if not self.lengths.any():
+            return [b""] * len(self.lengths)
+        data = self.data.tobytes()
+        ends = np.cumsum(self.lengths)
+        starts = (ends - self.lengths).tolist()
+        return [data[start:end] for start, end in zip(starts, ends.tolist(), strict=True)]
+
+
+def empty_stream(count: int) -> Stream:
+    """A stream that no agent wrote to."""
+    return Stream(np.zeros(0, np.uint8), np.zeros(count, np.int64))
+
+
+class SwarmResult:
+    """Outcome of one dispatch, by place in the dispatch (arrays) or by agent id (dictionaries).
+
+    Attributes:
+        ids: int64[n], agent ids in the order of the dispatch.
+        status: uint8[n]: 0 returned, 255 exited with ``proc_exit``, else a
+            :class:`~swarmc.ir.types.Trap`.
+        counts_array: int64[n], instructions that each agent executed.
+        total_time_ms: duration of the dispatch as its caller saw it.
+        truncated_array: bool[n], who wrote more to a stream than was kept of it.
+    """
+
+    def __init__(
+        self,
+        executable: Executable,
+        ids: Int64s,
+        entries: NDArray[np.int32],
+        outcome: Outcome,
+        *,
+        output: Stream,
+        errors: Stream,
+        truncated: NDArray[np.bool_],
+        total_time_ms: float,
+    ) -> None:
+        self.ids = ids
+        self.counts_array = outcome.used
+        self.status = (outcome.status & 0xFF).astype(np.uint8)
+        self.total_time_ms = total_time_ms
+        self.truncated_array = truncated
+        self._words = outcome.status
+        self._raw = outcome.results
+        self._entries = entries
+        self._types: dict[int, Entry] = {e.number: e for e in executable.entries}
+        self._spans = executable.spans
+        self._start = next((e.number for e in executable.entries if e.name == "_start"), None)
+        if not executable.command:
+            self._start = None
+        self._output = output
+        self._errors = errors
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        trapped = int(self.trapped_array.sum())
+        return (
+            f"<SwarmResult: {len(self)} agents, {trapped} trapped,"
+            f" {int(self.counts_array.sum())} instructions, {self.total_time_ms:.3f} ms>"
+        )
+
+    @property
+    def returned_array(self) -> NDArray[np.bool_]:
+        """bool[n]: whose entry point returned."""
+        return self.status == Status.RETURNED
+
+    @property
+    def exited_array(self) -> NDArray[np.bool_]:
+        """bool[n]: who ended with ``proc_exit``."""
+        return self.status == Status.EXITED
+
+    @property
+    def trapped_array(self) -> NDArray[np.bool_]:
+        """bool[n]: who trapped."""
+        return ~(self.returned_array | self.exited_array)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether agents were stopped from outside before they ended."""
+        return bool((self.status == Trap.INTERRUPTED).any())
+
+    def results_array(self, index: int = 0) -> NDArray[Any]:
+        """Result ``index`` of every agent as a typed column; 0 for those that did not return.
+
+        int32, int64, float32 or float64 [n]; a v128 is uint8[n, 16], references are int64[n]
+        with -1 for null.
+
+        Raises:
+            ArgumentError: the agents' entry points have no such result, or of different types.
+        """
+        kinds: set[tuple[Type, int]] = set()
+        for number in np.unique(self._entries).tolist():
+            entry = self._types[number]
+            if not 0 <= index < len(entry.type.results):
+                raise ArgumentError(f"{entry.name} has no result {index}")
+            kinds.add((entry.type.results[index], slot_count(entry.type.results[:index])))
+        if not kinds:
+            return np.zeros(0, np.int64)
+        if len(kinds) > 1:
+            raise ArgumentError("the agents' results have different types")
+        ((type_, first),) = kinds
+        raw = self._raw[:, first:].copy()
+        raw[~self.returned_array] = 0
+        return decode_column(type_, raw)
+
+    @cached_property
+    def agent_results(self) -> dict[int, Any]:
+        """What each agent's entry point returned; None for nothing, a tuple for several values.
+
+        Agents that trapped are absent; those that ended with ``proc_exit`` have None.
+        """
+        results: dict[int, Any] = {}
+        values: list[Any] = [None] * len(self.ids)
+        for number in np.unique(self._entries).tolist():
+            types = self._types[number].type.results
+            places = np.flatnonzero((self._entries == number) & self.returned_array)
+            if types:
+                found = _tuples(types, self._raw[places])
+                for place, value in zip(places.tolist(), found, strict=True):
+                    values[place] = value
+        done = ~self.trapped_array
+        for id_, value, finished in zip(self.ids.tolist(), values, done.tolist(), strict=True):
+            if finished:
+                results[id_] = value
+        return results
+
+    @cached_property
+    def agent_outputs(self) -> dict[int, bytes]:
+        """Standard output of each agent, as much as was kept."""
+        return dict(zip(self.ids.tolist(), self._output.split(), strict=True))
+
+    @cached_property
+    def agent_errors(self) -> dict[int, bytes]:
+        """Standard error of each agent, as much as was kept."""
+        return dict(zip(self.ids.tolist(), self._errors.split(), strict=True))
+
+    @cached_property
+    def instruction_counts(self) -> dict[int, int]:
+        """Instructions that each agent executed."""
+        return dict(zip(self.ids.tolist(), self.counts_array.tolist(), strict=True))
+
+    @cached_property
+    def truncated(self) -> dict[int, bool]:
+        """Whether an agent wrote more to a stream than was kept of it."""
+        return dict(zip(self.ids.tolist(), self.truncated_array.tolist(), strict=True))
+
+    @cached_property
+    def traps(self) -> dict[int, TrapInfo]:
+        """The trap of each agent that trapped."""
+        places = np.flatnonzero(self.trapped_array)
+        words, which = np.unique(self._words[places], return_inverse=True)
+        infos = [self._trap_info(word) for word in words.tolist()]
+        ids = self.ids[places].tolist()
+        return {id_: infos[n] for id_, n in zip(ids, which.tolist(), strict=True)}
+
+    def _trap_info(self, word: int) -> TrapInfo:
+        code = Trap(word & 0xFF)
+        offset = word >> 8 & _NO_OFFSET
+        if offset == _NO_OFFSET:
+            return TrapInfo(code, code.message, None, None)
+        function = next((s.name for s in self._spans if s.start <= offset < s.end), None)
+        return TrapInfo(code, code.message, offset, function)
+
+    @cached_property
+    def exit_codes(self) -> dict[int, int]:
+        """Exit code of each agent that ended with ``proc_exit`` or whose ``_start`` returned."""
+        codes = np.where(self.exited_array, self._words >> 8 & 0xFFFF_FFFF, 0)
+        has = self.exited_array
+        if self._start is not None:
+            has = has | (self.returned_array & (self._entries == self._start))
+        return dict(zip(self.ids[has].tolist(), codes[has].tolist(), strict=True))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values.
+
+        Bytes become text where they are UTF-8, else ``{"base64": ...}``; floats that JSON does
+        not know become ``"nan"``, ``"inf"`` and ``"-inf"``.
+        """
+        agents = []
+        for place, id_ in enumerate(self.ids.tolist()):
+            agent: dict[str, Any] = {"id": id_, "status": self._status_name(place)}
+            if id_ in self.agent_results:
+                agent["result"] = _plain(self.agent_results[id_])
+            if id_ in self.exit_codes:
+                agent["exit_code"] = self.exit_codes[id_]
+            trap = self.traps.get(id_)
+            if trap is not None:
+                agent["trap"] = {
+                    "code": trap.code.slug,
+                    "message": trap.message,
+                    "offset": trap.offset,
+                    "function": trap.function,
+                }
+            agent["instructions"] = self.instruction_counts[id_]
+            agent["stdout"] = _plain(self.agent_outputs[id_])
+            agent["stderr"] = _plain(self.agent_errors[id_])
+            agent["truncated"] = self.truncated[id_]
+            agents.append(agent)
+        return {
+            "total_time_ms": self.total_time_ms,
+            "interrupted": self.interrupted,
+            "agents": agents,
+        }
+
+    def _status_name(self, place: int) -> str:
+        status = int(self.status[place])
+        if status == Status.RETURNED:
+            return "returned"
+        return "exited" if status == Status.EXITED else "trapped"
+
+
+def _tuples(types: tuple[Type, ...], raw: NDArray[np.uint64]) -> list[Any]:
+    """Result values of many agents, a tuple each where there are several."""
+    columns = []
+    first = 0
+    for type_ in types:
+        columns.append(column_values(type_, raw[:, first:]))
+        first += slot_count((type_,))
+    return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            return {"base64": base64.b64encode(value).decode("ascii")}
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

@@ -1,0 +1,274 @@
+"""Python and NumPy values to WebAssembly bit patterns and back, one at a time or by column.
+
+A value takes one 64-bit slot, a v128 two (low half first). Integers may be given in the signed or
+the unsigned range and come back signed. A v128 is 16 bytes; an externref is None or the number
+that the host gave it; a funcref comes back as the function's number, but only None can be passed,
+because code trusts what a funcref says.
+"""
+
+from __future__ import annotations
+
+import operator
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ArgumentError
+from ..ir.types import Type
+
+Uint64s = NDArray[np.uint64]
+
+_MASK64 = (1 << 64) - 1
+_INT_BITS = {Type.I32: 32, Type.I64: 64}
+
+
+def slot_count(types: Iterable[Type]) -> int:
+    """64-bit slots that values of these types take."""
+    return sum(2 if type_ is Type.V128 else 1 for type_ in types)
+
+
+def _wrong_type(type_: Type, value: object, where: str) -> ArgumentError:
+    kind = {"i": "an integer", "f": "a number", "v": "16 bytes"}.get(type_.value[0], "a reference")
+    if type_ is Type.FUNCREF:
+        kind = "None"
+    elif type_ is Type.EXTERNREF:
+        kind = "None or a number from 0"
+    article = "an" if type_.value[0] in "aeio" else "a"
+    return ArgumentError(f"{where} is {article} {type_.value}: it must be {kind}, not {value!r}")
+
+
+def _out_of_range(type_: Type, value: object, where: str) -> ArgumentError:
+    bits = _INT_BITS.get(type_)
+    limits = f" (-2**{bits - 1} to 2**{bits} - 1)" if bits else ""
+    return ArgumentError(f"{where}: {value!r} is out of the range of {type_.value}{limits}")
+
+
+def _encode_int(type_: Type, value: object, where: str) -> int:
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise _wrong_type(type_, value, where) from None
+    bits = type_.bits
+    if not -(1 << (bits - 1)) <= number < 1 << bits:
+        raise _out_of_range(type_, value, where)
+    return number & ((1 << bits) - 1)
+
+
+def _encode_float(type_: Type, value: object, where: str) -> int:
+    if isinstance(value, np.float32) and type_ is Type.F32:
+        return int(value.view(np.uint32))  # keeps the payload of a NaN
+    if isinstance(value, str | bytes | bytearray):
+        raise _wrong_type(type_, value, where)
+    try:
+        number = float(value)  # type: ignore[arg-type]
+        if type_ is Type.F32:
+            return int.from_bytes(struct.pack("<f", number), "little")
+    except (TypeError, ValueError):
+        raise _wrong_type(type_, value, where) from None
+    except OverflowError:
+        raise _out_of_range(type_, value, where) from None
+    return int.from_bytes(struct.pack("<d", number), "little")
+
+
+def _encode_v128(type_: Type, value: object, where: str) -> int:
+    if isinstance(value, bytes | bytearray | memoryview) and len(value) == 16:
+        return int.from_bytes(value, "little")
+    raise _wrong_type(type_, value, where)
+
+
+def _encode_ref(type_: Type, value: object, where: str) -> int:
+    if value is None:
+        return 0
+    if type_ is Type.EXTERNREF and isinstance(value, int | np.integer) and 0 <= value < 1 << 63:
+        return int(value) + 1
+    raise _wrong_type(type_, value, where)
+
+
+_ENCODERS: dict[Type, Callable[[Type, object, str], int]] = {
+    Type.I32: _encode_int,
+    Type.I64: _encode_int,
+    Type.F32: _encode_float,
+    Type.F64: _encode_float,
+    Type.V128: _encode_v128,
+    Type.FUNCREF: _encode_ref,
+    Type.EXTERNREF: _encode_ref,
+}
+
+
+def encode(type_: Type, value: object, where: str) -> int:
+    """Bit pattern of one value; ``where`` names it in errors.
+
+    Raises:
+        ArgumentError: the value has the wrong type or does not fit.
+    """
+    return _ENCODERS[type_](type_, value, where)
+
+
+def encode_row(types: Sequence[Type], values: Sequence[object], name: str) -> list[int]:
+    """Slots of the arguments of one call of function ``name``.
+
+    Raises:
+        ArgumentError: wrong number of arguments, or one of a wrong type.
+    """
+    if len(values) != len(types):
+        raise wrong_count(types, len(values), name)
+    row: list[int] = []
+    for place, (type_, value) in enumerate(zip(types, values, strict=True)):
+        if type_ is Type.I32 and type(value) is int and 0 <= value < 0x8000_0000:
+            row.append(value)
+            continue
+        bits = _ENCODERS[type_](type_, value, f"argument {place} of {name}")
+        if type_ is Type.V128:
+            row += (bits & _MASK64, bits >> 64)
+        else:
+            row.append(bits)
+    return row
+
+
+def wrong_count(types: Sequence[Type], given: int, name: str) -> ArgumentError:
+    """The error for a wrong number of arguments."""
+    wanted = f"{len(types)} argument{'' if len(types) == 1 else 's'}" if types else "no arguments"
+    listed = f" ({', '.join(type_.value for type_ in types)})" if types else ""
+    hint = "argv= gives a command its arguments" if name == "_start" else None
+    return ArgumentError(f"{name} takes {wanted}{listed}, got {given}", hint=hint)
+
+
+def encode_rows(types: Sequence[Type], args: Any, count: int, name: str) -> Uint64s:
+    """Slots of the arguments of ``count`` calls: uint64[count, slots].
+
+    Args:
+        args: an array whose first axis runs over the calls (1-D for one parameter, 2-D, or
+            structured with one field a parameter); a list or tuple with one row a call; or
+            one row for all calls. For one parameter, a flat sequence of ``count`` values
+            gives each call its own.
+
+    Raises:
+        ArgumentError: the shape or a value is wrong.
+    """
+    if isinstance(args, np.ndarray):
+        return _encode_array(types, args, count, name)
+    values = list(args)
+    if values and all(isinstance(row, list | tuple | np.ndarray) for row in values):
+        if len(values) != count:
+            raise _wrong_rows(len(values), count, name)
+        rows = [encode_row(types, row, name) for row in values]
+    elif len(types) == 1 and len(values) == count:
+        rows = [encode_row(types, (value,), name) for value in values]
+    else:
+        rows = [encode_row(types, values, name)]
+    table = np.array(rows, np.uint64).reshape(len(rows), slot_count(types))
+    if len(rows) == count:
+        return table
+    return np.ascontiguousarray(np.broadcast_to(table, (count, table.shape[1])))
+
+
+def _wrong_rows(given: int, count: int, name: str) -> ArgumentError:
+    return ArgumentError(f"arguments of {name}: {given} rows for {count} agents")
+
+
+def _encode_array(
+    types: Sequence[Type], args: NDArray[Any], count: int, name: str
+) -> Uint64s:
+    if args.ndim not in (1, 2):
+        raise ArgumentError(f"arguments of {name}: an array of {args.ndim} dimensions")
+    if len(args) != count:
+        raise _wrong_rows(len(args), count, name)
+    if args.dtype.names is not None:
+        columns = [args[field] for field in args.dtype.names]
+    elif args.ndim == 1:
+        columns = [args]
+    else:
+        columns = [args[:, place] for place in range(args.shape[1])]
+    if len(columns) != len(types):
+        raise wrong_count(types, len(columns), name)
+    table = np.empty((count, slot_count(types)), np.uint64)
+    cursor = 0
+    for place, (type_, column) in enumerate(zip(types, columns, strict=True)):
+        where = f"argument {place} of {name}"
+        if column.dtype.kind == "O" or type_ is Type.V128 or type_.is_ref:
+            for row, value in enumerate(column.tolist()):
+                bits = encode(type_, value, f"{where} (row {row})")
+                table[row, cursor] = bits & _MASK64
+                if type_ is Type.V128:
+                    table[row, cursor + 1] = bits >> 64
+        else:
+            encode_one = _int_column if type_.is_int else _float_column
+            table[:, cursor] = encode_one(type_, column, where)
+        cursor += slot_count((type_,))
+    return table
+
+
+def _int_column(type_: Type, column: NDArray[Any], where: str) -> Uint64s:
+    if column.dtype.kind not in "iub":
+        raise _wrong_type(type_, column[0] if column.size else column.dtype, where)
+    if type_ is Type.I32 and column.dtype.itemsize > 4 and column.size:
+        for value in (int(column.min()), int(column.max())):
+            if not -(1 << 31) <= value < 1 << 32:
+                raise _out_of_range(type_, value, where)
+    wide = column.astype(np.int64 if column.dtype.kind == "i" else np.uint64).view(np.uint64)
+    return wide & np.uint64(0xFFFF_FFFF) if type_ is Type.I32 else wide
+
+
+def _float_column(type_: Type, column: NDArray[Any], where: str) -> Uint64s:
+    if column.dtype.kind not in "fiub":
+        raise _wrong_type(type_, column[0] if column.size else column.dtype, where)
+    if type_ is Type.F64:
+        return column.astype(np.float64).view(np.uint64)
+    if column.dtype == np.float32:
+        return np.ascontiguousarray(column).view(np.uint32).astype(np.uint64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        narrow = column.astype(np.float32)
+    lost = np.isinf(narrow) & np.isfinite(column)
+    if lost.any():
+        raise _out_of_range(type_, column[lost][0], where)
+    return narrow.view(np.uint32).astype(np.uint64)
+
+
+def decode(type_: Type, bits: int) -> object:
+    """Python value of a bit pattern."""
+    match type_:
+        case Type.I32 | Type.I64:
+            sign = 1 << (type_.bits - 1)
+            return ((bits & (2 * sign - 1)) ^ sign) - sign
+        case Type.F32:
+            return struct.unpack("<f", (bits & 0xFFFF_FFFF).to_bytes(4, "little"))[0]
+        case Type.F64:
+            return struct.unpack("<d", bits.to_bytes(8, "little"))[0]
+        case Type.V128:
+            return bits.to_bytes(16, "little")
+        case _:
+            return None if bits == 0 else bits - 1
+
+
+def decode_column(type_: Type, raw: Uint64s) -> NDArray[Any]:
+    """Typed array of many values: raw is uint64[n, slots of the type].
+
+    int32, int64, float32 or float64 [n]; a v128 is uint8[n, 16]; references are int64[n] with
+    -1 for null.
+    """
+    match type_:
+        case Type.I32:
+            return raw[:, 0].astype(np.uint32).view(np.int32)
+        case Type.I64:
+            return raw[:, 0].astype(np.uint64).view(np.int64)
+        case Type.F32:
+            return raw[:, 0].astype(np.uint32).view(np.float32)
+        case Type.F64:
+            return raw[:, 0].astype(np.uint64).view(np.float64)
+        case Type.V128:
+            return np.ascontiguousarray(raw[:, :2]).view(np.uint8)
+        case _:
+            return raw[:, 0].astype(np.uint64).view(np.int64) - 1
+
+
+def column_values(type_: Type, raw: Uint64s) -> list[Any]:
+    """Python values of many bit patterns; the inverse of what an argument takes."""
+    column = decode_column(type_, raw)
+    if type_ is Type.V128:
+        return [row.tobytes() for row in column]
+    if type_.is_ref:
+        return [None if number < 0 else number for number in column.tolist()]
+    return list(column.tolist())
