@@ -92,6 +92,20 @@ class TargetError(SwarmcError):
     """The target (machine, toolchain, memory) cannot do what was asked."""
 
 
+class TrapError(SwarmcError, RuntimeError):
+    """The program that ``WASMRuntime.call`` called trapped.
+
+    Args:
+        code: number of the trap, see :class:`swarmc.ir.types.Trap`.
+    """
+
+    def __init__(
+        self, message: str, *, code: int, offset: int | None = None, function: str | None = None
+    ) -> None:
+        super().__init__(message, offset=offset, function=function)
+        self.code = code
+
+
 class SwarmStateError(SwarmcError, RuntimeError):
     """A call came at the wrong time, e.g. spawning before ``load_bytecode``."""
 

@@ -1,4 +1,6 @@
-"""On-disk cache of compiled programs: one file each, named after everything that made it.
+"""On-disk cache of compiled programs and host functions: one file each.
+
+A file is named after everything that made it.
 
 The directory belongs to one user and is closed to others, because its files hold machine code.
 Files are written whole or not at all; one that is damaged or not what its name says is ignored.
@@ -25,7 +27,9 @@ from ..targets.executable import CompileOptions, Executable
 log = logging.getLogger(__name__)
 
 DEFAULT_LIMIT = 2 << 30
-_SUFFIX = ".swarmc"
+_PROGRAM = ".swarmc"
+_OBJECT = ".o"
+_HEAD_SIZE = 64
 _PARTIAL = ".partial"
 _PARTIAL_LIFE_SECONDS = 3600
 _SOURCES = ("compiler", "ir", "runtime", "targets")
@@ -71,7 +75,10 @@ def cache_key(wasm: bytes, options: CompileOptions, fingerprint: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """One file of the cache; ``used`` is the time of its last use, in seconds since the epoch."""
+    """One file of the cache; ``used`` is the time of its last use, in seconds since the epoch.
+
+    Its path ends in ``.swarmc`` for a program, ``.o`` for host functions.
+    """
 
     key: str
     path: Path
@@ -108,49 +115,69 @@ class Cache:
 
     def get(self, key: str) -> Executable | None:
         """The program stored under a key; None if there is none that is sound."""
-        path = self._path(key)
-        try:
-            with open(path, "rb", opener=_open_without_following) as file:
-                info = os.fstat(file.fileno())
-                if info.st_uid != os.geteuid() or not stat.S_ISREG(info.st_mode):
-                    return None
-                data = file.read()
-            os.utime(path)
-        except OSError as error:
-            if not isinstance(error, FileNotFoundError):
-                log.warning("cannot read cache entry %s: %s", path, error)
+        data = self._read(key, _PROGRAM)
+        if data is None:
             return None
         try:
-            if data[:32] != bytes.fromhex(key):
-                raise CacheError("it is stored under another name than its own")
-            return Executable.from_bytes(data[32:])
-        except (CacheError, ValueError, KeyError, TypeError) as error:
-            log.warning("ignoring cache entry %s: %s", path, error)
+            return Executable.from_bytes(data)
+        except CacheError as error:
+            log.warning("ignoring cache entry %s: %s", self._path(key, _PROGRAM), error)
             return None
 
     def put(self, key: str, executable: Executable) -> None:
         """Store a program; a disk that is full or read-only only costs the entry."""
-        partial = None
+        self._write(key, _PROGRAM, executable.to_bytes())
+
+    def get_object(self, key: str) -> bytes | None:
+        """Object code of a host function; None if there is none that is sound."""
+        return self._read(key, _OBJECT)
+
+    def put_object(self, key: str, data: bytes) -> None:
+        """Store object code of a host function, as :meth:`put` does a program."""
+        self._write(key, _OBJECT, data)
+
+    def _read(self, key: str, suffix: str) -> bytes | None:
+        path = self._path(key, suffix)
+        try:
+            with open(path, "rb", opener=_open_without_following) as file:
+                info = os.fstat(file.fileno())
+                if info.st_uid != os.geteuid() or not stat.S_ISREG(info.st_mode):
+                    log.warning("ignoring cache entry %s: not a file of this user", path)
+                    return None
+                head, data = file.read(_HEAD_SIZE), file.read()
+            os.utime(path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            log.warning("cannot read cache entry %s: %s", path, error)
+            return None
+        if head != _head(key, data):
+            log.warning("ignoring cache entry %s: damaged, or not what its name says", path)
+            return None
+        return data
+
+    def _write(self, key: str, suffix: str, data: bytes) -> None:
+        path, partial = self._path(key, suffix), None
         try:
             handle, partial = tempfile.mkstemp(suffix=_PARTIAL, dir=self.directory)
             with open(handle, "wb") as file:
-                file.write(bytes.fromhex(key))
-                file.write(executable.to_bytes())
-            os.replace(partial, self._path(key))
+                file.write(_head(key, data))
+                file.write(data)
+            os.replace(partial, path)
         except OSError as error:
-            log.warning("cannot write cache entry %s: %s", self._path(key), error)
+            log.warning("cannot write cache entry %s: %s", path, error)
             if partial is not None:
                 Path(partial).unlink(missing_ok=True)
             return
-        self._evict(key)
+        self._evict(path)
 
-    def _evict(self, keep: str) -> None:
+    def _evict(self, keep: Path) -> None:
         entries = sorted(self.entries(), key=lambda entry: entry.used)
         total = sum(entry.size for entry in entries)
         for entry in entries:
             if total <= self.limit:
                 break
-            if entry.key != keep:
+            if entry.path != keep:
                 entry.path.unlink(missing_ok=True)
                 total -= entry.size
         for path in self.directory.glob("*" + _PARTIAL):
@@ -163,7 +190,9 @@ class Cache:
     def entries(self) -> list[CacheEntry]:
         """What is stored, by key."""
         found = []
-        for path in sorted(self.directory.glob("*" + _SUFFIX)):
+        for path in sorted(self.directory.iterdir()):
+            if path.suffix not in (_PROGRAM, _OBJECT):
+                continue
             try:
                 info = path.lstat()
             except FileNotFoundError:
@@ -179,8 +208,13 @@ class Cache:
             path.unlink(missing_ok=True)
         return len(entries)
 
-    def _path(self, key: str) -> Path:
-        return self.directory / (key + _SUFFIX)
+    def _path(self, key: str, suffix: str) -> Path:
+        return self.directory / (key + suffix)
+
+
+def _head(key: str, data: bytes) -> bytes:
+    """What a file starts with: its name, so that it is not taken for another, and a checksum."""
+    return bytes.fromhex(key) + hashlib.sha256(data).digest()
 
 
 def _open_without_following(path: str, flags: int) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import ArgumentError, TargetError
 from ..ir import module as ir
-from ..ir.types import FuncType
+from ..ir.types import EntityId, FuncType
 from ..targets.base import Target
 from ..targets.executable import CompileOptions, Executable, FunctionSpan
 from .cache import Cache, cache_key
@@ -85,13 +85,14 @@ def front_end(
     report("validate", 0.0)
     validate(module)
     report("translate", 0.0)
-    program = translate(module, missing_imports=options.missing_imports, known_host=is_known)
+    missing: Literal["error", "trap"] = "trap" if options.missing_imports == "trap" else "error"
+    program = translate(module, missing_imports=missing, known_host=is_known)
     choose_exports(program, options.entry_points)
     initialise = find_initialise(module, program)
     if initialise is not None:
         program.starts.append(initialise)
     report("optimise", 0.0)
-    optimise(program)
+    optimise(program, level=2 if options.opt_level is None else min(options.opt_level, 2))
     return module, program
 
 
@@ -131,12 +132,12 @@ def is_command(module: Module) -> bool:
     return _exported_of_no_type(module, "_start") is not None
 
 
-def find_initialise(module: Module, program: ir.Module) -> ir.EntityId | None:
+def find_initialise(module: Module, program: ir.Module) -> EntityId | None:
     """``_initialize`` of a WASI reactor, which runs before anything else of an agent."""
     if is_command(module):
         return None
     index = _exported_of_no_type(module, "_initialize")
-    return None if index is None else ir.EntityId(0, index)
+    return None if index is None else EntityId(0, index)
 
 
 def _exported_of_no_type(module: Module, name: str) -> int | None:
@@ -152,9 +153,6 @@ def _exported_of_no_type(module: Module, name: str) -> int | None:
 
 def function_spans(module: Module) -> tuple[FunctionSpan, ...]:
     """Where each function's code lies, with its name for people."""
-    first = len(module.imported("func"))
-    names = {e.index: e.name for e in reversed(module.exports) if e.kind == "func"} | module.names
-    return tuple(
-        FunctionSpan(func.start, func.end, names.get(index, f"func[{index}]"))
-        for index, func in enumerate(module.funcs, first)
-    )
+    from ..compiler.frontend.names import spans
+
+    return tuple(FunctionSpan(*span) for span in spans(module))

@@ -38,11 +38,12 @@ class InputColumn:
         return len(self._index)
 
     def __getitem__(self, slot: int) -> bytes:
-        return self._strings[self._refs[slot]]
+        return self._strings[int(self._refs[slot])]
 
     def given(self, slots: Int64s) -> Int64s:
         """Those of the slots that have another string than the default."""
-        return slots[self._refs[slots] != 0]
+        chosen: Int64s = slots[self._refs[slots] != 0]
+        return chosen
 
     def _intern(self, string: bytes, count: int) -> int:
         ref = self._index.get(string)

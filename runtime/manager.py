@@ -88,6 +88,10 @@ class SwarmManager(AgentAccess):
         _check("globals_per_agent", globals_per_agent, 0, 1 << 32)
         _check("output_size", output_size, 0, 1 << 40)
         _check("call_depth", call_depth, 1, 1 << 31)
+        if opt_level is not None:
+            _check("opt_level", opt_level, 0, 3)
+        if max_memory is not None:
+            _check("max_memory", max_memory, 0, 1 << 48)
         if missing_imports not in ("error", "trap"):
             raise ArgumentError(f"missing_imports is 'error' or 'trap', not {missing_imports!r}")
         if target is None or isinstance(target, str):
@@ -194,7 +198,7 @@ class SwarmManager(AgentAccess):
         if executable.hosts:
             from .hosts import resolve  # host functions are compiled when they are needed
 
-            addresses = resolve(executable.hosts)
+            addresses = resolve(executable.hosts, cache=self._cache)
         kernel = self.target.load(executable, addresses)
         slices = kernel.allocate(self.max_agents, self.output_size)
         with self._lock:

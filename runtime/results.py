@@ -18,6 +18,8 @@ from ..targets.executable import Entry, Executable
 from ..targets.layout import Status
 from .values import column_values, decode_column, slot_count
 
+Mask = NDArray[np.bool_]
+
 _NO_OFFSET = 0xFFFF_FFFF
 
 
@@ -83,7 +85,7 @@ class SwarmResult:
         *,
         output: Stream,
         errors: Stream,
-        truncated: NDArray[np.bool_],
+        truncated: Mask,
         total_time_ms: float,
     ) -> None:
         self.ids = ids
@@ -113,17 +115,19 @@ class SwarmResult:
         )
 
     @property
-    def returned_array(self) -> NDArray[np.bool_]:
+    def returned_array(self) -> Mask:
         """bool[n]: whose entry point returned."""
-        return self.status == Status.RETURNED
+        mask: Mask = self.status == Status.RETURNED
+        return mask
 
     @property
-    def exited_array(self) -> NDArray[np.bool_]:
+    def exited_array(self) -> Mask:
         """bool[n]: who ended with ``proc_exit``."""
-        return self.status == Status.EXITED
+        mask: Mask = self.status == Status.EXITED
+        return mask
 
     @property
-    def trapped_array(self) -> NDArray[np.bool_]:
+    def trapped_array(self) -> Mask:
         """bool[n]: who trapped."""
         return ~(self.returned_array | self.exited_array)
 
