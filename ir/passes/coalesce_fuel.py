@@ -128,30 +128,32 @@ class _Amounts:
         # Nodes: the entry of block i is 2 * i, its exit 2 * i + 1.
         self._class_of = _classes(order)
         fixed: dict[int, int] = {}  # what barriers allow a class
-        owed: dict[int, int] = {}  # what blocks that end in a trap charge
+        owed: list[int] = []  # what blocks that end in a trap charge
         relations: dict[int, list[tuple[int, int]]] = {}  # exit class: (entry class, cost)
         for i, summary in enumerate(summaries):
             entry, leaving = self._class_of[2 * i], self._class_of[2 * i + 1]
             if summary.owes:
-                owed[entry] = min(owed.get(entry, summary.cost), summary.cost)
+                owed.append(summary.cost)
             elif not summary.open:
                 fixed[entry] = min(fixed.get(entry, summary.cost), summary.cost)
             elif entry != leaving:
                 relations.setdefault(leaving, []).append((entry, summary.cost))
             terminator = order[i].insts[-1]
-            if terminator.op in _BARRIERS:
+            if terminator.op in _BARRIERS or not terminator.edges:
                 fixed[leaving] = 0
         fixed[self._class_of[0]] = 0
         self._amount: dict[int, int] = {}
         self._relax(fixed, relations)
-        # What no barrier limits always traps, or loops for ever.
-        self._relax(owed, relations)
-        self._relax(dict.fromkeys(self._class_of, 0), relations)
+        # What no barrier limits always traps, or loops for ever. It may get any amount, if only
+        # the limited classes before it do not have more.
+        enough = max([*self._amount.values(), *owed])
+        for class_ in self._class_of:
+            self._amount.setdefault(class_, enough)
 
     def _relax(
         self, start: dict[int, int], relations: dict[int, list[tuple[int, int]]]
     ) -> None:
-        """Shortest distances, for the classes that have none yet."""
+        """Shortest distances from the fixed amounts, for all classes that they limit."""
         done = self._amount
         heap = [(amount, class_) for class_, amount in start.items()]
         heapq.heapify(heap)

@@ -57,6 +57,11 @@ def is_boolean(value: Value) -> bool:
     return upper_bound(value, 3) <= 1
 
 
+def _is_condition(value: Value) -> bool:
+    """Whether the value can stand for the result of a comparison."""
+    return value.type is Type.I32 and is_boolean(value)
+
+
 def become(inst: Inst, op: Op, type_: Type | None, *args: Value) -> None:
     """Turn an instruction into another one that computes the same result."""
     inst.op, inst.type, inst.args = op, type_, list(args)
@@ -130,11 +135,11 @@ def _equal(context: Context, inst: Inst, a: Value, bits: int) -> Value | None:
     if bits == 0:
         become(inst, o.IEQZ, inst.type, a)
         return _ieqz(context, inst)
-    return a if bits == 1 and is_boolean(a) else None
+    return a if bits == 1 and _is_condition(a) else None
 
 
 def _not_equal(context: Context, inst: Inst, a: Value, bits: int) -> Value | None:
-    if bits == 0 and is_boolean(a):
+    if bits == 0 and _is_condition(a):
         return a
     if bits == 1 and is_boolean(a):
         become(inst, o.IEQZ, inst.type, a)
@@ -214,7 +219,7 @@ def _ieqz(context: Context, inst: Inst) -> Value | None:
         return None
     if inner.op in INVERSE:
         become(inst, INVERSE[inner.op], inner.type, *inner.args)
-    elif inner.op is o.IEQZ and is_boolean(inner.args[0]):
+    elif inner.op is o.IEQZ and _is_condition(inner.args[0]):
         return inner.args[0]
     return None
 

@@ -1,0 +1,129 @@
+"""Passes change no outcome of random programs: results, traps, places, fuel, state.
+
+Both before and after the passes the interpreter gets wrong NaNs from ops that leave a NaN's bits
+open, so that a missing canonicalisation shows.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from swarmc.compiler.pipeline import LEVELS, optimise
+from swarmc.ir import ops as o
+from swarmc.ir.builder import make
+from swarmc.ir.function import Inst, Value
+from swarmc.ir.interpreter import Interpreter, Outcome
+from swarmc.ir.module import Module
+from swarmc.ir.passes.manager import MODULE_PASSES, PASSES
+from swarmc.ir.printer import print_module
+from swarmc.ir.random_program import CONSTS, NAN_ANY, make_program
+from swarmc.ir.types import Trap, Type
+from swarmc.ir.verifier import verify
+
+WRONG_NAN = {Type.F32: 0xFFA12345, Type.F64: 0xFFF4123456789ABC}
+
+
+def with_wrong_nans(module: Module) -> Module:
+    """Give every NaN that an op leaves unspecified bits that nobody wants."""
+    for function in module.functions.values():
+        for block in function.blocks:
+            insts: list[Inst] = []
+            for inst in block.insts:
+                insts.append(inst)
+                if inst.op in NAN_ANY:
+                    # The select takes over the value, which the instruction defines anew.
+                    value, type_ = inst.result, inst.result.type
+                    inst.results = (Value(type_, inst),)
+                    insts.append(make(o.FNE, type_, [inst.result, inst.result]))
+                    insts.append(make(o.CONST, type_, [], (WRONG_NAN[type_],)))
+                    args = [insts[-2].result, insts[-1].result, inst.result]
+                    insts.append(make(o.SELECT, type_, args))
+                    insts[-1].results, value.definition = (value,), insts[-1]
+            block.insts = insts
+    verify(module)
+    return module
+
+
+def behaviour(module: Module, seed: int) -> list[object]:
+    """All that can be observed of calls of the exports, plenty of fuel or little."""
+    choose = random.Random(seed)
+    log: list[object] = []
+
+    def host(state: object, args: list[int]) -> list[int]:
+        log.append(tuple(args))
+        return [args[0] ^ 5]
+
+    for budget in (2000, 2000, 2000, choose.randrange(80)):
+        agent = Interpreter(module, {("test", "log"): host}, call_depth=50)
+        for export in module.exports:
+            params = module.functions[export.id].type.params
+            args = [choose.choice(CONSTS[type_]) for type_ in params]
+            log.append(agent.invoke(export.id, args, budget))
+        state = agent.state
+        log += [state.globals, state.tables]
+        log += [bytes(memory) for memory in state.memories.values()]
+    return log
+
+
+def check(seed: int, change: Callable[[Module], object]) -> None:
+    expected = behaviour(with_wrong_nans(make_program(seed)), seed)
+    module = make_program(seed)
+    change(module)
+    verify(module)
+    text = print_module(module)
+    assert behaviour(with_wrong_nans(module), seed) == expected, text
+
+
+def every_function(name: str) -> Callable[[Module], None]:
+    """Run a pass over all functions; a second run may find more, but not for ever."""
+    def change(module: Module) -> None:
+        for function in module.functions.values():
+            for _ in range(20):
+                if not PASSES[name](function, module):
+                    break
+            else:
+                raise AssertionError("the pass never comes to rest")
+    return change
+
+
+@pytest.mark.parametrize("name", sorted(PASSES))
+def test_one_pass_changes_nothing_that_can_be_observed(name: str) -> None:
+    for seed in range(40):
+        check(seed, every_function(name))
+
+
+@pytest.mark.parametrize("name", sorted(MODULE_PASSES))
+def test_one_module_pass_changes_nothing_that_can_be_observed(name: str) -> None:
+    for seed in range(40):
+        check(seed, MODULE_PASSES[name])
+
+
+@pytest.mark.parametrize("level", range(1, len(LEVELS)))
+def test_the_pipeline_changes_nothing_that_can_be_observed(level: int) -> None:
+    for seed in range(1000, 1060):
+        check(seed, lambda module: optimise(module, verify=True, level=level))
+
+
+def test_passes_in_any_order_change_nothing_that_can_be_observed() -> None:
+    def change(module: Module) -> None:
+        for name in random.Random(len(module.functions)).choices(sorted(PASSES), k=12):
+            for function in module.functions.values():
+                PASSES[name](function, module)
+            verify(module)
+
+    for seed in range(2000, 2040):
+        check(seed, change)
+
+
+def test_the_programs_do_something() -> None:
+    """Most calls return, and every kind of trap is met."""
+    ends: list[Outcome] = []
+    for seed in range(60):
+        ends += [end for end in behaviour(make_program(seed), seed) if isinstance(end, Outcome)]
+    assert sum(end.results is not None for end in ends) > len(ends) / 5
+    met = {end.trap for end in ends}
+    assert met >= {Trap.OUT_OF_FUEL, Trap.MEMORY_OUT_OF_BOUNDS, Trap.INTEGER_DIVIDE_BY_ZERO,
+                   Trap.INVALID_CONVERSION, Trap.UNINITIALIZED_ELEMENT, Trap.UNREACHABLE}
