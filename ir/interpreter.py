@@ -313,6 +313,8 @@ def _callee(machine: Machine, frame: Frame, inst: Inst) -> tuple[EntityId, list[
     id_ = machine.state.referenced(args.pop(0))
     if machine.module.sig_of(id_) != inst.attrs[0]:
         raise ValueError("the function is of another signature")
+    if id_ in machine.module.removed:
+        raise ValueError(f"function {id_} was removed")
     return id_, args
 
 

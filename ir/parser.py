@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from ..errors import IRError
-from .builder import BY_SIGNATURE, make, set_results, signature_results
-from .function import NO_EDGES, Block, Edge, Function, Inst, Value
+from .body_parser import BodyParser
+from .function import Function
 from .module import (
     DataSegment,
     ElemSegment,
@@ -18,8 +18,7 @@ from .module import (
     Module,
     Table,
 )
-from .ops import OPS
-from .text import Cursor, parse_attr, parse_const
+from .text import Cursor, parse_const
 from .types import EntityId, FuncType, Type
 
 
@@ -71,7 +70,7 @@ def _parse_into(module: Module, text: str) -> list[Function]:
     # A body needs the signatures of all functions, so heads come first.
     functions = [_function_head(module, cursor) for cursor in heads]
     for function, body in zip(functions, bodies, strict=True):
-        _BodyParser(module, function).parse(body)
+        BodyParser(module, function).parse(body)
     return functions
 
 
@@ -117,6 +116,10 @@ def _new(cursor: Cursor, what: str, *taken: Iterable[EntityId]) -> EntityId:
     if any(id_ in ids for ids in taken):
         cursor.fail(f"{what} {id_} is there already")
     return id_
+
+
+def _new_function(module: Module, cursor: Cursor) -> EntityId:
+    return _new(cursor, "function", module.functions, module.host_functions, module.removed)
 
 
 def _number(cursor: Cursor, name: str, default: int | None = None) -> int | None:
@@ -203,7 +206,7 @@ def _elem(module: Module, cursor: Cursor) -> None:
 
 
 def _host(module: Module, cursor: Cursor) -> None:
-    id_ = _new(cursor, "function", module.functions, module.host_functions)
+    id_ = _new_function(module, cursor)
     missing = cursor.accept("missing")
     signature = _signature(module, cursor)
     names = cursor.string(), cursor.string()
@@ -211,7 +214,7 @@ def _host(module: Module, cursor: Cursor) -> None:
 
 
 def _removed(module: Module, cursor: Cursor) -> None:
-    id_ = _new(cursor, "function", module.functions, module.host_functions, module.removed)
+    id_ = _new_function(module, cursor)
     module.removed[id_], _ = _signature(module, cursor)
 
 
@@ -240,166 +243,14 @@ _ENTITIES: dict[str, Callable[[Module, Cursor], None]] = {
 }
 
 
-# Functions.
-
-
-def _loc(cursor: Cursor) -> int:
-    return cursor.natural("an offset") if cursor.accept("@") else -1
-
-
 def _function_head(module: Module, cursor: Cursor) -> Function:
-    id_ = _new(cursor, "function", module.functions, module.host_functions)
+    id_ = _new_function(module, cursor)
     sig, type_ = _signature(module, cursor)
     units = _number(cursor, "units", 1)
     assert units is not None
     name = cursor.string() if cursor.peek().startswith('"') else ""
-    function = Function(id_, sig, type_, units=units, name=name, loc=_loc(cursor))
+    function = Function(id_, sig, type_, units=units, name=name, loc=cursor.location())
     cursor.expect("{")
     cursor.end()
     module.functions[id_] = function
     return function
-
-
-class _BodyParser:
-    """Reads the lines between a function's braces."""
-
-    def __init__(self, module: Module, function: Function) -> None:
-        self.module = module
-        self.function = function
-        self.values: dict[str, Value] = {}
-        self.blocks: dict[str, Block] = {}
-        # Where names were used that have no definition yet.
-        self.open_values: dict[str, Cursor] = {}
-        self.open_blocks: dict[str, Cursor] = {}
-
-    def parse(self, lines: list[Cursor]) -> None:
-        for cursor in lines:
-            if cursor.tokens[-1] == ":":
-                self.block_head(cursor)
-            elif self.function.blocks:
-                self.function.blocks[-1].insts.append(self.inst(cursor))
-            else:
-                cursor.fail("an instruction stands before the first block")
-            cursor.end()
-        for name, cursor in self.open_values.items():
-            cursor.fail(f"{name} is not defined")
-        for name, cursor in self.open_blocks.items():
-            cursor.fail(f"there is no block {name}")
-
-    def block_head(self, cursor: Cursor) -> None:
-        name = cursor.take()
-        if name in self.blocks and name not in self.open_blocks:
-            cursor.fail(f"block {name} is there already")
-        self.open_blocks.pop(name, None)
-        block = self.blocks.setdefault(name, Block())
-        self.function.blocks.append(block)
-        if cursor.accept("("):
-            while not cursor.accept(")"):
-                if block.params:
-                    cursor.expect(",")
-                param = cursor.take("a parameter")
-                cursor.expect(":")
-                block.params.append(self.define(cursor, param, Value(cursor.type(), block)))
-        cursor.expect(":")
-
-    def define(self, cursor: Cursor, name: str, value: Value) -> Value:
-        """Bind a name; uses that came before got a value whose type was not known yet."""
-        if name[0] != "%":
-            cursor.fail(f"expected a value like %0, found '{name}'")
-        if name in self.open_values:
-            del self.open_values[name]
-            early = self.values[name]
-            early.type, early.definition = value.type, value.definition
-            return early
-        if name in self.values:
-            cursor.fail(f"{name} is defined already")
-        self.values[name] = value
-        return value
-
-    def use(self, cursor: Cursor) -> Value:
-        name = cursor.take("a value")
-        value = self.values.get(name)
-        if value is None:
-            if name[0] != "%":
-                cursor.fail(f"expected a value like %0, found '{name}'")
-            value = self.values[name] = Value(Type.I32)
-            self.open_values[name] = cursor
-        return value
-
-    def inst(self, cursor: Cursor) -> Inst:
-        names = self.result_names(cursor)
-        mnemonic = cursor.take("an op")
-        name, _, suffix = mnemonic.partition(".")
-        op = OPS.get(name)
-        if op is None:
-            cursor.fail(f"unknown op '{name}'")
-        type_: Type | None = None
-        if suffix:
-            if suffix not in Type._value2member_map_:
-                cursor.fail(f"unknown type '{suffix}'")
-            type_ = Type(suffix)
-        if (type_ is None) != (not op.types):
-            cursor.fail(f"{name} {'needs a' if op.types else 'has no'} type")
-        attrs = []
-        for kind in op.attrs:
-            cursor.expect(kind.value)
-            cursor.expect("=")
-            attrs.append(parse_attr(cursor, kind, type_))
-        inst = make(op, type_, [], tuple(attrs))
-        if op in BY_SIGNATURE:
-            set_results(inst, self.call_results(inst, cursor))
-        self.operands(inst, cursor)
-        if cursor.accept("!"):
-            cursor.expect("prepaid")
-            cursor.expect("=")
-            inst.prepaid = cursor.natural("prepaid")
-        inst.loc = _loc(cursor)
-        if len(names) != len(inst.results):
-            cursor.fail(f"{name} has {len(inst.results)} results, not {len(names)}")
-        defined = [self.define(cursor, *pair) for pair in zip(names, inst.results, strict=True)]
-        inst.results = tuple(defined)
-        return inst
-
-    def result_names(self, cursor: Cursor) -> list[str]:
-        if cursor.peek()[0] != "%":
-            return []
-        names = [cursor.take()]
-        while cursor.accept(","):
-            names.append(cursor.take("a value"))
-        cursor.expect("=")
-        return names
-
-    def call_results(self, inst: Inst, cursor: Cursor) -> tuple[Type, ...]:
-        try:
-            return signature_results(self.module, inst.op, inst.attrs)
-        except KeyError:
-            cursor.fail(f"there is no function {inst.attrs[0]}")
-        except IndexError:
-            cursor.fail(f"there is no type {inst.attrs[0]}")
-
-    def operands(self, inst: Inst, cursor: Cursor) -> None:
-        """Values and edges, with commas between them."""
-        edges: list[Edge] = []
-        while cursor.peek() not in ("", "!", "@"):
-            if inst.args or edges:
-                cursor.expect(",")
-            if cursor.peek().startswith("%"):
-                inst.args.append(self.use(cursor))
-            else:
-                edges.append(self.edge(cursor))
-        inst.edges = edges or NO_EDGES
-
-    def edge(self, cursor: Cursor) -> Edge:
-        name = cursor.take("a block")
-        if not name[0].isalpha():
-            cursor.fail(f"expected a value or a block, found '{name}'")
-        if name not in self.blocks:
-            self.blocks[name] = Block()
-            self.open_blocks[name] = cursor
-        edge = Edge(self.blocks[name])
-        if cursor.accept("("):
-            while not cursor.accept(")"):
-                if edge.args:
-                    cursor.expect(",")
-                edge.args.append(self.use(cursor))
-        return edge

@@ -87,6 +87,10 @@ class Cursor:
             self.fail(f"{what} is negative: {number}")
         return number
 
+    def location(self) -> int:
+        """Consume ``@offset`` if it is there; -1 if it is not."""
+        return self.natural("an offset") if self.accept("@") else -1
+
     def entity(self) -> EntityId:
         """Consume an entity's id, ``instance.index``."""
         token = self.take("an id")

@@ -139,7 +139,10 @@ class _FunctionVerifier:
                           f"{_types(wanted)}", block, inst)
 
     def check_uses(self) -> None:
-        """Definitions dominate uses. A block that cannot be reached may use any value."""
+        """Definitions dominate uses.
+
+        A block that cannot be reached may use any value, but its own only after its definition.
+        """
         places = self.places
         tree = DominatorTree(self.function)
         for block in self.function.blocks:
@@ -187,6 +190,9 @@ def _verify_entities(module: Module) -> None:
         _check(host.id not in module.functions, f"function {host.id} is a host function, too")
         _check(0 <= host.sig < len(module.types) and module.types[host.sig] == host.type,
                f"host function {host.id} has the wrong type")
+    for id_, sig in module.removed.items():
+        _check(not _is_function(module, id_), f"function {id_} is removed, but there")
+        _check(0 <= sig < len(module.types), f"removed function {id_} has no type")
     for memory in module.memories.values():
         _check_limits(f"memory {memory.id}", memory.minimum, memory.maximum, memory.index_type)
     for table in module.tables.values():
