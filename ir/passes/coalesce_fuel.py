@@ -128,12 +128,12 @@ class _Amounts:
         # Nodes: the entry of block i is 2 * i, its exit 2 * i + 1.
         self._class_of = _classes(order)
         fixed: dict[int, int] = {}  # what barriers allow a class
-        owed: list[int] = []  # what blocks that end in a trap charge
+        owed: list[tuple[int, int]] = []  # what blocks that end in a trap charge
         relations: dict[int, list[tuple[int, int]]] = {}  # exit class: (entry class, cost)
         for i, summary in enumerate(summaries):
             entry, leaving = self._class_of[2 * i], self._class_of[2 * i + 1]
             if summary.owes:
-                owed.append(summary.cost)
+                owed.append((entry, summary.cost))
             elif not summary.open:
                 fixed[entry] = min(fixed.get(entry, summary.cost), summary.cost)
             elif entry != leaving:
@@ -146,7 +146,8 @@ class _Amounts:
         self._relax(fixed, relations)
         # What no barrier limits always traps, or loops for ever. It may get any amount, if only
         # the limited classes before it do not have more.
-        enough = max([*self._amount.values(), *owed])
+        unlimited = [cost for class_, cost in owed if class_ not in self._amount]
+        enough = max([*self._amount.values(), *unlimited])
         for class_ in self._class_of:
             self._amount.setdefault(class_, enough)
 
