@@ -9,7 +9,10 @@ for underflow, and the common instructions need nothing else.
 from __future__ import annotations
 
 import enum
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final, TypeAlias
 
 from ...errors import UnsupportedFeatureError, ValidationError
@@ -19,6 +22,10 @@ from .opcodes import BY_NAME, Opcode
 
 #: Operands at most; only calls of functions with very many results get there.
 MAX_OPERANDS = 1_000_000
+
+#: Locals up to here have their types listed; of more than these only the runs are kept, as a
+#: function of a few bytes may declare 50,000.
+LISTED_LOCALS = 1024
 
 
 class Mark(enum.Enum):
@@ -35,6 +42,8 @@ UNKNOWN: Final = Mark.UNKNOWN
 
 Entry: TypeAlias = Type | Mark
 Types: TypeAlias = tuple[Type, ...]
+#: Types of parameters and locals, as (count, type).
+LocalRuns: TypeAlias = Sequence[tuple[int, Type]]
 #: An open block: its opcode, parameter and result types, and the place of its mark.
 Block: TypeAlias = tuple[Opcode, Types, Types, int]
 
@@ -75,11 +84,15 @@ def unknown(what: str, index: int) -> ValidationError:
 class Operands:
     """The operand stack and the open blocks of one body."""
 
-    __slots__ = ("blocks", "context", "locals", "stack")
+    __slots__ = ("blocks", "context", "locals", "run_ends", "runs", "stack")
 
-    def __init__(self, context: Context, locals_: list[Type], results: Types) -> None:
+    def __init__(self, context: Context, runs: LocalRuns, results: Types) -> None:
         self.context = context
-        self.locals = locals_
+        self.runs = runs
+        self.run_ends: list[int] = []
+        self.locals: list[Type] = []
+        for count, type_ in runs:
+            self.locals += [type_] * min(count, LISTED_LOCALS - len(self.locals))
         self.stack: list[Entry] = [BARRIER]
         self.blocks: list[Block] = [(_BLOCK, (), results, 0)]
 
@@ -158,9 +171,13 @@ class Operands:
 
     def local(self, index: int) -> Type:
         """Type of a parameter or local."""
-        if index >= len(self.locals):
+        if index < len(self.locals):
+            return self.locals[index]
+        self.run_ends = self.run_ends or list(accumulate(count for count, _ in self.runs))
+        run = bisect_right(self.run_ends, index)
+        if run == len(self.runs):
             raise unknown("local", index)
-        return self.locals[index]
+        return self.runs[run][1]
 
     def type_at(self, index: int) -> FuncType:
         """A function type by its index."""

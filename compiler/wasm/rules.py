@@ -13,7 +13,17 @@ from ...errors import SwarmcError, ValidationError
 from ...ir.types import FuncType, Type
 from .module import Body
 from .opcodes import BY_NAME, OPCODES, Imm, Opcode
-from .operands import UNKNOWN, Context, Entry, Mark, Operands, Types, mismatch, unknown
+from .operands import (
+    UNKNOWN,
+    Context,
+    Entry,
+    LocalRuns,
+    Mark,
+    Operands,
+    Types,
+    mismatch,
+    unknown,
+)
 
 _Rule = Callable[[Operands, Opcode, Any], None]
 
@@ -21,24 +31,24 @@ _IF, _ELSE = BY_NAME["if"], BY_NAME["else"]
 _NUMERIC = (Type.I32, Type.I64, Type.F32, Type.F64, Type.V128)
 
 
-def check_body(context: Context, locals_: list[Type], results: Types, body: Body) -> None:
+def check_body(context: Context, locals_: LocalRuns, results: Types, body: Body) -> None:
     """Check the instructions of a body, the last of which is the ``end`` that closes it.
 
     Args:
-        locals_: types of the parameters and locals.
+        locals_: types of the parameters and locals, as runs of (count, type).
 
     Raises:
         ValidationError: with the offset of the instruction.
     """
     operands = Operands(context, locals_, results)
-    stack = operands.stack
-    known_locals = len(locals_)
+    stack, local_types = operands.stack, operands.locals
+    listed = len(local_types)
     rules, local_get = _RULE_OF, BY_NAME["local.get"]
     offset = 0
     try:
         for row, imm, offset in zip(body.ops, body.imms, body.offsets, strict=True):  # noqa: B007
-            if row is local_get and imm < known_locals:
-                stack.append(locals_[imm])
+            if row is local_get and imm < listed:
+                stack.append(local_types[imm])
                 continue
             rule = rules[row.index]
             if rule is not None:

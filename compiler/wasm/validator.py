@@ -198,7 +198,4 @@ def _func(context: Context, func: Func) -> None:
     params, results = context.types[func.type_index]
     if sum(count for count, _ in func.locals) > MAX_LOCALS:
         raise ValidationError(f"too many locals: more than {MAX_LOCALS}", offset=func.start)
-    locals_ = list(params)
-    for count, type_ in func.locals:
-        locals_ += [type_] * count
-    check_body(context, locals_, results, func.body)
+    check_body(context, [*((1, type_) for type_ in params), *func.locals], results, func.body)
