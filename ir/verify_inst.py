@@ -75,8 +75,12 @@ def _check_operands(inst: Inst) -> None:
             raise RuleError(f"operand {number} is {value.type.value}, not {names}")
 
 
-def _space(kind: Attr, module: Module) -> Mapping[EntityId, object] | None:
+def _space(kind: Attr, id_: EntityId, module: Module) -> Mapping[EntityId, object] | None:
+    """Where an id of this kind must be found; None if it is no id."""
     match kind:
+        case Attr.FUNC:
+            hosts = module.host_functions
+            return hosts if id_ in hosts else module.functions
         case Attr.MEMORY | Attr.SRC_MEMORY:
             return module.memories
         case Attr.TABLE | Attr.SRC_TABLE:
@@ -95,7 +99,7 @@ def _check_attrs(inst: Inst, module: Module) -> None:
     kinds, values = inst.op.attrs, inst.attrs
     _require(len(kinds) == len(values), f"it has {len(values)} immediates, not {len(kinds)}")
     for kind, value in zip(kinds, values, strict=True):
-        space = _space(kind, module)
+        space = _space(kind, value, module)
         if space is not None:
             if value not in space:
                 raise RuleError(f"there is no {kind.value} {value}")
@@ -104,8 +108,6 @@ def _check_attrs(inst: Inst, module: Module) -> None:
 
 
 def _attr_ok(kind: Attr, value: Any, type_: Type | None, module: Module) -> bool:
-    if kind is Attr.FUNC:
-        return value in module.functions or value in module.host_functions
     if kind is Attr.TRAP:
         return isinstance(value, Trap)
     if kind is Attr.SIGNED:
