@@ -44,7 +44,7 @@ class CpuTarget:
         compilation.optimise()
         report("emit", 0.0)
         code = compilation.object_code()
-        ids = sorted([*module.functions, *module.host_functions])
+        ids = module.function_numbers()
         return Executable(
             target=self.name,
             fingerprint=self.fingerprint(),
