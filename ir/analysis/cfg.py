@@ -7,27 +7,25 @@ from ..function import Block, Edge, Function
 
 def reverse_postorder(function: Function) -> list[Block]:
     """Blocks that the entry reaches, each before its successors except along back edges."""
-    entry = function.blocks[0]
-    seen = {entry}
     order: list[Block] = []
-    # Reversed, so that the order follows the first edges first, as the text does.
-    stack = [(entry, iter(_successors_reversed(entry)))]
+    stack = [function.blocks[0]]
+    done: dict[Block, bool] = {}  # False: its successors are on their way
     while stack:
-        block, successors = stack[-1]
-        for successor in successors:
-            if successor not in seen:
-                seen.add(successor)
-                stack.append((successor, iter(_successors_reversed(successor))))
-                break
-        else:
+        block = stack[-1]
+        state = done.get(block)
+        if state is None:
+            done[block] = False
+            # The last edge is on top, so the order follows the first edges first, as the text.
+            for edge in block.insts[-1].edges:
+                if edge.block not in done:
+                    stack.append(edge.block)
+            continue
+        stack.pop()
+        if not state:  # else it was reached another way since it was put here
+            done[block] = True
             order.append(block)
-            stack.pop()
     order.reverse()
     return order
-
-
-def _successors_reversed(block: Block) -> list[Block]:
-    return [edge.block for edge in reversed(block.insts[-1].edges)]
 
 
 def incoming_edges(function: Function) -> dict[Block, list[tuple[Block, Edge]]]:

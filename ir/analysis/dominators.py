@@ -115,6 +115,9 @@ def _by_iteration(preds: list[list[int]]) -> list[int]:
 class DominatorTree:
     """The dominator tree of a function's reachable blocks.
 
+    Args:
+        order: the function's reverse postorder, if it is at hand.
+
     Attributes:
         order: reachable blocks in reverse postorder.
         idom: immediate dominator of each, None for the entry.
@@ -123,8 +126,8 @@ class DominatorTree:
 
     __slots__ = ("_last", "_number", "children", "idom", "order")
 
-    def __init__(self, function: Function) -> None:
-        self.order = reverse_postorder(function)
+    def __init__(self, function: Function, order: list[Block] | None = None) -> None:
+        self.order = reverse_postorder(function) if order is None else order
         self.idom = immediate_dominators(function, self.order)
         self.children: dict[Block, list[Block]] = {block: [] for block in self.order}
         for block, parent in self.idom.items():

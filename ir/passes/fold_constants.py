@@ -77,13 +77,18 @@ class _Folder:
                 consts[inst.results[0]] = inst.attrs[0]
                 out.append(inst)
                 continue
-            if renames:
+            args, edges = inst.args, inst.edges
+            if edges:
                 rename_operands(inst, renames)
+            else:
+                for arg in args:
+                    if arg in renames:
+                        rename_operands(inst, renames)
+                        break
             handler = handlers.get(op)
             if handler is None:
                 out.append(inst)
                 continue
-            args, edges = inst.args, inst.edges
             self.loc = inst.loc
             if handler(self, inst):
                 out.append(inst)

@@ -58,7 +58,7 @@ def redundant_checks(function: Function, module: Module) -> bool:
     order = reachable_order(function)
     if not any(inst.op in _DECIDED for block in order for inst in block.insts):
         return len(order) != before
-    search = _Search(function, module)
+    search = _Search(function, module, order)
     search.walk()
     if search.edges_changed:
         remove_unreachable(function)
@@ -77,8 +77,8 @@ class _Search:
     __slots__ = ("changed", "edges_changed", "entered_by", "extents", "minimum", "nonzero",
                  "tree", "undo")
 
-    def __init__(self, function: Function, module: Module) -> None:
-        self.tree = DominatorTree(function)
+    def __init__(self, function: Function, module: Module, order: list[Block]) -> None:
+        self.tree = DominatorTree(function, order)
         self.extents: dict[tuple[Value | None, EntityId], tuple[_Fact, ...]] = {}
         self.nonzero: dict[Value, bool] = {}
         self.undo: list[tuple[dict[Any, Any], Any, Any]] = []

@@ -54,8 +54,7 @@ _TRACKED = frozenset({o.GLOBAL_GET, o.GLOBAL_SET, *_SIZES, *_GROWS, *_CALLS})
 
 def value_numbering(function: Function, module: Module) -> bool:
     """Number the values of one function."""
-    reachable_order(function)
-    numbering = _Numbering(function)
+    numbering = _Numbering(function, reachable_order(function))
     numbering.walk()
     return numbering.changed
 
@@ -65,8 +64,8 @@ class _Numbering:
 
     __slots__ = ("available", "changed", "inherits", "renames", "state_after", "tree")
 
-    def __init__(self, function: Function) -> None:
-        self.tree = DominatorTree(function)
+    def __init__(self, function: Function, order: list[Block]) -> None:
+        self.tree = DominatorTree(function, order)
         self.available: dict[_Key, Value] = {}
         self.renames: dict[Value, Value] = {}
         self.state_after: dict[Block, _State] = {}
@@ -107,11 +106,12 @@ class _Numbering:
         added: list[_Key] = []
         kept: list[Inst] = []
         for inst in block.insts:
-            if renames:
-                rename_operands(inst, renames)
-            op = inst.op
+            op, args = inst.op, inst.args
+            for arg in args:
+                if arg in renames:
+                    rename_operands(inst, renames)
+                    break
             if op in pure:
-                args = inst.args
                 if op in commutative and id(args[0]) > id(args[1]):
                     key: _Key = (op, inst.type, args[1], args[0])
                 else:
@@ -128,6 +128,9 @@ class _Numbering:
         if len(kept) != len(block.insts):
             block.insts = kept
             self.changed = True
+        for edge in block.insts[-1].edges:
+            if edge.args:
+                edge.args = [renames.get(arg, arg) for arg in edge.args]
         self.state_after[block] = state
         return added
 
