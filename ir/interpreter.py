@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import ArgumentError, IRError, LinkError
 from . import ops as o
@@ -120,7 +120,7 @@ class Interpreter:
             outcome = self.invoke(id_, (), fuel - used)
             used += outcome.fuel_used
             if outcome.results is None:
-                return outcome
+                return replace(outcome, fuel_used=used)
         return Outcome(used, results=())
 
     def invoke(
