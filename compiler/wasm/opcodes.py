@@ -89,6 +89,7 @@ MULTI_VALUE = "multi-value"
 MUTABLE_GLOBALS = "mutable-globals"
 
 PREFIX_FC = 0xFC
+PREFIX_FD = 0xFD
 
 OPCODES: list[Opcode] = []
 BY_NAME: dict[str, Opcode] = {}
@@ -287,7 +288,7 @@ _UNSUPPORTED = {
     **dict.fromkeys((0x14, 0xD4, 0xD5, 0xD6), "function-references"),
     **dict.fromkeys(range(0xE0, 0xE7), "stack-switching"),
     **dict.fromkeys((0xD3, 0xFB), "gc"),
-    0xFD: "simd",
+    PREFIX_FD: "simd",
     0xFE: "threads",
 }
 
@@ -303,6 +304,6 @@ def unsupported_proposal(first: int, code: int = 0) -> str | None:
         if 0x13 <= code <= 0x16:
             return "wide-arithmetic"
         return "memory-control" if code == 0x12 else None
-    if first == 0xFD and code >= 0x100:
+    if first == PREFIX_FD and code >= 0x100:
         return "relaxed-simd"
     return _UNSUPPORTED.get(first)
