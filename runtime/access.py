@@ -98,10 +98,10 @@ class AgentAccess:
     def kill_agent(self, agent_id: int) -> None:
         """Remove an agent and free its slot."""
         with self._lock:
-            program, slot = self._slot(agent_id)
-            slots = np.array([slot])
-            program.scrub(slots)
-            program.table.kill([agent_id])
+            program = self._program
+            if program is None:
+                program, _ = self._slot(agent_id)
+            program.bury([program.table.remove(agent_id)])
 
     def kill_agents(self, agent_ids: Iterable[int] | None = None) -> None:
         """Remove agents, or all of them, and free their slots."""
@@ -109,7 +109,5 @@ class AgentAccess:
             if agent_ids is None and self._program is None:
                 return
             program = self._loaded("killing agents")
-            table = program.table
-            ids, slots = table.living() if agent_ids is None else table.select(agent_ids)
-            program.scrub(slots)
-            table.kill(ids)
+            ids = program.table.living()[0] if agent_ids is None else agent_ids
+            program.bury(program.table.remove_many(ids).tolist())

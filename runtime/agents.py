@@ -202,19 +202,43 @@ class AgentTable:
         self.args[slots, :width] = row
         self.has_args[slots] = True
 
-    def kill(self, agent_ids: Any) -> None:
-        """Remove agents and free their slots, which the caller has scrubbed before."""
+    def remove(self, id_: int) -> int:
+        """Forget an agent; returns its slot, which :meth:`free` takes when it is scrubbed.
+
+        Raises:
+            UnknownAgentError: no living agent has this id.
+        """
+        row = self._row(id_)
+        slot = int(self._slots[row])
+        self._slots[row] = -1
+        self._dead += 1
+        for column in (self.stdin, self.argv, self.env, self.memory_init):
+            column.clear_one(slot)
+        self.has_args[slot] = False
+        return slot
+
+    def remove_many(self, agent_ids: Any) -> Int64s:
+        """Forget agents; returns their slots, as :meth:`remove` does."""
         _, rows = self._find(agent_ids)
-        slots = self._slots[rows]
-        assert (self.stage[slots] == Stage.FRESH).all(), "a slot is freed that is not scrubbed"
-        self.stage[slots] = Stage.VACANT
+        slots = self._slots[rows].astype(np.int64)
         self._slots[rows] = -1
         self._dead += len(rows)
         for column in (self.stdin, self.argv, self.env, self.memory_init):
             column.clear(slots)
         self.has_args[slots] = False
+        return slots
+
+    def free(self, slots: Int64s) -> None:
+        """Make slots of removed agents available, whose slices have been scrubbed."""
+        assert (self.stage[slots] == Stage.FRESH).all(), "a slot is freed that is not scrubbed"
+        self.stage[slots] = Stage.VACANT
         self._freed[self._freed_count : self._freed_count + len(slots)] = slots
         self._freed_count += len(slots)
+
+    @property
+    def available(self) -> int:
+        """Slots that are free."""
+        return self._freed_count + self.capacity - self._unused
 
 
 def _extended(array: NDArray[Any], size: int) -> NDArray[Any]:

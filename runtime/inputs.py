@@ -6,7 +6,6 @@ Equal strings are kept once, so that a swarm that shares one costs four bytes an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,21 +69,30 @@ class InputColumn:
         else:
             self._refs[slots] = [self._intern(string, 1) for string in strings]
 
-    def clear(self, slots: NDArray[Any]) -> None:
-        """Put slots back to the default, and forget strings that nobody has any more."""
+    def clear_one(self, slot: int) -> None:
+        """Put a slot back to the default, and forget its string if nobody else has it."""
+        ref = int(self._refs[slot])
+        if ref:
+            self._refs[slot] = 0
+            self._release(ref, 1)
+
+    def clear(self, slots: Int64s) -> None:
+        """Put many slots back to the default."""
         held = self._refs[slots]
         if not held.any():
             return
         refs, counts = np.unique(held, return_counts=True)
         self._refs[slots] = 0
         for ref, count in zip(refs.tolist(), counts.tolist(), strict=True):
-            if ref == 0:
-                continue
-            self._counts[ref] -= count
-            if self._counts[ref] == 0:
-                del self._index[self._strings[ref]]
-                self._strings[ref] = b""
-                self._free.append(ref)
+            if ref:
+                self._release(ref, count)
+
+    def _release(self, ref: int, count: int) -> None:
+        self._counts[ref] -= count
+        if self._counts[ref] == 0:
+            del self._index[self._strings[ref]]
+            self._strings[ref] = b""
+            self._free.append(ref)
 
     def pack(self, slots: Int64s) -> Strings:
         """The strings of some slots, in order, each kept once."""

@@ -167,6 +167,12 @@ class SwarmManager(AgentAccess):
         entries = self._loaded("looking at the program").executable.entries
         return {entry.name: entry.type for entry in entries}
 
+    @property
+    def default_entry_point(self) -> str | None:
+        """What agents run that are spawned without an entry point."""
+        entry = self._loaded("looking at the program").default
+        return None if entry is None else entry.name
+
     # The program
 
     def load_bytecode(self, wasm: Data) -> None:
@@ -250,6 +256,8 @@ class SwarmManager(AgentAccess):
             strings: InputStrings = []
             if not (stdin is None and argv is None and env is None and memory_init is None):
                 strings = Inputs(stdin, argv, env, memory_init).encode(program, 1)
+            if not table.available:
+                program.free_dead()
             id_, slot = table.spawn()
             for column, string in strings:
                 column.put_all(np.array([slot]), string)
@@ -301,6 +309,8 @@ class SwarmManager(AgentAccess):
                     raise program.no_entry()
                 rows = values.encode_rows(entry.type.params, args, count, entry.name)
             strings = Inputs(stdin, argv, env, memory_init).encode(program, count)
+            if count > table.available:
+                program.free_dead()
             ids, slots = table.spawn_many(count)
             table.entry[slots] = NO_ENTRY if entry is None else entry.number
             for column, string in strings:

@@ -23,6 +23,7 @@ from .results import Stream, empty_stream
 _INITIALISE = "_initialize"
 _BATCH_AGENTS = 256
 _BATCH_BYTES = 4 << 20
+_DEAD_AT_MOST = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Program:
         # A module without a memory has this one, which only the host can see.
         self.scratch_size = 0 if executable.layout.memories else scratch_size
         self._scratch: dict[int, bytearray] = {}
+        self._dead: list[int] = []  # slots of removed agents, to be scrubbed
         self._globals: dict[str, GlobalExport] = {g.name: g for g in executable.global_exports}
         initial = len(executable.template) + sum(len(run.data) for run in executable.runs)
         self._batch = max(1, min(_BATCH_AGENTS, _BATCH_BYTES // (initial + 1)))
@@ -109,6 +111,7 @@ class Program:
 
     def run(self, request: Dispatch) -> tuple[Outcome, BaseException | None]:
         """Dispatch slots; see :func:`~.launch.run_serialised`."""
+        self.free_dead()
         if self.reset_entry is not None:
             again = self.table.stage[request.slots] == Stage.RAN
             self.scrub(request.slots[again & (request.entries == self.reset_entry)])
@@ -131,17 +134,18 @@ class Program:
             self.scrub(slots)
             raise interruption
         inits = self.table.memory_init
-        if not self.scratch_size:
-            for slot in inits.given(slots).tolist():
-                self.slices.write_memory(slot, 0, inits[slot])
+        given = inits.given(slots)
+        if len(given) and not self.scratch_size:
+            self.slices.fill_memories(given, inits.pack(given))
         stage[slots] = Stage.READY
 
     def _prepare_near(self, slot: int) -> None:
-        """Prepare a slot and fresh ones after it, which are likely to be asked for next."""
+        """Prepare a slot and fresh ones near it, which are likely to be asked for next."""
         stage = self.table.stage
         if stage[slot] == Stage.FRESH:
-            near = np.flatnonzero(stage[slot : slot + self._batch] == Stage.FRESH)
-            self.prepare(near + slot)
+            first = slot // self._batch * self._batch
+            near = np.flatnonzero(stage[first : first + self._batch] == Stage.FRESH)
+            self.prepare(near + first)
 
     def scrub(self, slots: Int64s) -> None:
         """Make slots fresh: nothing that was in them can be seen again."""
@@ -151,8 +155,22 @@ class Program:
             self.slices.reset(used)
             stage[used] = Stage.FRESH
         if self._scratch:
-            for slot in slots.tolist():
-                self._scratch.pop(slot, None)
+            for slot in self._scratch.keys() & set(slots.tolist()):
+                del self._scratch[slot]
+
+    def bury(self, slots: list[int]) -> None:
+        """Free slots of agents that were removed, when there are some to scrub together."""
+        self._dead += slots
+        if len(self._dead) >= _DEAD_AT_MOST:
+            self.free_dead()
+
+    def free_dead(self) -> None:
+        """Scrub and free the slots of agents that were removed."""
+        if self._dead:
+            slots = np.array(self._dead, np.int64)
+            self.scrub(slots)
+            self._dead = []
+            self.table.free(slots)
 
     def streams(self, slots: Int64s) -> tuple[Stream, Stream]:
         """Standard output and error of slots that ran."""

@@ -146,7 +146,7 @@ class SwarmResult:
             ArgumentError: the agents' entry points have no such result, or of different types.
         """
         kinds: set[tuple[Type, int]] = set()
-        for number in np.unique(self._entries).tolist():
+        for number in _distinct(self._entries):
             entry = self._types[number]
             if not 0 <= index < len(entry.type.results):
                 raise ArgumentError(f"{entry.name} has no result {index}")
@@ -166,20 +166,21 @@ class SwarmResult:
 
         Agents that trapped are absent; those that ended with ``proc_exit`` have None.
         """
-        results: dict[int, Any] = {}
-        values: list[Any] = [None] * len(self.ids)
-        for number in np.unique(self._entries).tolist():
+        finished = ~self.trapped_array
+        places = np.flatnonzero(finished)
+        values: list[Any] = [None] * len(places)
+        for number in _distinct(self._entries):
             types = self._types[number].type.results
-            places = np.flatnonzero((self._entries == number) & self.returned_array)
-            if types:
-                found = _tuples(types, self._raw[places])
-                for place, value in zip(places.tolist(), found, strict=True):
+            if not types:
+                continue
+            chosen = self.returned_array[places] & (self._entries[places] == number)
+            found = _tuples(types, self._raw[places[chosen]])
+            if len(found) == len(values):
+                values = found
+            else:
+                for place, value in zip(np.flatnonzero(chosen).tolist(), found, strict=True):
                     values[place] = value
-        done = ~self.trapped_array
-        for id_, value, finished in zip(self.ids.tolist(), values, done.tolist(), strict=True):
-            if finished:
-                results[id_] = value
-        return results
+        return dict(zip(self.ids[places].tolist(), values, strict=True))
 
     @cached_property
     def agent_outputs(self) -> dict[int, bytes]:
@@ -264,6 +265,12 @@ class SwarmResult:
         if status == Status.RETURNED:
             return "returned"
         return "exited" if status == Status.EXITED else "trapped"
+
+
+def _distinct(numbers: NDArray[np.int32]) -> list[int]:
+    if len(numbers) and (numbers == numbers[0]).all():
+        return [int(numbers[0])]
+    return [int(number) for number in np.unique(numbers)]
 
 
 def _tuples(types: tuple[Type, ...], raw: NDArray[np.uint64]) -> list[Any]:

@@ -84,6 +84,10 @@ class Slices(Protocol):
 
     def write_memory(self, slot: int, offset: int, data: bytes, memory: int = 0) -> None: ...
 
+    def fill_memories(self, slots: Int64s, strings: Strings, memory: int = 0) -> None:
+        """Write a string to the start of each agent's memory, which is as large at least."""
+        ...
+
     def read_state(self, slot: int, offset: int, length: int) -> bytes:
         """Bytes of the state block, e.g. a global at its offset."""
         ...

@@ -11,12 +11,13 @@ import zlib
 import numpy as np
 
 from ...errors import ArgumentError, CapacityError
-from ..base import Bytes, Int64s
+from ..base import Bytes, Int64s, Strings
 from ..layout import FLAG_INSTANTIATED, AgentLayout, Ctx
 from .prelude import stride
 
 PAGE = mmap.PAGESIZE
 _NORESERVE = 0x4000  # Linux; named in mmap only from Python 3.13 on
+_FILL_BYTES = 1 << 20  # bytes written to agents' memories at a time
 _OUTPUT_ROWS = 4096  # agents whose outputs are gathered at a time
 
 
@@ -99,6 +100,17 @@ class CpuSlices:
     def write_memory(self, slot: int, offset: int, data: bytes, memory: int = 0) -> None:
         start = self._memory_range(slot, offset, len(data), memory)
         self.memories[memory].write(start, data)
+
+    def fill_memories(self, slots: Int64s, strings: Strings, memory: int = 0) -> None:
+        starts, lengths = strings.spans[:, 0], strings.spans[:, 1]
+        step = stride(self.layout.memories[memory])
+        for length in np.unique(lengths).tolist():
+            rows = self.memories[memory].array((self.capacity, length), "u1", 0, (step, 1))
+            places = np.flatnonzero(lengths == length)
+            batch = max(1, _FILL_BYTES // max(1, length))
+            for start in range(0, len(places), batch):
+                some = places[start : start + batch]
+                rows[slots[some]] = strings.data[starts[some, None] + np.arange(length)]
 
     def _memory_range(self, slot: int, offset: int, length: int, memory: int) -> int:
         size = self.memory_size(slot, memory)
