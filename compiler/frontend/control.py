@@ -118,6 +118,14 @@ def end(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
         _join(em, frame, loc)
 
 
+def loop_start(em: Emitter) -> int:
+    """Byte offset of the innermost open loop; before all else if there is none."""
+    for frame in reversed(em.frames):
+        if frame.header is not None:
+            return frame.start
+    return -1
+
+
 def _end_function(em: Emitter, frame: Frame, loc: int) -> None:
     if em.live:
         em.terminate(o.RETURN, em.pop_many(frame.arity), loc)

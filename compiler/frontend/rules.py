@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 
 from ...ir import ops as o
 from ...ir.builder import RESULT_TYPE, set_results
-from ...ir.function import Inst, Value
+from ...ir.function import Block, Edge, Inst, Value
 from ...ir.module import FuncInit
 from ...ir.ops import Op
 from ...ir.types import EntityId, FuncType, Trap, Type
 from ..wasm.opcodes import BY_NAME, OPCODES, Imm, Opcode
 from . import control
 from .emitter import Emitter
+from .ssa import Node
 
 Handler = Callable[[Emitter, Opcode, Any, int], None]
 
@@ -181,50 +182,58 @@ def memory_grow(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     _charge_growth(em, old, delta, loc)
 
 
-# Bulk operations: one unit an element (or byte) more, charged after they succeeded, and then
-# checked at once. wasmtime 50 does without the check where the number is a small constant
-# ("small" measured: 128 yes, 129 no); runs that return are charged the same either way.
+# Bulk operations and growth cost one unit more a byte, element or page. wasmtime 50 charges it
+# after they succeeded, and checks the fuel at once; after growth that failed it does neither. A
+# small constant however ("small" measured: 128 yes, 129 no) it adds to the instruction's own
+# cost: it is charged even if growth fails, and there is no check.
 
 UNCHECKED_LENGTH = 128
 
 
-def _small_constant(value: Value) -> int | None:
+def _small_constant(em: Emitter, value: Value) -> int | None:
+    """The value, if wasmtime sees a small constant there when it translates.
+
+    It does not see what a local was before a loop that is still open: another value might
+    reach the loop's header yet.
+    """
     made = value.definition
-    if isinstance(made, Inst) and made.op is o.CONST:
-        bits: int = made.attrs[0]
-        if bits <= UNCHECKED_LENGTH:
-            return bits
-    return None
+    if not isinstance(made, Inst) or made.op is not o.CONST:
+        return None
+    bits: int = made.attrs[0]
+    return bits if bits <= UNCHECKED_LENGTH and made.loc >= control.loop_start(em) else None
 
 
-def _charge_length(em: Emitter, length: Value, loc: int) -> None:
-    static = _small_constant(length)
-    if static is not None:
-        em.cost += static
-    else:
-        em.end_region()
-        em.emit(o.CHARGE_BY, length.type, [length], (), loc)
-        em.fuel_check(loc)
+def _charge_by(em: Emitter, amount: Value, loc: int) -> None:
+    em.end_region()
+    em.emit(o.CHARGE_BY, amount.type, [amount], (), loc)
+    em.fuel_check(loc)
 
 
 def _charge_growth(em: Emitter, old: Value, delta: Value, loc: int) -> None:
-    """One unit a page or element more, if it succeeded."""
-    t = delta.type
-    failed = em.const(t, (1 << t.bits) - 1, loc)
-    succeeded = em.value(o.INE, t, [old, failed], (), loc)
-    grown = em.value(o.SELECT, t, [succeeded, delta, em.const(t, 0, loc)], (), loc)
-    if _small_constant(delta) is not None:
-        em.emit(o.CHARGE_BY, t, [grown], (), loc)
-    else:
-        em.end_region()
-        em.emit(o.CHARGE_BY, t, [grown], (), loc)
-        em.fuel_check(loc)
+    static = _small_constant(em, delta)
+    if static is not None:
+        em.cost += static
+        return
+    failed = em.const(old.type, (1 << old.type.bits) - 1, loc)
+    succeeded = em.value(o.INE, old.type, [old, failed], (), loc)
+    node = em.node
+    grown, after = Node(Block(), node), Node(Block(), node)
+    edges = Edge(grown.block), Edge(after.block)
+    em.terminate(o.BR_IF, [succeeded], loc, edges)
+    em.begin_block(grown)
+    _charge_by(em, delta, loc)
+    em.terminate(o.JUMP, [], loc, (Edge(after.block),))
+    em.begin_block(after)
 
 
 def _bulk(em: Emitter, op: Op, type_: Type | None, attrs: tuple[EntityId, ...], loc: int) -> None:
     args = em.pop_many(3)
     em.emit_trapping(op, type_, args, attrs, loc)
-    _charge_length(em, args[2], loc)
+    static = _small_constant(em, args[2])
+    if static is not None:
+        em.cost += static
+    else:
+        _charge_by(em, args[2], loc)
 
 
 def memory_fill(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
