@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..layout import AgentLayout, Ctx, MemorySlot
 from ..llvm.emit import FunctionEmitter
-from .prelude import DECLARATIONS, prelude_text
+from .prelude import DECLARATIONS, driver_text, support_text
 
 _MEMORY = "!tbaa !3"
 
@@ -19,8 +19,11 @@ class CpuAbi:
         self.triple = triple
         self.data_layout = data_layout
 
-    def prelude(self, layout: AgentLayout) -> str:
-        return prelude_text(self.triple, layout)
+    def support(self, layout: AgentLayout) -> str:
+        return support_text(self.triple, layout)
+
+    def driver(self, layout: AgentLayout) -> str:
+        return driver_text(layout)
 
     def state(self, e: FunctionEmitter, offset: int) -> str:
         return e.at_entry(f"getelementptr inbounds i8, ptr %ctx, i64 {int(offset)}")

@@ -76,7 +76,9 @@ class Compilation:
         self._level = level
 
     def optimise(self) -> None:
-        """Run LLVM's own pipeline for the level."""
+        """Run LLVM's own pipeline for the level; none at level 0."""
+        if self._level == 0:
+            return
         options = llvm.create_pipeline_tuning_options(speed_level=self._level)
         builder = llvm.create_pass_builder(self._machine, options)
         builder.getModulePassManager().run(self._module, builder)
@@ -90,6 +92,13 @@ class Compilation:
     def text(self) -> str:
         """The module as LLVM IR, in its present state."""
         return str(self._module)
+
+
+def compile_text(text: str, level: int) -> bytes:
+    """LLVM IR to an object file."""
+    compilation = Compilation(text, level)
+    compilation.optimise()
+    return compilation.object_code()
 
 
 class LoadedCode:

@@ -96,7 +96,7 @@ swarm_leave:
  ret
 """
 
-_TEXT = """\
+_SUPPORT = """\
 declare void @swarm_enter(ptr, ptr, ptr, ptr)
 declare void @swarm_leave(ptr) noreturn
 
@@ -216,6 +216,9 @@ done:
   ret void
 }
 
+"""
+
+_DRIVER = """\
 define internal void @swarm_instantiate(ptr %ctx, ptr %job, ptr %shared, i64 %slot) nounwind {
 entry:
   %template.p = getelementptr i8, ptr %shared, i64 {shared.TEMPLATE}
@@ -373,8 +376,8 @@ DECLARATIONS = (
 )
 
 
-def prelude_text(triple: str, layout: AgentLayout) -> str:
-    """The support code, for a machine and the layout of a program.
+def support_text(triple: str, layout: AgentLayout) -> str:
+    """The part that every module of a program contains, for a machine.
 
     Raises:
         TargetError: the processor is neither x86-64 nor aarch64.
@@ -386,6 +389,15 @@ def prelude_text(triple: str, layout: AgentLayout) -> str:
     else:
         raise TargetError(f"the CPU target runs on x86-64 and aarch64, not on {triple}")
     assembly = "\n".join(f'module asm "{line.strip()}"' for line in enter.splitlines())
+    return f"{assembly}\n\n{_fill_in(_SUPPORT, layout)}"
+
+
+def driver_text(layout: AgentLayout) -> str:
+    """The part that runs agents, once a program."""
+    return _fill_in(_DRIVER, layout)
+
+
+def _fill_in(text: str, layout: AgentLayout) -> str:
     values = {
         "interrupted": int(Trap.INTERRUPTED),
         "slice": FUEL_SLICE,
@@ -399,8 +411,7 @@ def prelude_text(triple: str, layout: AgentLayout) -> str:
     }
     for prefix, record in (("ctx", Ctx), ("job", Job), ("shared", Shared)):
         values |= {f"{prefix}.{field.name}": int(field) for field in record}
-    text = re.sub(r"\{([a-z_]+(?:\.[A-Z_]+)?)\}", lambda m: str(values[m[1]]), _TEXT)
-    return f"{assembly}\n\n{text}"
+    return re.sub(r"\{([a-z_]+(?:\.[A-Z_]+)?)\}", lambda m: str(values[m[1]]), text)
 
 
 def _memories(layout: AgentLayout) -> str:

@@ -8,14 +8,17 @@ from ...errors import ArgumentError
 from ...ir import module as ir
 from ..executable import CompileOptions, Entry, Executable, GlobalExport, HostImport
 from ..image import initial_state
-from ..layout import AgentLayout, plan_layout
-from ..llvm.program import lower
+from ..layout import plan_layout
+from ..llvm.program import Lowering, lower
 from .abi import CpuAbi
 from .kernel import CpuKernel
 from .machine import Compilation, host_machine
+from .parallel import compile_modules
 
-#: From this many IR instructions on, compile time counts for more than speed.
-LARGE_PROGRAM = 150_000
+#: IR instructions of a program from which on it is compiled in several processes at once, of
+#: such a part, and from which on compile time counts for more than speed.
+PART_SIZE = 12_000
+LARGE_PROGRAM = 100_000
 
 Progress = Callable[[str, float], None]
 
@@ -39,16 +42,19 @@ class CpuTarget:
         layout = plan_layout(module, max_memory=options.max_memory)
         state = initial_state(module, layout)
         entries = _entry_exports(module, options)
-        compilation = self._compilation(module, options, layout, entries, report)
-        report("optimise", 0.0)
-        compilation.optimise()
-        report("emit", 0.0)
-        code = compilation.object_code()
+        size = sum(len(b.insts) for f in module.functions.values() for b in f.blocks)
+        texts = lower(
+            _lowering(module, options),
+            parts=-(-size // PART_SIZE) or 1,
+            progress=lambda share: report("lower", share),
+        )
+        level = _level(options, size)
+        objects = compile_modules(texts, level, lambda share: report("compile", share))
         ids = module.function_numbers()
         return Executable(
             target=self.name,
             fingerprint=self.fingerprint(),
-            objects=(code,),
+            objects=objects,
             layout=layout,
             entries=tuple(
                 Entry(export.name, module.types[module.sig_of(export.id)], number)
@@ -79,44 +85,40 @@ class CpuTarget:
 
     def llvm_text(self, module: ir.Module, options: CompileOptions, *, optimised: bool) -> str:
         """The program as LLVM IR, before or after LLVM's own passes."""
-        compilation = self._from_scratch(module, options)
+        compilation = self._in_one(module, options)
         if optimised:
             compilation.optimise()
         return compilation.text()
 
     def assembly(self, module: ir.Module, options: CompileOptions) -> str:
         """The program in the processor's assembly language."""
-        compilation = self._from_scratch(module, options)
+        compilation = self._in_one(module, options)
         compilation.optimise()
         return compilation.assembly()
+
+    def _in_one(self, module: ir.Module, options: CompileOptions) -> Compilation:
+        (text,) = lower(_lowering(module, options))
+        return Compilation(text, _level(options, 0))
 
     def load(self, executable: Executable, hosts: Sequence[int]) -> CpuKernel:
         return CpuKernel(executable, hosts)
 
-    def _from_scratch(self, module: ir.Module, options: CompileOptions) -> Compilation:
-        layout = plan_layout(module, max_memory=options.max_memory)
-        return self._compilation(
-            module, options, layout, _entry_exports(module, options), _silent
-        )
 
-    def _compilation(
-        self,
-        module: ir.Module,
-        options: CompileOptions,
-        layout: AgentLayout,
-        entries: Sequence[ir.Export],
-        report: Progress,
-    ) -> Compilation:
-        machine = host_machine()
-        abi = CpuAbi(machine.triple, machine.data_layout)
-        text = lower(
-            module, layout, abi, entries, options.call_depth, lambda share: report("lower", share)
-        )
-        level = options.opt_level
-        if level is None:
-            size = sum(len(b.insts) for f in module.functions.values() for b in f.blocks)
-            level = 1 if size >= LARGE_PROGRAM else 2
-        return Compilation(text, level)
+def _lowering(module: ir.Module, options: CompileOptions) -> Lowering:
+    machine = host_machine()
+    return Lowering(
+        module,
+        plan_layout(module, max_memory=options.max_memory),
+        CpuAbi(machine.triple, machine.data_layout),
+        _entry_exports(module, options),
+        options.call_depth,
+    )
+
+
+def _level(options: CompileOptions, size: int) -> int:
+    if options.opt_level is not None:
+        return options.opt_level
+    return 1 if size >= LARGE_PROGRAM else 2
 
 
 def _entry_exports(module: ir.Module, options: CompileOptions) -> list[ir.Export]:

@@ -1,7 +1,7 @@
 """What differs between targets in the code they run, behind one small object.
 
 An :class:`Abi` says where an agent's bytes are, how an agent ends early, which address space
-holds its state, and brings the support code (*prelude*) that every compiled program contains.
+holds its state, and brings the support code that every compiled program contains.
 The emitters of :mod:`.ops` know no target: they ask it.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Abi(Protocol):
     """The target's part of lowering. Text goes out through ``FunctionEmitter.line``.
 
-    The prelude must define these functions (``C`` stands for the context parameter)::
+    ``support`` must define these functions (``C`` stands for the context parameter)::
 
         void @swarm_trap(ptr C, i64 status, i64 fuel)        noreturn: end the agent
         i64  @swarm_refill(ptr C, i64 fuel, i64 status)      more fuel, or end with the status
@@ -32,8 +32,12 @@ class Abi(Protocol):
     attributes: str  # of every compiled function
     declarations: tuple[str, ...]  # that the prelude needs
 
-    def prelude(self, layout: AgentLayout) -> str:
-        """Support code, once a program."""
+    def support(self, layout: AgentLayout) -> str:
+        """The functions above, in every module of a program."""
+        ...
+
+    def driver(self, layout: AgentLayout) -> str:
+        """What runs agents, in the first module of a program."""
         ...
 
     def state(self, e: FunctionEmitter, offset: int) -> str:

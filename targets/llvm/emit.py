@@ -32,7 +32,12 @@ class ProgramEmitter:
     """
 
     def __init__(
-        self, module: Module, layout: AgentLayout, abi: Abi, emitters: Mapping[Op, Emitter]
+        self,
+        module: Module,
+        layout: AgentLayout,
+        abi: Abi,
+        emitters: Mapping[Op, Emitter],
+        split: bool = False,
     ) -> None:
         self.module = module
         self.layout = layout
@@ -45,6 +50,9 @@ class ProgramEmitter:
         self.data_numbers = {id_: n for n, id_ in enumerate(module.data)}
         self.elem_numbers = {id_: n for n, id_ in enumerate(module.elems)}
         self.declarations: set[str] = set()
+        self.linkage = "hidden" if split else "internal"
+        self._used: set[EntityId] = set()
+        self._defined: set[EntityId] = set()
         tail = any(
             block.terminator.op.name.startswith("return_call")
             for function in module.functions.values()
@@ -53,8 +61,23 @@ class ProgramEmitter:
         self.calling = "tailcc" if tail else "fastcc"
 
     def symbol(self, id_: EntityId) -> str:
-        """LLVM name of a function."""
+        """LLVM name of a function, which is declared at the end if it is not defined here."""
+        self._used.add(id_)
         return f"@f{id_.instance}.{id_.index}"
+
+    def define(self, id_: EntityId) -> str:
+        """LLVM name of a function that is defined in this module."""
+        self._defined.add(id_)
+        return self.symbol(id_)
+
+    def externals(self) -> list[str]:
+        """Declarations of the functions that are used here and defined in another module."""
+        return [
+            f"declare hidden {self.calling} {return_type(type_.results)} {self.symbol(id_)}"
+            f"({', '.join(['ptr', 'i64', 'i32', *(LLVM_TYPES[t] for t in type_.params)])})"
+            for id_ in sorted(self._used - self._defined)
+            for type_ in [self.module.types[self.module.sig_of(id_)]]
+        ]
 
     def intrinsic(self, result: str, name: str, params: str) -> str:
         """Name of an intrinsic, which is declared at the end."""
@@ -225,8 +248,8 @@ class FunctionEmitter:
         program, function = self.program, self.function
         params = "".join(f", {self.operand(value)}" for value in function.blocks[0].params)
         return (
-            f"define internal {program.calling} {return_type(function.type.results)} "
-            f"{program.symbol(function.id)}(ptr noalias nonnull %ctx, i64 %fuel, i32 %depth.in"
+            f"define {program.linkage} {program.calling} {return_type(function.type.results)} "
+            f"{program.define(function.id)}(ptr noalias nonnull %ctx, i64 %fuel, i32 %depth.in"
             f"{params}) {self.abi.attributes} {{"
         )
 

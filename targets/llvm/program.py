@@ -1,10 +1,12 @@
-"""Lower a whole IR program to one LLVM module, as text."""
+"""Lower a whole IR program to LLVM modules, as text."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from ...ir import ops
+from ...ir.function import Function
 from ...ir.module import Export, FuncInit, Module
 from ...ir.types import EntityId
 from ..layout import AgentLayout
@@ -24,47 +26,79 @@ METADATA = """\
 """
 
 
-def lower(
-    module: Module,
-    layout: AgentLayout,
-    abi: Abi,
-    entries: Sequence[Export],
-    call_depth: int,
-    progress: Callable[[float], None] | None = None,
-) -> str:
-    """Write ``module`` as LLVM IR.
+@dataclass(frozen=True, slots=True)
+class Lowering:
+    """How a program is written: see :func:`lower`."""
 
-    Besides the functions, the text defines ``@swarm_entries`` (wrappers of ``entries``, in their
-    order), ``@swarm_functions`` (code of each function that something refers to, by number),
-    ``@swarm_call_depth`` and ``@swarm_start``, which the prelude of the target uses.
+    module: Module
+    layout: AgentLayout
+    abi: Abi
+    entries: Sequence[Export]
+    call_depth: int
+
+
+def lower(
+    lowering: Lowering, parts: int = 1, progress: Callable[[float], None] | None = None
+) -> list[str]:
+    """Write a program as LLVM IR, in one module or in several that are linked as machine code.
+
+    Besides the functions, the first module defines ``@swarm_entries`` (wrappers of the entries,
+    in their order), ``@swarm_functions`` (code of each function that something refers to, by
+    number), ``@swarm_call_depth`` and ``@swarm_start``, which the prelude of the target uses.
 
     Args:
+        parts: modules to write; functions that are neighbours stay together.
         progress: takes the share of functions that are written, 0.0 to 1.0.
     """
-    program = ProgramEmitter(module, layout, abi, EMITTERS)
+    module = lowering.module
     referenced = _referenced(module)
-    called = _called_hosts(module, entries)
-    parts = [f'target triple = "{abi.triple}"', f'target datalayout = "{abi.data_layout}"']
-    parts.append(abi.prelude(layout))
-    total = len(module.functions) or 1
-    for done, function in enumerate(module.functions.values()):
-        parts.append(FunctionEmitter(program, function).emit())
-        if progress is not None and done % 64 == 0:
-            progress(done / total)
-    for id_, host in module.host_functions.items():
-        if id_ in referenced or id_ in called:
-            parts.append(FunctionEmitter(program, host_thunk(host)).emit())
-    parts += [entry_wrapper(program, n, export.id) for n, export in enumerate(entries)]
-    parts.append(_pointers("swarm_entries", [f"@swarm_entry.{n}" for n in range(len(entries))]))
+    functions = list(module.functions.values())
+    wanted = referenced | _called_hosts(module, lowering.entries)
+    functions += [host_thunk(h) for id_, h in module.host_functions.items() if id_ in wanted]
+    texts: list[str] = []
+    total = sum(_size(function) for function in functions) or 1
+    done = 0
+    for number in range(parts):
+        program = ProgramEmitter(module, lowering.layout, lowering.abi, EMITTERS, parts > 1)
+        text = [lowering.abi.support(lowering.layout)]
+        while functions and (done < total * (number + 1) / parts or number == parts - 1):
+            function = functions.pop(0)
+            text.append(FunctionEmitter(program, function).emit())
+            done += _size(function)
+            if progress is not None:
+                progress(done / total)
+        if number == 0:
+            text += _driver(lowering, program, referenced)
+        texts.append(_assemble(program, text))
+    return texts
+
+
+def _size(function: Function) -> int:
+    return sum(len(block.insts) for block in function.blocks)
+
+
+def _driver(
+    lowering: Lowering, program: ProgramEmitter, referenced: set[EntityId]
+) -> list[str]:
+    """What the host and the workers need to find their way into the functions."""
+    entries = lowering.entries
+    text = [lowering.abi.driver(lowering.layout)]
+    text += [entry_wrapper(program, n, export.id) for n, export in enumerate(entries)]
+    text.append(_pointers("swarm_entries", [f"@swarm_entry.{n}" for n in range(len(entries))]))
     symbols = [
         program.symbol(id_) if id_ in referenced else "null" for id_ in sorted(program.numbers)
     ]
-    parts.append(_pointers("swarm_functions", symbols))
-    parts.append(f"@swarm_call_depth = internal constant i32 {call_depth}")
-    parts.append(_start(program))
-    parts += sorted(program.declarations | set(abi.declarations))
-    parts.append(METADATA)
-    return "\n\n".join(parts) + "\n"
+    text.append(_pointers("swarm_functions", symbols))
+    text.append(f"@swarm_call_depth = internal constant i32 {lowering.call_depth}")
+    text.append(_start(program))
+    return text
+
+
+def _assemble(program: ProgramEmitter, text: list[str]) -> str:
+    abi = program.abi
+    head = [f'target triple = "{abi.triple}"', f'target datalayout = "{abi.data_layout}"']
+    declared = program.declarations | set(abi.declarations)
+    return "\n\n".join([*head, *text, *sorted(declared), *program.externals(), METADATA]) + "\n"
 
 
 def _pointers(name: str, symbols: Sequence[str]) -> str:

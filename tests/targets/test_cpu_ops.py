@@ -50,13 +50,11 @@ def _cases() -> list[Case]:
     for op in OPS.values():
         if not op.pure or op in (ops.CONST, ops.REF_FUNC, ops.HAS_TYPE, ops.REF_IS_NULL):
             continue
-        for type_ in [t for t in op.types if t in SCALARS] or [None]:
-            choices = [
-                (type_,) if o == "T" else OPERAND_CLASSES[o] if o in OPERAND_CLASSES else (Type(o),)
-                for o in op.operands
-            ]
+        types: list[Type | None] = [t for t in op.types if t in SCALARS]
+        for type_ in types or [None]:
+            classes = OPERAND_CLASSES | ({"T": (type_,)} if type_ is not None else {})
+            choices = [classes[o] if o in classes else (Type(o),) for o in op.operands]
             for operands in itertools.product(*choices):
-                assert all(t is not None for t in operands)
                 if op is ops.BITCAST and (type_ is None or type_.bits != operands[0].bits):
                     continue
                 cases.append(Case(op, type_, operands))
