@@ -1,0 +1,290 @@
+"""The decoder: what it reads, and what it says of bytes that are no module."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+
+import pytest
+import wasmtime
+
+from swarmc.compiler.wasm.decoder import decode
+from swarmc.compiler.wasm.module import Elem, GlobalType, Limits, MemoryType, Module, TableType
+from swarmc.compiler.wasm.opcodes import OPCODES, Imm, Opcode
+from swarmc.compiler.wasm.reader import read_signed, read_unsigned
+from swarmc.compiler.wasm.validator import validate
+from swarmc.errors import DecodeError, UnsupportedFeatureError, ValidationError
+from swarmc.ir.types import FuncType, Type
+
+HEADER = b"\0asm\1\0\0\0"
+NO_TYPE = b"\x60\0\0"
+
+
+def leb(value: int) -> bytes:
+    """Unsigned LEB128."""
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def section(id_: int, payload: bytes) -> bytes:
+    return bytes([id_]) + leb(len(payload)) + payload
+
+
+def vector(items: list[bytes]) -> bytes:
+    return leb(len(items)) + b"".join(items)
+
+
+def code(body: bytes, locals_: bytes = b"\0") -> bytes:
+    entry = locals_ + body + b"\x0b"
+    return leb(len(entry)) + entry
+
+
+def module(*bodies: bytes, types: tuple[bytes, ...] = (NO_TYPE,), extra: bytes = b"") -> bytes:
+    """A module of functions of type 0; ``extra`` sections come before the code."""
+    return (HEADER + section(1, vector(list(types))) + section(3, vector([b"\0"] * len(bodies)))
+            + extra + section(10, vector(list(bodies))))
+
+
+def from_wat(text: str) -> Module:
+    decoded = decode(bytes(wasmtime.wat2wasm(text)))
+    validate(decoded)
+    return decoded
+
+
+def test_sections() -> None:
+    decoded = from_wat("""(module
+        (type (func (param i32 f64) (result i64)))
+        (import "env" "f" (func (type 0)))
+        (import "env" "m" (memory 1 2))
+        (import "env" "g" (global (mut i32)))
+        (table 3 9 funcref)
+        (global f32 (f32.const 1.5))
+        (func (export "go") (type 0) (local i32 i32 f32) i64.const -1)
+        (start 2)
+        (func)
+        (elem (i32.const 1) 0 1)
+        (elem declare func 2)
+        (elem externref (ref.null extern))
+        (data (i32.const 5) "abc")
+        (data "passive"))""")
+    assert decoded.types == [FuncType((Type.I32, Type.F64), (Type.I64,)), FuncType((), ())]
+    assert [(item.module, item.name, item.kind, item.type) for item in decoded.imports] == [
+        ("env", "f", "func", 0), ("env", "m", "memory", MemoryType(Limits(1, 2))),
+        ("env", "g", "global", GlobalType(Type.I32, True))]
+    assert decoded.func_types == [0, 1]
+    assert decoded.tables == [TableType(Type.FUNCREF, Limits(3, 9))]
+    (global_,) = decoded.globals
+    assert global_.type == GlobalType(Type.F32, False)
+    assert global_.init.imms == [0x3FC00000, None]
+    assert [(export.name, export.kind, export.index) for export in decoded.exports] == [
+        ("go", "func", 1)]
+    assert decoded.start == 2
+    assert [_summary(elem) for elem in decoded.elems] == [
+        ("active", Type.FUNCREF, [[0, None], [1, None]]), ("declarative", Type.FUNCREF,
+        [[2, None]]), ("passive", Type.EXTERNREF, [[Type.EXTERNREF, None]])]
+    assert [(data.mode, data.data) for data in decoded.data] == [
+        ("active", b"abc"), ("passive", b"passive")]
+    assert decoded.funcs[0].locals == ((2, Type.I32), (1, Type.F32))
+    assert decoded.funcs[0].body.imms == [2**64 - 1, None]
+
+
+def _summary(elem: Elem) -> tuple[str, Type, list[list[object]]]:
+    return elem.mode, elem.type, [item.imms for item in elem.items]
+
+
+def test_offsets_point_at_the_instructions() -> None:
+    data = module(code(b"\x41\x80\x01\x1a\x01"))
+    (func,) = decode(data).funcs
+    assert [data[offset] for offset in func.body.offsets] == [0x41, 0x1A, 0x01, 0x0B]
+    assert [row.name for row in func.body.ops] == ["i32.const", "drop", "nop", "end"]
+    assert data[func.start:func.end] == b"\0\x41\x80\x01\x1a\x01\x0b"
+
+
+_IMMEDIATES = {
+    Imm.NONE: (b"", None), Imm.BLOCK: (b"\x7f\x0b", FuncType((), (Type.I32,))),
+    **{kind: (b"\x85\x01", 133) for kind in (Imm.LABEL, Imm.FUNC, Imm.LOCAL, Imm.GLOBAL,
+                                              Imm.TABLE, Imm.DATA, Imm.ELEM)},
+    Imm.MEMORY: (b"\0", 0), Imm.BR_TABLE: (b"\2\1\x80\1\3", ((1, 128), 3)),
+    Imm.CALL_INDIRECT: (b"\x81\1\2", (129, 2)), Imm.MEMARG: (b"\2\x80\2", (2, 256, 0)),
+    Imm.I32: (b"\x7f", 2**32 - 1), Imm.I64: (b"\x80\x7f", 2**64 - 128),
+    Imm.F32: (b"\1\2\3\4", 0x04030201), Imm.F64: (b"\1\2\3\4\5\6\7\x88", 0x8807060504030201),
+    Imm.SELECT_TYPES: (b"\2\x7e\x70", (Type.I64, Type.FUNCREF)),
+    Imm.REF_TYPE: (b"\x6f", Type.EXTERNREF), Imm.MEMORY_INIT: (b"\3\0", (3, 0)),
+    Imm.MEMORY_COPY: (b"\0\0", (0, 0)), Imm.TABLE_INIT: (b"\3\4", (3, 4)),
+    Imm.TABLE_COPY: (b"\3\4", (3, 4)),
+}
+
+
+@pytest.mark.parametrize("row", [row for row in OPCODES if row.name not in ("else", "end")],
+                         ids=lambda row: row.name)
+def test_every_instruction_with_its_immediates(row: Opcode) -> None:
+    spelled = bytes([row.code] if row.prefix is None else [row.prefix, row.code])
+    raw, value = _IMMEDIATES[row.imm]
+    decoded = decode(module(code(spelled + raw), extra=section(12, b"\0")))
+    body = decoded.funcs[0].body
+    assert body.ops[0] is row
+    assert body.imms[0] == value
+    assert body.ops[-1].name == "end"
+
+
+@pytest.mark.parametrize("raw, bits, value", [
+    (b"\0", 32, 0), (b"\x80\0", 32, 0), (b"\xff\xff\xff\xff\x0f", 32, 2**32 - 1),
+    (b"\x80\x80\x80\x80\0", 32, 0), (b"\xe5\x8e\x26", 32, 624485),
+])
+def test_unsigned_leb128(raw: bytes, bits: int, value: int) -> None:
+    assert read_unsigned(raw, 0, bits) == (value, len(raw))
+
+
+@pytest.mark.parametrize("raw, bits, value", [
+    (b"\x7f", 32, -1), (b"\x40", 32, -64), (b"\x3f", 32, 63), (b"\xc0\0", 32, 64),
+    (b"\x80\x80\x80\x80\x78", 32, -2**31), (b"\xff\xff\xff\xff\x07", 32, 2**31 - 1),
+    (b"\x80" * 9 + b"\x7f", 64, -2**63), (b"\xff" * 9 + b"\0", 64, 2**63 - 1),
+    (b"\xff\xff\xff\xff\x0f", 33, 2**32 - 1),
+])
+def test_signed_leb128(raw: bytes, bits: int, value: int) -> None:
+    assert read_signed(raw, 0, bits) == (value, len(raw))
+
+
+@pytest.mark.parametrize("raw, message, offset", [
+    (b"\xff\xff\xff\xff\x1f", "integer too large", 4),
+    (b"\x80\x80\x80\x80\x80\0", "integer representation too long", 5),
+])
+def test_refuses_unsigned_leb128(raw: bytes, message: str, offset: int) -> None:
+    with pytest.raises(DecodeError, match=message) as caught:
+        read_unsigned(raw, 0, 32)
+    assert caught.value.offset == offset
+
+
+@pytest.mark.parametrize("raw", [b"\xff\xff\xff\xff\x0f", b"\x80\x80\x80\x80\x70"])
+def test_refuses_signed_leb128_with_wrong_unused_bits(raw: bytes) -> None:
+    with pytest.raises(DecodeError, match="integer too large"):
+        read_signed(raw, 0, 32)
+
+
+@pytest.mark.parametrize("data, message, offset", [
+    (b"", "unexpected end", 0),
+    (b"\0asx\1\0\0\0", "magic header not detected", 0),
+    (b"\0asm\2\0\0\0", "unknown binary version", 4),
+    (HEADER + b"\x0e\0", "malformed section id", 8),
+    (HEADER + b"\1\5\0", "length out of bounds", 9),
+    (HEADER + section(1, b"\1\x61"), "malformed type", 11),
+    (HEADER + section(1, b"\1\x60\1\x41\0"), "malformed value type", 13),
+    (HEADER + section(1, b"\0\0"), "section size mismatch", 12),
+    (HEADER + section(3, b"\0") + section(1, b"\0"), "unexpected content", 11),
+    (HEADER + section(2, b"\1\1\xff\0\0\0"), "malformed UTF-8 encoding", 12),
+    (HEADER + section(6, b"\1\x7f\2"), "malformed mutability", 12),
+    (HEADER + section(7, b"\1\0\5\0"), "malformed export kind", 12),
+    (HEADER + section(9, b"\1\x08"), "malformed elements segment kind", 11),
+    (HEADER + section(11, b"\1\3"), "malformed data segment kind", 11),
+    (module(code(b"\xff")), "illegal opcode ff", 23),
+    (module(code(b"\xfc\x20")), "illegal opcode fc 20", 23),
+    (module(code(b"\x05")), "END opcode expected", 23),
+    (module(code(b"\x02\x41")), "malformed block type", 24),
+    (module(code(b"\x28\x20\0")), "malformed memop flags", 24),
+    (module(code(b"\xd0\x7f")), "malformed reference type", 24),
+    (module(code(b"\xfc\x09\0")), "data count section required", 23),
+    (module(code(b"\x43\0\0")), "unexpected end of section or function", 27),
+])
+def test_malformed(data: bytes, message: str, offset: int) -> None:
+    with pytest.raises(DecodeError) as caught:
+        decode(data)
+    assert caught.value.message.startswith(message)
+    assert caught.value.offset == offset
+
+
+def test_error_in_a_body_names_the_function() -> None:
+    data = module(code(b""), code(b"\xff"), extra=section(7, b"\1\3bad\0\1"))
+    with pytest.raises(DecodeError) as caught:
+        decode(data)
+    assert str(caught.value) == "illegal opcode ff (in function bad, at byte 0x24)"
+
+
+@pytest.mark.parametrize("data, feature, offset", [
+    (b"\0asm\x0d\0\1\0", "component-model", 4),
+    (module(code(b"\xfd\x0c" + bytes(16))), "simd", 23),
+    (module(code(b"\xfd\x80\x02")), "relaxed-simd", 23),
+    (module(code(b"\xfe\x03\0")), "threads", 23),
+    (module(code(b"\x12\0")), "tail-call", 23),
+    (module(code(b"\x14\0")), "function-references", 23),
+    (module(code(b"\x06\x40\x0b")), "exception-handling", 23),
+    (module(code(b"\xfb\x00\0")), "gc", 23),
+    (module(code(b"\xfc\x13")), "wide-arithmetic", 23),
+    (module(code(b"\x02\x7b\x0b")), "simd", 24),
+    (module(code(b"\x28\x40\0\0")), "multi-memory", 24),
+    (module(code(b"", b"\1\1\x7b")), "simd", 24),
+    (HEADER + section(1, b"\1\x4e\0"), "gc", 11),
+    (HEADER + section(1, b"\1\x60\1\x7b\0"), "simd", 13),
+    (HEADER + section(1, b"\1\x60\1\x64\x70\0"), "function-references", 13),
+    (HEADER + section(13, b"\0"), "exception-handling", 10),
+    (HEADER + section(5, b"\1\3\1\1"), "threads", 11),
+    (HEADER + section(5, b"\1\4\1"), "memory64", 11),
+    (HEADER + section(5, b"\1\x08\1\0"), "custom-page-sizes", 11),
+    (HEADER + section(5, b"\2\0\1\0\1"), "multi-memory", 13),
+    (HEADER + section(4, b"\1\x40\0\x70\0\0\xd0\x70\x0b"), "function-references", 11),
+    (HEADER + section(2, b"\1\0\0\4\0\0"), "exception-handling", 13),
+    (HEADER + section(7, b"\1\0\4\0"), "exception-handling", 12),
+])
+def test_names_unsupported_proposals(data: bytes, feature: str, offset: int) -> None:
+    with pytest.raises(UnsupportedFeatureError) as caught:
+        decode(data)
+    assert (caught.value.feature, caught.value.offset) == (feature, offset)
+    assert feature in str(caught.value)
+
+
+def test_names_come_from_the_name_section_then_from_exports() -> None:
+    decoded = from_wat('(module (func $one) (func (export "two")) (func))')
+    assert [decoded.function_name(index) for index in range(3)] == ["one", "two", "func[2]"]
+
+
+@pytest.mark.parametrize("names", [
+    b"\1\xff", b"\1\5\1\0\1", b"\1\4\1\0\1\xff", b"\1\x07\1\0\xff\xff\xff\xff\x0f", b"\xff\xff\xff",
+    b"\1\6\xff\xff\xff\xff\x0f\0",
+])
+def test_malformed_name_section_is_no_error(names: bytes) -> None:
+    data = HEADER + section(0, b"\4name" + names)
+    decoded = decode(data)
+    assert decoded.names == {}
+    assert [(custom.name, custom.data) for custom in decoded.customs] == [("name", names)]
+
+
+@pytest.mark.parametrize("id_", [1, 2, 3, 4, 5, 6, 7, 9, 10, 11])
+def test_declared_counts_allocate_nothing(id_: int) -> None:
+    tracemalloc.start()
+    with pytest.raises(DecodeError):
+        decode(HEADER + section(id_, leb(2**32 - 1) + bytes(20)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200_000
+
+
+def test_locals_stay_runs() -> None:
+    many = leb(2**32 - 1)
+    decoded = decode(module(code(b"", b"\1" + many + b"\x7e")))
+    assert decoded.funcs[0].locals == ((2**32 - 1, Type.I64),)
+    with pytest.raises(ValidationError, match="too many locals"):
+        validate(decoded)
+    with pytest.raises(DecodeError, match="too many locals"):
+        decode(module(code(b"", b"\2" + many + b"\x7e\1\x7f")))
+
+
+def test_depth_of_nesting_is_not_limited() -> None:
+    depth = 50_000
+    decoded = decode(module(code(b"\x02\x40" * depth + b"\x0b" * depth)))
+    validate(decoded)
+    assert len(decoded.funcs[0].body.ops) == 2 * depth + 1
+
+
+@pytest.mark.parametrize("data", [
+    HEADER + b"\1" + b"\xff" * 300_000,
+    HEADER + section(1, b"\x80" * 300_000),
+    module(code(b"\x41" + b"\xff" * 300_000)),
+    module(code(b"\x02\x40" * 150_000)),
+])
+def test_hostile_bytes_take_no_time(data: bytes) -> None:
+    start = time.perf_counter()
+    with pytest.raises(DecodeError):
+        decode(data)
+    assert time.perf_counter() - start < 5
