@@ -1,0 +1,105 @@
+"""``swarmc compile``: write a compiled program, or print the text of a stage on the way."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+
+from ..errors import ArgumentError
+from ..targets.executable import CompileOptions
+from .cli_inputs import parse_size
+from .cli_module import naming, read_wasm
+from .cli_terminal import (
+    duration_text,
+    interruptible,
+    size_text,
+    stage_progress,
+    stdout_console,
+    write_file,
+)
+
+SUFFIX = ".swarmc"
+
+
+def compile_options(
+    target: str,
+    entry_points: tuple[str, ...] | None,
+    max_memory: str | None,
+    call_depth: int,
+    opt_level: int | None,
+    missing_imports: str,
+) -> CompileOptions:
+    """The options as they were typed.
+
+    Raises:
+        ArgumentError: a size is none.
+    """
+    return CompileOptions(
+        target=target,
+        entry_points=entry_points,
+        max_memory=None if max_memory is None else parse_size(max_memory, "--max-memory"),
+        call_depth=call_depth,
+        opt_level=opt_level,
+        missing_imports=missing_imports,
+    )
+
+
+def compile_file(
+    path: Path, output: Path | None, options: CompileOptions, *, cached: bool
+) -> None:
+    """Compile a module to a .swarmc file."""
+    from .cache import open_cache
+    from .compile import compile_wasm
+
+    wasm = read_wasm(path, "swarmc compile")
+    output = output or path.with_suffix(SUFFIX)
+    started = time.perf_counter()
+    with stage_progress() as progress, naming(path):
+        executable = interruptible(
+            lambda: compile_wasm(wasm, options, cache=open_cache(cached), progress=progress)
+        )
+    data = executable.to_bytes()
+    _write(output, data)
+    elapsed = duration_text((time.perf_counter() - started) * 1000)
+    if str(output) != "-":
+        stdout_console().print(f"{output}: {size_text(len(data))}, in {elapsed}", soft_wrap=True)
+
+
+def emit_text(path: Path, output: Path | None, options: CompileOptions, stage: str) -> None:
+    """Write the text of a stage: ``wat``, ``ir``, ``llvm`` or ``asm``."""
+    wasm = read_wasm(path, "swarmc compile")
+    with stage_progress() as progress, naming(path):
+        progress(f"making {stage}", 0.0)
+        text = interruptible(partial(_text, wasm, options, stage))
+    _write(output or Path("-"), text.encode("utf-8", "backslashreplace"))
+
+
+def _text(wasm: bytes, options: CompileOptions, stage: str) -> str:
+    if stage == "wat":
+        from ..compiler.wasm.decoder import decode
+        from ..compiler.wasm.printer import print_wat
+
+        return print_wat(decode(wasm))
+    from .compile import front_end
+
+    _, program = front_end(wasm, options)
+    if stage == "ir":
+        from ..ir.printer import print_module
+
+        return print_module(program)
+    from ..targets.cpu import CpuTarget
+
+    target = CpuTarget()
+    if stage == "llvm":
+        return target.llvm_text(program, options, optimised=False)
+    return target.assembly(program, options)
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        write_file(path, lambda file: file.write(data), binary=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ArgumentError(f"cannot write {path}: {error.strerror}") from None

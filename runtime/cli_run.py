@@ -1,0 +1,212 @@
+"""``swarmc run``: inputs to agents, one dispatch, and its report."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import ArgumentError
+from ..targets.executable import Executable
+from . import cli_inputs as inputs
+from .cli_module import naming, read_module
+from .cli_report import Report, print_report
+from .cli_terminal import interruptible, spinner, stage_progress
+from .manager import SwarmManager
+
+_FAILED = 1
+_INTERRUPTED = 130
+_SHOWN_NAMES = 40
+_ARGUMENT_READERS = frozenset({"args_get", "args_sizes_get"})
+
+
+@dataclass(frozen=True, slots=True)
+class RunCommand:
+    """The options of ``swarmc run`` as they were typed; ``swarmc run --help`` explains them."""
+
+    file: Path
+    argv: tuple[str, ...] = ()
+    agents: str | None = None
+    invoke: str | None = None
+    args: tuple[str, ...] = ()
+    args_file: Path | None = None
+    argv_lines: Path | None = None
+    stdin: Path | None = None
+    stdin_lines: Path | None = None
+    stdin_dir: Path | None = None
+    env: tuple[str, ...] = ()
+    seed: int = 0
+    clock: str = "0"
+    fuel: str = "1e10"
+    target: str = "cpu"
+    max_memory: str | None = None
+    call_depth: int = 2048
+    missing_imports: str = "error"
+    opt_level: int | None = None
+    cached: bool = True
+    output_size: str = "4KiB"
+    show: int = 10
+    json: bool = False
+    csv: Path | None = None
+    save_stdout: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Lists:
+    """What is given for each agent, and so says how many there are."""
+
+    args: list[list[str]] | None
+    argv: list[list[str]] | None
+    stdin: list[bytes] | None
+
+    def count(self, agents: str | None) -> int:
+        """Number of agents: that of ``--agents``, else as many as there are inputs.
+
+        Raises:
+            ArgumentError: there are fewer inputs than agents, or numbers that differ.
+        """
+        lengths = {
+            name: len(given)
+            for name, given in (
+                ("--args-file", self.args), ("--argv-lines", self.argv),
+                ("standard inputs", self.stdin),
+            )
+            if given is not None
+        }  # fmt: skip
+        if agents is not None:
+            wanted = inputs.parse_count(agents, "--agents")
+            if wanted < 1:
+                raise ArgumentError(f"--agents takes a number from 1, not {agents}")
+            for name, length in lengths.items():
+                if length < wanted:
+                    raise ArgumentError(f"{name}: {length} for {wanted} agents")
+            return wanted
+        if not lengths:
+            return 1
+        if len(set(lengths.values())) > 1:
+            listed = ", ".join(f"{name}: {length}" for name, length in lengths.items())
+            raise ArgumentError(f"inputs for different numbers of agents ({listed})")
+        (count,) = set(lengths.values())
+        if count == 0:
+            raise ArgumentError(f"{next(iter(lengths))}: there are none")
+        return count
+
+
+def run_swarm(command: RunCommand) -> int:
+    """Run agents and report; returns the exit code."""
+    lists = _read_lists(command)
+    count = lists.count(command.agents)
+    program = read_module(command.file)
+    started = time.perf_counter()
+    swarm = _load(command, program, count)
+    load_ms = (time.perf_counter() - started) * 1000
+    with swarm:
+        name = command.invoke or swarm.default_entry_point
+        _spawn(swarm, command, lists, count, name)
+        interrupted = False
+        try:
+            with spinner(f"running {count:,} agents"):
+                result = swarm.dispatch()
+        except KeyboardInterrupt:
+            if swarm.last_result is None:
+                raise
+            result, interrupted = swarm.last_result, True
+        report = Report(
+            str(command.file), swarm.target.name, name or "", swarm.executable, result, load_ms
+        )
+        print_report(report, command.show, json_=command.json, csv_=command.csv,
+                     save_stdout=command.save_stdout)
+    if interrupted:
+        return _INTERRUPTED
+    return _FAILED if report.failed else 0
+
+
+def _read_lists(command: RunCommand) -> _Lists:
+    stdins = [command.stdin, command.stdin_lines, command.stdin_dir]
+    if sum(path is not None for path in stdins) > 1:
+        raise ArgumentError("--stdin, --stdin-lines and --stdin-dir exclude each other")
+    if command.args and command.args_file is not None:
+        raise ArgumentError("--args and --args-file exclude each other")
+    stdin = None
+    if command.stdin_lines is not None:
+        stdin = inputs.input_lines(command.stdin_lines)
+    elif command.stdin_dir is not None:
+        stdin = inputs.input_directory(command.stdin_dir)
+    return _Lists(
+        None if command.args_file is None else inputs.csv_rows(command.args_file),
+        None if command.argv_lines is None else inputs.argv_lines(command.argv_lines),
+        stdin,
+    )
+
+
+def _load(command: RunCommand, program: bytes | Executable, count: int) -> SwarmManager:
+    def size(text: str | None, option: str) -> Any:
+        return None if text is None else inputs.parse_size(text, option)
+
+    with stage_progress() as progress:
+        swarm = SwarmManager(
+            command.target,
+            max_agents=count,
+            output_size=size(command.output_size, "--output-size"),
+            max_memory=size(command.max_memory, "--max-memory"),
+            fuel=inputs.parse_count(command.fuel, "--fuel"),
+            call_depth=command.call_depth,
+            missing_imports=command.missing_imports,
+            # what only other functions need is not compiled
+            entry_points=None if command.invoke is None else (command.invoke,),
+            opt_level=command.opt_level,
+            seed=command.seed,
+            clock=inputs.parse_clock(command.clock),
+            stdin=b"" if command.stdin is None else inputs.read_bytes(command.stdin),
+            cache=command.cached,
+            progress=progress,
+        )
+
+        def load() -> None:
+            if isinstance(program, Executable):
+                swarm.load_executable(program)
+            else:
+                swarm.load_bytecode(program)
+            swarm.dispatch([])  # what the first dispatch has to import is not its time
+
+        with naming(command.file):
+            interruptible(load)
+    return swarm
+
+
+def _no_entry_point(swarm: SwarmManager) -> ArgumentError:
+    names = sorted(swarm.functions)
+    shown = ", ".join(names[:_SHOWN_NAMES]) + (" …" if names[_SHOWN_NAMES:] else "")
+    return ArgumentError(
+        "the module has no _start, no main and not exactly one exported function",
+        hint=f"--invoke chooses one of: {shown}" if names else "there is nothing to run",
+    )
+
+
+def _spawn(
+    swarm: SwarmManager, command: RunCommand, lists: _Lists, count: int, name: str | None
+) -> None:
+    if name is None:
+        raise _no_entry_point(swarm)
+    type_ = swarm.functions[name]
+    args = None
+    if command.args:
+        args = inputs.argument_rows(command.args, type_, count, name)
+    elif lists.args is not None:
+        args = inputs.csv_arguments(lists.args[:count], type_, name)
+    elif type_.params:
+        raise ArgumentError(
+            f"{name} takes {inputs.parameters_text(type_)}", hint="--args or --args-file give them"
+        )
+    if command.argv and not any(h.name in _ARGUMENT_READERS for h in swarm.executable.hosts):
+        raise ArgumentError(
+            f"{command.file} takes no arguments from its command line",
+            hint=None if name == "_start" else "--args gives them to a function",
+        )
+    lines = inputs.CommandLines(command.file.name, command.argv, lists.argv, command.env)
+    swarm.spawn_agents(
+        count, name, args,
+        stdin=None if lists.stdin is None else lists.stdin[:count],
+        argv=lines.argvs(count), env=lines.envs(count),
+    )  # fmt: skip

@@ -1,0 +1,140 @@
+"""What the commands share on the terminal: progress, sizes, text that is safe to print."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+T = TypeVar("T")
+
+_STEP_SECONDS = 0.05
+_EXIT_INTERRUPTED = 130
+_MAX_WIDTH_OF_FILES = 120
+
+_STAGES = {
+    "decode": "decoding",
+    "validate": "validating",
+    "translate": "translating to IR",
+    "passes": "optimising the IR",
+    "lower": "lowering to LLVM IR",
+    "optimise": "optimising",
+    "emit": "emitting machine code",
+}
+
+# Control characters but newline and tab would let a program write anywhere on the terminal.
+_CONTROL = {c: f"\\x{c:02x}" for c in [*range(32), *range(127, 160)] if c not in (9, 10)}
+
+
+def stdout_console() -> Console:
+    """The console for results; a file gets lines of a width that does not depend on anything."""
+    return Console() if sys.stdout.isatty() else Console(width=_MAX_WIDTH_OF_FILES)
+
+
+@contextmanager
+def stage_progress() -> Iterator[Callable[[str, float], None]]:
+    """A progress bar on standard error, if that is a terminal; gives the callback for it."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda stage, share: None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("starting", total=None)
+
+        def report(stage: str, share: float) -> None:
+            text = _STAGES.get(stage, stage)
+            progress.update(task, description=text, completed=share, total=1.0 if share else None)
+
+        yield report
+
+
+@contextmanager
+def spinner(text: str) -> Iterator[None]:
+    """A spinner with the time that passed, on standard error, if that is a terminal."""
+    with stage_progress() as report:
+        report(text, 0.0)
+        yield
+
+
+def interruptible(call: Callable[[], T]) -> T:
+    """Run something that Ctrl-C cannot interrupt by itself, such as LLVM, and leave it on Ctrl-C.
+
+    LLVM cannot be stopped, so the process ends with it.
+    """
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(_STEP_SECONDS)
+    except KeyboardInterrupt:
+        console = Console(stderr=True)
+        if console.is_terminal:
+            console.control()
+            console.show_cursor(True)
+            sys.stderr.write("\r\x1b[2K")
+        sys.stderr.write("swarmc: interrupted\n")
+        sys.stderr.flush()
+        os._exit(_EXIT_INTERRUPTED)
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def printable(data: bytes) -> str:
+    """Text of a program's output with nothing in it that would move the cursor."""
+    return data.decode("utf-8", "backslashreplace").translate(_CONTROL)
+
+
+def size_text(size: float) -> str:
+    """A number of bytes for people."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":
+            break
+        size /= 1024
+    return f"{size:,.0f} {unit}" if unit == "bytes" or size >= 100 else f"{size:,.1f} {unit}"
+
+
+def duration_text(milliseconds: float) -> str:
+    """A duration for people."""
+    if milliseconds >= 10_000:
+        return f"{milliseconds / 1000:,.1f} s"
+    return f"{milliseconds:,.0f} ms" if milliseconds >= 100 else f"{milliseconds:.2f} ms"
+
+
+def per_second(count: float, milliseconds: float) -> str:
+    """A rate for people."""
+    rate = count / (milliseconds / 1000) if milliseconds else 0.0
+    for limit, unit in ((1e9, " G"), (1e6, " M"), (1e4, " k")):
+        if rate >= limit:
+            return f"{rate / (limit if unit != ' k' else 1e3):,.1f}{unit}"
+    return f"{rate:,.0f} "
+
+
+def write_file(path: Any, write: Callable[[Any], None], *, binary: bool) -> None:
+    """Write a file that the user named; - is standard output."""
+    if str(path) == "-":
+        write(sys.stdout.buffer if binary else sys.stdout)
+        sys.stdout.flush()
+        return
+    if binary:
+        with open(path, "wb") as file:
+            write(file)
+    else:
+        with open(path, "w", encoding="utf-8", newline="") as text_file:
+            write(text_file)
