@@ -14,7 +14,7 @@ from ...ir.ops import CALL, RETURN
 from ...ir.types import EntityId, Trap, Type
 from ..layout import Shared, Status
 from .emit import FunctionEmitter, ProgramEmitter
-from .types import LLVM_TYPES, call_slots, return_type
+from .types import LLVM_TYPES, call_slots, result_types, return_type
 
 
 def emit_host_call(e: FunctionEmitter, inst: Inst, host: HostFunction) -> None:
@@ -100,8 +100,8 @@ def entry_wrapper(program: ProgramEmitter, number: int, id_: EntityId) -> str:
     if type_.results:
         fuel = assign(f"extractvalue {returned} {result}, 0")
         texts = [
-            f"{LLVM_TYPES[t]} " + assign(f"extractvalue {returned} {result}, {n + 1}")
-            for n, t in enumerate(type_.results)
+            f"{t} " + assign(f"extractvalue {returned} {result}, {n + 1}")
+            for n, t in enumerate(result_types(type_.results))
         ]
         _store_slots(lines.append, assign, "%results", type_.results, texts)
     lines += [f"ret i64 {fuel}", "}"]

@@ -14,7 +14,7 @@ from ...ir.types import FuncType, Trap
 from .emit import Emitter, FunctionEmitter
 from .host_calls import emit_host_call
 from .state_ops import STATE_EMITTERS, function_record
-from .types import CANONICAL_NAN, LLVM_TYPES, SUFFIX, return_type
+from .types import CANONICAL_NAN, LLVM_TYPES, SUFFIX, result_types, return_type
 
 EMITTERS: dict[Op, Emitter] = dict(STATE_EMITTERS)
 
@@ -253,8 +253,11 @@ def _call_through(
         e.fuel = result
         return
     e.fuel = e.assign(f"extractvalue {returned} {result}, 0")
-    for n, value in enumerate(inst.results):
-        e.line(f"{e.name(value)} = extractvalue {returned} {result}, {n + 1}")
+    for n, (value, type_) in enumerate(zip(inst.results, result_types(sig.results), strict=True)):
+        extract = f"extractvalue {returned} {result}, {n + 1}"
+        if type_ != LLVM_TYPES[value.type]:
+            extract = f"bitcast {type_} {e.assign(extract)} to {LLVM_TYPES[value.type]}"
+        e.line(f"{e.name(value)} = {extract}")
 
 
 def _try_call(e: FunctionEmitter, inst: Inst) -> None:
@@ -273,10 +276,14 @@ def _return(e: FunctionEmitter, inst: Inst) -> None:
     if not inst.args:
         e.line(f"ret i64 {e.fuel}")
         return
-    returned = return_type([value.type for value in inst.args])
+    types = [value.type for value in inst.args]
+    returned = return_type(types)
     result = e.assign(f"insertvalue {returned} poison, i64 {e.fuel}, 0")
-    for n, value in enumerate(inst.args):
-        result = e.assign(f"insertvalue {returned} {result}, {e.operand(value)}, {n + 1}")
+    for n, (value, type_) in enumerate(zip(inst.args, result_types(types), strict=True)):
+        operand = e.operand(value)
+        if type_ != LLVM_TYPES[value.type]:
+            operand = f"{type_} {e.assign(f'bitcast {operand} to {type_}')}"
+        result = e.assign(f"insertvalue {returned} {result}, {operand}, {n + 1}")
     e.line(f"ret {returned} {result}")
 
 

@@ -44,7 +44,23 @@ def return_type(results: Sequence[Type]) -> str:
     """What a compiled function returns: the remaining fuel, then its results."""
     if not results:
         return "i64"
-    return "{ i64, " + ", ".join(LLVM_TYPES[t] for t in results) + " }"
+    return "{ i64, " + ", ".join(result_types(results)) + " }"
+
+
+#: Results of these types that x86-64 returns in vector registers. The next float would go through
+#: the x87 stack, which quietens signalling NaNs.
+_FLOAT_RESULTS = 2
+
+
+def result_types(results: Sequence[Type]) -> list[str]:
+    """The types in which results are returned: floats after the second as integers."""
+    types = []
+    floats = 0
+    for type_ in results:
+        floats += not (type_.is_int or type_.is_ref)
+        as_bits = type_.is_float and floats > _FLOAT_RESULTS
+        types.append(f"i{type_.bits}" if as_bits else LLVM_TYPES[type_])
+    return types
 
 
 def slots_of(types: Sequence[Type]) -> int:
