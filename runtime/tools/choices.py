@@ -25,7 +25,7 @@ class Source(Protocol):
 class RandomSource:
     """Numbers from a seeded generator. The same seed gives the same numbers everywhere."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int | str) -> None:
         self._random = random.Random(seed)
 
     def below(self, bound: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from ...ir.types import Trap
 
@@ -42,21 +42,30 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True)
-class Workload:
-    """A whole run: one script an agent, all with the same number of calls.
+class Setup:
+    """How a module is loaded.
 
     Attributes:
-        fuel: budget of each call.
         max_memory: bytes that a memory may grow to; None: its minimum plus 1 MiB.
         entry_points: exports that are ever called; None: any.
         missing_imports: ``error`` or ``trap``.
     """
 
-    scripts: tuple[Script, ...]
-    fuel: int = 10**10
     max_memory: int | None = None
     entry_points: tuple[str, ...] | None = None
-    missing_imports: str = "error"
+    missing_imports: Literal["error", "trap"] = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A whole run: one script an agent, all with the same number of calls.
+
+    Attributes:
+        fuel: budget of each call.
+    """
+
+    scripts: tuple[Script, ...]
+    fuel: int = 10**10
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +128,27 @@ class Rejected(Exception):
         self.stage = stage
 
 
+class Loaded(Protocol):
+    """A module, ready to run."""
+
+    def run(self, workload: Workload) -> Sequence[AgentRun]:
+        """Run every script on a fresh agent.
+
+        Raises:
+            Rejected: the module cannot be instantiated.
+        """
+        ...
+
+
 class Executor(Protocol):
     """Something that runs modules: the oracle, the IR interpreter, a target."""
 
     name: str
 
-    def run(self, data: bytes, workload: Workload) -> Sequence[AgentRun]:
-        """Run every script.
+    def load(self, data: bytes, setup: Setup) -> Loaded:
+        """Compile a module.
 
         Raises:
-            Rejected: the module cannot be loaded or instantiated.
+            Rejected: it is malformed or invalid, or cannot be linked or instantiated.
         """
         ...

@@ -170,7 +170,8 @@ class _Generation:
 
     def _signature(self, references: bool = True) -> FuncType:
         many = self.choices.chance(1, 24)
-        params = [self._value_type(references) for _ in range(self.choices.below(20 if many else 5))]
+        arity = self.choices.below(20 if many else 5)
+        params = [self._value_type(references) for _ in range(arity)]
         count = self.choices.pick((1, 1, 1, 0, 2, 3)) + (self.choices.below(8) if many else 0)
         return FuncType(tuple(params),
                         tuple(self._value_type(references) for _ in range(count)))
@@ -334,6 +335,7 @@ class _Generation:
 
     def _start(self) -> None:
         type_ = FuncType((), ())
+        self.plan.callees = []  # it must not use up the fuel
         g = BodyGenerator(self.choices, self.plan, type_, 30)
         statements(g, 4, 1, calm=True)
         g.close()

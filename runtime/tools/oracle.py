@@ -23,9 +23,11 @@ from .execution import (
     UNLIMITED,
     AgentRun,
     Call,
+    Loaded,
     Outcome,
     Rejected,
     Script,
+    Setup,
     State,
     Workload,
 )
@@ -87,6 +89,8 @@ class Oracle:
         config.consume_fuel = True
         config.cranelift_nan_canonicalization = True
         config.parallel_compilation = False
+        # Explicit checks: a load that is folded into its user would trap at the user's offset.
+        config.signals_based_traps = False
         config.cranelift_opt_level = "speed" if optimise else "none"
         for proposal in _OFF:
             setattr(config, f"wasm_{proposal}", False)
@@ -113,22 +117,17 @@ class Oracle:
             return str(error)
         return None
 
-    def run(self, data: bytes, workload: Workload) -> Sequence[AgentRun]:
-        """Run every script on an instance of its own.
-
-        Raises:
-            Rejected: the module is invalid, cannot be linked, or traps when it is instantiated.
-        """
-        module = _Compiled(self, data, workload)
-        return [module.run_script(script) for script in workload.scripts]
+    def load(self, data: bytes, setup: Setup) -> Loaded:
+        """Compile and link a module; see :class:`~.execution.Executor`."""
+        return _Compiled(self, data, setup)
 
 
 class _Compiled:
     """A module compiled by wasmtime, linked, and what is known of its exports."""
 
-    def __init__(self, oracle: Oracle, data: bytes, workload: Workload) -> None:
+    def __init__(self, oracle: Oracle, data: bytes, setup: Setup) -> None:
         wasmtime = oracle._wasmtime
-        self.oracle, self.ffi, self.data, self.workload = oracle, oracle._ffi, data, workload
+        self.oracle, self.ffi, self.data, self.setup = oracle, oracle._ffi, data, setup
         try:
             module = wasmtime.Module(oracle._engine, data)
         except wasmtime.WasmtimeError as error:
@@ -138,7 +137,7 @@ class _Compiled:
         self.wasi = any(item.module.startswith("wasi_") for item in imports)
         if self.wasi:
             linker.define_wasi()
-        if workload.missing_imports == "trap":
+        if setup.missing_imports == "trap":
             linker.define_unknown_imports_as_traps(module)
         try:
             self.linked = linker.instantiate_pre(module)
@@ -155,7 +154,7 @@ class _Compiled:
         limits = {}
         for memory in self.outline.memories:
             minimum = memory.limits.minimum * PAGE_SIZE
-            limit = self.workload.max_memory
+            limit = self.setup.max_memory
             limit = minimum + DEFAULT_HEADROOM if limit is None else limit
             limits["memory_size"] = max(minimum, limit // PAGE_SIZE * PAGE_SIZE)
         for table in self.outline.tables:
@@ -163,10 +162,14 @@ class _Compiled:
             limits["table_elements"] = max(limits.get("table_elements", 0), limit)
         return limits
 
-    def run_script(self, script: Script) -> AgentRun:
-        instance = _Instance(self, script)
-        outcomes = [instance.call(call) for call in script.calls]
-        return AgentRun(outcomes, instance.state())
+    def run(self, workload: Workload) -> Sequence[AgentRun]:
+        """Run every script on an instance of its own."""
+        runs = []
+        for script in workload.scripts:
+            instance = _Instance(self, script)
+            outcomes = [instance.call(call, workload.fuel) for call in script.calls]
+            runs.append(AgentRun(outcomes, instance.state()))
+        return runs
 
 
 class _Instance:
@@ -211,9 +214,8 @@ class _Instance:
         self.ffi.wasi_config_set_stdin_bytes(config.ptr(), byref(vec))
         return config
 
-    def call(self, call: Call) -> Outcome:
-        """Call an export with the whole budget."""
-        budget = self.module.workload.fuel
+    def call(self, call: Call, budget: int) -> Outcome:
+        """Call an export with a budget of its own."""
         self.store.set_fuel(budget)
         outcome = self.invoke(call.entry, call.args)
         if outcome.trap is not None:
@@ -256,9 +258,21 @@ class _Instance:
         offset = None
         if kind is not Trap.CALL_STACK_EXHAUSTED:
             offset = trap.frames[0].module_offset
-            if kind is Trap.TABLE_OUT_OF_BOUNDS and self.module.data[offset] == _CALL_INDIRECT:
+            if kind is Trap.OUT_OF_FUEL:
+                offset = self._function_start(offset)
+            elif kind is Trap.TABLE_OUT_OF_BOUNDS and self.module.data[offset] == _CALL_INDIRECT:
                 kind = Trap.UNDEFINED_ELEMENT  # the suite's name; wasmtime has one code for both
         return Outcome(trap=kind, offset=offset)
+
+    def _function_start(self, offset: int) -> int:
+        """The first instruction of the function before whose body ``offset`` lies, else ``offset``.
+
+        At a function's entry wasmtime names its last declaration of locals, or its size.
+        """
+        for func in self.module.outline.funcs:
+            if offset < func.end:
+                return max(offset, func.body.offsets[0])
+        return offset
 
     def _to_value(self, value: Any, kind: int, bits: int) -> None:
         value.kind = kind
