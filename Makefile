@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 .PHONY: run test lint corpus clean
 
 run: $(VENV)/.installed
-	$(BIN)/swarmc run corpus/mandelbrot.wasm --agents 1024
+	$(BIN)/swarmc run corpus/mandelbrot.wasm --agents 1024 -- '{id}'
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n auto

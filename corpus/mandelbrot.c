@@ -1,14 +1,14 @@
 // Draws the Mandelbrot set in characters: `mandelbrot [FRAME [COLUMNS ROWS]]`.
 //
 // Frame 0 shows the whole set, each later one a region 10 % narrower, so that every agent of a
-// swarm can draw its own frame of one zoom. Without arguments the frame is read from stdin.
-// The last line is the sum of all iteration counts.
+// swarm can draw its own frame of one zoom; after 200 frames it starts again. Without arguments
+// the frame is read from stdin. The last line is the sum of all iteration counts.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 static const char shades[] = " .:-=+*#%@";
-static const int most = 360;
+static const int most = 360, frames = 200;
 
 // Iterations until the orbit of 0 under z*z + c leaves the circle of radius 2, at most `limit`.
 __attribute__((export_name("escape_time"))) int escape_time(double re, double im, int limit) {
@@ -25,7 +25,7 @@ __attribute__((export_name("escape_time"))) int escape_time(double re, double im
 
 static uint64_t draw(int frame, int columns, int rows) {
     double width = 3.2;
-    for (int i = 0; i < frame; i++) {
+    for (int i = 0; i < frame % frames; i++) {
         width *= 0.9;
     }
     // The centre moves from the whole set's middle to a point on its rim.
@@ -57,8 +57,8 @@ int main(int argc, char **argv) {
         columns = atoi(argv[2]);
         rows = atoi(argv[3]);
     }
-    if (frame < 0 || frame > 300 || columns < 1 || columns > 4096 || rows < 1 || rows > 4096) {
-        fputs("usage: mandelbrot [FRAME(0..300) [COLUMNS ROWS]]\n", stderr);
+    if (frame < 0 || columns < 1 || columns > 4096 || rows < 1 || rows > 4096) {
+        fputs("usage: mandelbrot [FRAME [COLUMNS ROWS]]\n", stderr);
         return 2;
     }
     uint64_t sum = draw(frame, columns, rows);
