@@ -50,7 +50,11 @@ def default_cache_dir(environ: Mapping[str, str] | None = None) -> Path | None:
 @functools.cache
 def source_digest() -> bytes:
     """SHA-256 of swarmc's own source, so that no change of it meets code that it did not make."""
-    root = Path(__file__).resolve().parent.parent
+    return digest_of(Path(__file__).resolve().parent.parent)
+
+
+def digest_of(root: Path) -> bytes:
+    """SHA-256 over names and contents of the modules of the package at ``root``."""
     digest = hashlib.sha256()
     files = [root / "errors.py", root / "__init__.py"]
     for folder in _SOURCES:

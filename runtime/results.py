@@ -28,7 +28,7 @@ class TrapInfo:
     """Why and where an agent trapped.
 
     ``offset`` is the instruction's byte offset in the module, ``function`` the name of its
-    function; None where there is no place, as for an interrupted agent.
+    function; None where the trap has no place.
     """
 
     code: Trap
