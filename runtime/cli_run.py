@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from .cli_module import naming, read_module
 from .cli_report import Report, print_report
 from .cli_terminal import interruptible, spinner, stage_progress
 from .manager import SwarmManager
+
+log = logging.getLogger(__name__)
 
 _FAILED = 1
 _INTERRUPTED = 130
@@ -105,6 +108,7 @@ def run_swarm(command: RunCommand) -> int:
         name = command.invoke or swarm.default_entry_point
         _spawn(swarm, command, lists, count, name)
         interrupted = False
+        log.info("dispatching %d agents at %s", count, name)
         try:
             with spinner(f"running {count:,} agents"):
                 result = swarm.dispatch()

@@ -1,0 +1,243 @@
+"""The commands as a user types them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from swarmc import __version__
+from swarmc.runtime.wasi.table import PREVIEW1
+
+Swarmc = Callable[..., Result]
+
+
+def text_of(result: Result) -> str:
+    """Output without the frames of tables."""
+    return " ".join(result.output.split())
+
+
+def test_help_needs_no_compiler() -> None:
+    script = (
+        "import sys\n"
+        "from swarmc.runtime.cli import main\n"
+        "sys.argv = ['swarmc', '--help']\n"
+        "code = main()\n"
+        "print([m for m in ('numba', 'llvmlite', 'numpy') if m in sys.modules])\n"
+        "sys.exit(code)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.rstrip().endswith("[]")
+    assert "swarm of isolated agents" in done.stdout
+
+
+def test_version(swarmc: Swarmc) -> None:
+    assert swarmc("--version").output == f"swarmc {__version__}\n"
+
+
+def test_table(swarmc: Swarmc, wasm: Path) -> None:
+    result = swarmc("run", wasm, "--invoke", "add", "--args", "{id*10} 1", "-n", 12)
+    text = text_of(result)
+    assert result.exit_code == 0, result.output
+    assert "module.wasm: add" in text
+    assert "result (i32)" in text
+    assert "9 returned 91 4" in text
+    assert "… 2 more" in text
+    assert "12: 12 returned" in text
+
+
+def test_json(swarmc: Swarmc, wasm: Path) -> None:
+    result = swarmc("run", wasm, "--invoke", "swap", "--args", "-1,{id}", "-n", 3, "--json")
+    found = json.loads(result.output)
+    assert found["entry_point"] == "swap"
+    assert found["summary"]["returned"] == 3
+    assert [agent["result"] for agent in found["agents"]] == [[0, -1], [1, -1], [2, -1]]
+
+
+def test_csv(swarmc: Swarmc, wasm: Path) -> None:
+    result = swarmc("run", wasm, "--invoke", "divide", "--args", "6,{id}", "-n", 3, "--csv", "-")
+    assert result.exit_code == 1
+    rows = list(csv.DictReader(io.StringIO(result.output)))
+    assert [row["ended"] for row in rows] == ["trapped", "returned", "returned"]
+    assert [row["result"] for row in rows] == ["", "6", "3"]
+    assert [row["trap"] for row in rows] == ["integer_divide_by_zero", "", ""]
+    assert [row["function"] for row in rows] == ["divide", "", ""]
+
+
+def test_floats_are_printed_as_short_as_they_can_be(swarmc: Swarmc, wasm: Path) -> None:
+    result = swarmc("run", wasm, "--invoke", "half", "--args", "1")
+    assert "0.33333334" in result.output
+
+
+def test_args_file(swarmc: Swarmc, wasm: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("left,right\n1,2\n3,0x10\n-5,5\n")
+    result = swarmc("run", wasm, "--invoke", "add", "--args-file", rows, "--json")
+    assert [agent["result"] for agent in json.loads(result.output)["agents"]] == [3, 19, 0]
+    fewer = swarmc("run", wasm, "--invoke", "add", "--args-file", rows, "--json", "-n", 2)
+    assert len(json.loads(fewer.output)["agents"]) == 2
+    more = swarmc("run", wasm, "--invoke", "add", "--args-file", rows, "-n", 4)
+    assert more.exit_code == 2
+    assert "--args-file: 3 for 4 agents" in more.output
+
+
+def test_traps_are_counted_by_kind(swarmc: Swarmc, wasm: Path) -> None:
+    result = swarmc("run", wasm, "--invoke", "divide", "--args", "1,{id%2}", "-n", 10)
+    assert result.exit_code == 1
+    assert "5 integer divide by zero (in function divide, at byte 0x" in text_of(result)
+    assert "10: 5 returned, 5 trapped" in text_of(result)
+
+
+def test_exit_codes_of_agents(swarmc: Swarmc, wasm: Path) -> None:
+    assert swarmc("run", wasm, "--invoke", "exit", "--args", "0").exit_code == 0
+    failed = swarmc("run", wasm, "--invoke", "exit", "--args", "{id}", "-n", 3)
+    assert failed.exit_code == 1
+    assert "3: 3 exited (2 with another code than 0)" in text_of(failed)
+
+
+def test_fuel(swarmc: Swarmc, wasm: Path) -> None:
+    result = swarmc("run", wasm, "--invoke", "forever", "--fuel", "1e4")
+    assert result.exit_code == 1
+    assert "trap: out of fuel" in text_of(result)
+
+
+def test_programs_cannot_write_to_the_terminal(swarmc: Swarmc, wasm: Path) -> None:
+    result = swarmc("run", wasm, "--invoke", "escape")
+    assert result.exit_code == 0
+    assert "\\x10\\x1b[2Jevil" in result.output
+    assert "\x1b" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--invoke", "nope"], "no function 'nope': it exports add,"),
+        ([], "not exactly one exported function: --invoke chooses one of: add,"),
+        (["--invoke", "add"], "add takes 2 arguments (i32, i32): --args"),
+        (["--invoke", "add", "--args", "1"], "--args gives 1"),
+        (["--invoke", "add", "--args", "1,x"], "argument 1 of add is i32: 'x' is not an integer"),
+        (["--invoke", "nothing", "-n", "0"], "--agents takes a number from 1"),
+        (["--invoke", "nothing", "--stdin", "a", "--stdin-lines", "b"], "exclude each other"),
+        (["--invoke", "nothing", "--stdin", "/nowhere/x"], "cannot read /nowhere/x"),
+        (["--invoke", "nothing", "--output-size", "big"], "--output-size takes a size"),
+        (["--invoke", "nothing", "--", "word"], "takes no arguments from its command line"),
+        (["--bogus"], "No such option"),
+    ],
+)
+def test_mistakes(swarmc: Swarmc, wasm: Path, args: list[str], message: str) -> None:
+    result = swarmc("run", wasm, *args)
+    assert result.exit_code == 2
+    assert message in text_of(result)
+    assert "Traceback" not in result.output
+
+
+def test_files_that_are_no_programs(swarmc: Swarmc, tmp_path: Path) -> None:
+    assert "cannot read" in swarmc("run", tmp_path / "none.wasm").output
+    wrong = tmp_path / "wrong.wasm"
+    wrong.write_bytes(b"hello")
+    result = swarmc("run", wrong)
+    assert result.exit_code == 2
+    assert f"{wrong}: magic header not detected" in result.output
+    wrong = tmp_path / "wrong.wat"
+    wrong.write_text("(module (func")
+    assert swarmc("run", wrong).exit_code == 2
+    wrong = tmp_path / "wrong.swarmc"
+    wrong.write_bytes(b"SWARMC\0\1" + bytes(100))
+    result = swarmc("run", wrong)
+    assert result.exit_code == 2
+    assert "damaged" in result.output
+
+
+def test_missing_imports(swarmc: Swarmc, tmp_path: Path) -> None:
+    wat = tmp_path / "imports.wat"
+    wat.write_text(
+        '(module (import "env" "draw" (func (param i32))) (import "env" "log" (func $log))'
+        ' (func (export "quiet")) (func (export "loud") call $log))'
+    )
+    refused = swarmc("run", wat, "--invoke", "quiet")
+    assert refused.exit_code == 2
+    assert "draw" in refused.output and "log" in refused.output
+    assert swarmc("run", wat, "--invoke", "quiet", "--missing-imports", "trap").exit_code == 0
+    loud = swarmc("run", wat, "--invoke", "loud", "--missing-imports", "trap")
+    assert loud.exit_code == 1
+    assert "missing import called" in text_of(loud)
+    inspected = text_of(swarmc("inspect", wat))
+    assert "env.draw (i32) -> () no" in inspected
+
+
+def test_wat_and_compiled_programs_run(swarmc: Swarmc, wat: Path, tmp_path: Path) -> None:
+    compiled = tmp_path / "module.swarmc"
+    done = swarmc("compile", wat, "-o", compiled)
+    assert done.exit_code == 0, done.output
+    for file in (wat, compiled):
+        result = swarmc("run", file, "--invoke", "add", "--args", "40 2", "--json")
+        assert json.loads(result.output)["agents"][0]["result"] == 42
+    assert swarmc("inspect", compiled).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("stage", "expected"),
+    [("wat", "(module"), ("ir", "iadd"), ("llvm", "define"), ("asm", "swarm_worker")],
+)
+def test_stages(
+    swarmc: Swarmc, wasm: Path, tmp_path: Path, stage: str, expected: str
+) -> None:
+    printed = swarmc("compile", wasm, "--emit", stage)
+    assert printed.exit_code == 0, printed.output
+    assert expected in printed.output
+    swarmc("compile", wasm, "--emit", stage, "-o", tmp_path / "text")
+    assert (tmp_path / "text").read_text() == printed.output
+
+
+def test_inspect(swarmc: Swarmc, wasm: Path) -> None:
+    text = text_of(swarmc("inspect", wasm))
+    for expected in (
+        "a library", "multi-value", "1 pages (64.0 KiB), grows without limit",
+        f"{PREVIEW1}.proc_exit (i32) -> () yes", "swap (i32, i64) -> (i64, i32)",
+        "level global mut i32", "fit in the",
+    ):  # fmt: skip
+        assert expected in text
+
+
+def test_cache(swarmc: Swarmc, wasm: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SWARMC_CACHE_DIR", str(tmp_path / "cache"))
+    assert "0 entries" in swarmc("cache", "list").output
+    swarmc("run", wasm, "--invoke", "nothing", "--no-cache")
+    assert "0 entries" in swarmc("cache", "list").output
+    swarmc("run", wasm, "--invoke", "nothing")
+    listed = swarmc("cache", "list").output
+    assert "program" in listed
+    assert "removed" in swarmc("cache", "clear").output
+    assert "0 entries" in swarmc("cache", "list").output
+
+
+def test_doctor(swarmc: Swarmc) -> None:
+    result = swarmc("doctor")
+    assert result.exit_code == 0, result.output
+    assert "ran 1000 agents" in result.output
+    assert "gpu" in result.output
+
+
+def test_many_inputs(swarmc: Swarmc, tmp_path: Path) -> None:
+    corpus = Path(__file__).resolve().parents[2] / "corpus"
+    lines = tmp_path / "lines"
+    lines.write_text("".join(f"word {n}\n" for n in range(300)))
+    out = tmp_path / "out"
+    result = swarmc("run", corpus / "wasi.wasm", "--stdin-lines", lines, "--save-stdout", out,
+                    "--show", 2, "--", "cat")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert out.read_bytes() == lines.read_bytes()
+    assert "300: 300 returned" in text_of(result)
+    argvs = tmp_path / "argvs"
+    argvs.write_text("args 'a b'\nenv\n")
+    result = swarmc("run", corpus / "wasi.wasm", "--argv-lines", argvs, "--env", "N={id}", "--json")
+    outputs = [agent["stdout"] for agent in json.loads(result.output)["agents"]]
+    assert outputs == ["1 args\n2 a b\n2 arguments\n", "N=1\n"]
