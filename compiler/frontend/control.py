@@ -62,7 +62,7 @@ def loop(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     args = em.pop_many(len(params))
     frame = Frame(results, len(em.stack), loc, em.node)
     frame.arity = len(params)
-    header = frame.header = Node(Block(), em.node, loc, em.loop_ends[loc], carried=[])
+    header = frame.header = Node(Block(), em.node, loc, loc, em.loop_ends[loc], carried=[])
     for type_ in params:
         em.stack.append(header.block.add_param(type_))
     entry = em.locals.back_edge(header, em.node, args)
@@ -83,7 +83,7 @@ def if_(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     frame.otherwise = otherwise
     em.frames.append(frame)
     em.terminate(o.BR_IF, [condition], loc, (then, otherwise))
-    em.begin_block(Node(then.block, outside))
+    em.begin_block(Node(then.block, outside, loc))
 
 
 def else_(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
@@ -94,7 +94,7 @@ def else_(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     assert frame.otherwise is not None
     del em.stack[frame.height:]
     em.stack.extend(frame.params)
-    em.begin_block(Node(frame.otherwise.block, frame.outside))
+    em.begin_block(Node(frame.otherwise.block, frame.outside, loc))
     frame.otherwise = None
 
 
@@ -143,9 +143,9 @@ def _join(em: Emitter, frame: Frame, loc: int) -> None:
         edge, pred = preds[0]
         em.stack.extend(edge.args)
         edge.args = []
-        em.begin_block(Node(frame.target, pred))
+        em.begin_block(Node(frame.target, pred, loc))
         return
-    node = Node(frame.target, frame.outside, frame.start, loc, preds)
+    node = Node(frame.target, frame.outside, loc, frame.start, loc, preds)
     for type_ in frame.results:
         em.stack.append(node.block.add_param(type_))
     em.begin_block(node)
@@ -181,7 +181,7 @@ def br_if(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     node = em.node
     taken, fallthrough = _branch(em, imm), Edge(Block())
     em.terminate(o.BR_IF, [condition], loc, (taken, fallthrough))
-    em.begin_block(Node(fallthrough.block, node))
+    em.begin_block(Node(fallthrough.block, node, loc))
 
 
 def br_table(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:

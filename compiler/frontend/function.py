@@ -62,7 +62,7 @@ def translate_function(env: Environment, func: Func, id_: EntityId, name: str) -
         types += [local_type] * count
     function = Function(id_, env.sigs[func.type_index], type_, units=depth_units(types), name=name,
                         loc=body.offsets[0])
-    entry = Node(Block(), None)
+    entry = Node(Block(), None, 0)
     for index, param in enumerate(type_.params):
         entry.defs[index] = entry.block.add_param(param)
     sites, ends = scan(body)

@@ -217,7 +217,7 @@ def _charge_growth(em: Emitter, old: Value, delta: Value, loc: int) -> None:
     failed = em.const(old.type, (1 << old.type.bits) - 1, loc)
     succeeded = em.value(o.INE, old.type, [old, failed], (), loc)
     node = em.node
-    grown, after = Node(Block(), node), Node(Block(), node)
+    grown, after = Node(Block(), node, loc), Node(Block(), node, loc)
     edges = Edge(grown.block), Edge(after.block)
     em.terminate(o.BR_IF, [succeeded], loc, edges)
     em.begin_block(grown)

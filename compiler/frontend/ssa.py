@@ -23,28 +23,48 @@ Preds = list[tuple[Edge, "Node"]]
 class Node:
     """A block under construction, and what is known of the locals in it.
 
+    Nodes form a chain to the entry through ``up``. To search long chains, each also has a
+    ``jump`` to a node further up (jump pointers in the manner of Myers' skew-binary lists reach
+    any ancestor in a logarithmic number of steps).
+
     Attributes:
         block: the IR block.
         defs: local -> value at the end of the block, of the locals looked at so far.
-        up: a node that dominates this one; outside ``lo:hi``, no path between the two assigns
-            anything. None: the entry.
+        up: a node that dominates this one, itself for the entry. Outside ``lo:hi``, no path
+            from its end to this node assigns anything.
+        start: byte offset at which the block begins.
         lo, hi: byte offsets of the construct that begins (a loop) or ends (a merge) here. Empty
             for a block with a single predecessor, which is then ``up``.
         preds: the ways in, of loop headers and merges.
         carried: of a loop header, the locals that have a parameter, in the parameters' order.
+        jump_lo, jump_hi: what is not assigned within is the same here and at the end of ``jump``.
     """
 
-    __slots__ = ("block", "carried", "defs", "hi", "lo", "preds", "up")
+    __slots__ = ("block", "carried", "defs", "depth", "hi", "jump", "jump_hi", "jump_lo", "lo",
+                 "preds", "start", "up")
 
-    def __init__(self, block: Block, up: Node | None, lo: int = 0, hi: int = 0,
+    def __init__(self, block: Block, up: Node | None, start: int, lo: int = 0, hi: int = 0,
                  preds: Preds | None = None, carried: list[int] | None = None) -> None:
         self.block = block
-        self.up = up
+        self.start = start
         self.lo = lo
         self.hi = hi
         self.preds: Preds = preds if preds is not None else []
         self.carried = carried
         self.defs: dict[int, Value] = {}
+        self.jump_lo = lo or start
+        self.jump_hi = hi or start
+        if up is None:
+            self.depth = 0
+            self.up = self.jump = self
+            return
+        self.up = self.jump = up
+        self.depth = up.depth + 1
+        over = up.jump
+        if up.depth - over.depth == over.depth - over.jump.depth and over is not over.jump:
+            self.jump = over.jump
+            self.jump_lo = min(self.jump_lo, up.jump_lo, over.jump_lo)
+            self.jump_hi = max(self.jump_hi, up.jump_hi, over.jump_hi)
 
 
 class Locals:
@@ -97,16 +117,21 @@ class Locals:
         sites = self._sites.get(local)
         if sites is None:
             return self.entry.defs.get(local) or self._zero(local)
+        count = len(sites)
         while True:
             value = node.defs.get(local)
             if value is not None:
                 return value
-            if node.hi:
-                first = bisect_left(sites, node.lo)
-                if first < len(sites) and sites[first] < node.hi:
-                    return node if node.carried is None else self._carry(node, local)
-            if node.up is None:
+            if node is node.up:
                 return self._zero(local)
+            first = bisect_left(sites, node.jump_lo)
+            if first == count or sites[first] >= node.jump_hi:
+                node = node.jump
+                continue
+            if node.hi:
+                first = bisect_left(sites, node.lo, first)
+                if first < count and sites[first] < node.hi:
+                    return node if node.carried is None else self._carry(node, local)
             node = node.up
 
     def _resolve(self, merge: Node, local: int) -> Value:
