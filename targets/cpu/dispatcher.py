@@ -37,10 +37,21 @@ def _type_call(typing_context: Any, address: Any, job: Any, worker: Any) -> Any:
 _call: Any = intrinsic(_type_call)
 
 
-@numba.njit("void(int64, int64, int64)", parallel=True, nogil=True, cache=True)
-def _launch(address, job, workers):  # type: ignore[no-untyped-def]
+def _run_workers(address: int, job: int, workers: int) -> None:
     for worker in numba.prange(workers):
         _call(address, job, worker)
+
+
+def _compile() -> Any:
+    options: dict[str, Any] = {"parallel": True, "nogil": True}
+    signature = "void(int64, int64, int64)"
+    try:
+        return numba.njit(signature, cache=True, **options)(_run_workers)
+    except RuntimeError:  # there is no directory that Numba could keep it in
+        return numba.njit(signature, **options)(_run_workers)
+
+
+_launch: Any = _compile()
 
 
 def worker_count() -> int:
