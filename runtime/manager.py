@@ -82,8 +82,9 @@ class SwarmManager(AgentAccess):
         cache: bool | str | os.PathLike[str] = True,
         progress: Progress | None = None,
     ) -> None:
-        self.max_agents = self.MAX_AGENTS if max_agents is None else max_agents
-        _check("max_agents", self.max_agents, 1, 1 << 31)
+        self.max_agents = _check(
+            "max_agents", self.MAX_AGENTS if max_agents is None else max_agents, 1, 1 << 31
+        )
         _check("memory_per_agent", memory_per_agent, 0, 1 << 32)
         _check("globals_per_agent", globals_per_agent, 0, 1 << 32)
         _check("output_size", output_size, 0, 1 << 40)
@@ -298,7 +299,7 @@ class SwarmManager(AgentAccess):
             RuntimeError: no program is loaded, or too few slots are free.
             ArgumentError: as ``spawn_agent``.
         """
-        _check("count", count, 0, 1 << 31)
+        count = _check("count", count, 0, 1 << 31)
         with self._lock:
             program = self._loaded("spawning agents")
             table = program.table
@@ -391,6 +392,7 @@ class SwarmManager(AgentAccess):
 
 
 def _check(name: str, value: int, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ArgumentError(f"{name} must be an integer from {low} to {high}, not {value!r}")
-    return value
+    """The value of an option, if it is an integer within limits."""
+    if isinstance(value, int | np.integer) and low <= value <= high:
+        return int(value)
+    raise ArgumentError(f"{name} must be an integer from {low} to {high}, not {value!r}")
