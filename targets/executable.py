@@ -28,7 +28,8 @@ class CompileOptions:
         entry_points: exported functions that can be called; None: all.
         max_memory: bytes that a memory may grow to; None: its minimum plus 1 MiB.
         call_depth: units of call depth an agent may use.
-        opt_level: LLVM's optimisation level, 0 to 3; None: by the size of the program.
+        opt_level: LLVM's optimisation level, 0 to 3; None: 2, but a large program is compiled
+            quickly first, to be compiled again while it runs.
         missing_imports: ``error``, or ``trap`` to let an agent that calls one trap.
     """
 
@@ -98,6 +99,7 @@ class Executable:
             instantiation drops them). tables: contents of the shared tables.
         signatures: index of each function's type, by function number.
         command: whether it is a WASI command, whose agents start afresh at every dispatch.
+        provisional: whether it was compiled quickly, so that compiling it again pays.
     """
 
     target: str
@@ -116,6 +118,7 @@ class Executable:
     tables: tuple[tuple[int, ...], ...]
     call_depth: int
     command: bool
+    provisional: bool = False
     memory_exports: dict[str, int] = field(default_factory=dict)
 
     def entry(self, name: str) -> Entry | None:
@@ -152,6 +155,7 @@ class Executable:
             "tables": self.tables,
             "call_depth": self.call_depth,
             "command": self.command,
+            "provisional": self.provisional,
             "memory_exports": self.memory_exports,
             "template": blob(self.template),
             "objects": [blob(data) for data in self.objects],
@@ -206,6 +210,7 @@ class Executable:
             tables=tuple(tuple(items) for items in header["tables"]),
             call_depth=header["call_depth"],
             command=header["command"],
+            provisional=header["provisional"],
             memory_exports=header["memory_exports"],
         )
 

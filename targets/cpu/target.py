@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 
 from ...errors import ArgumentError
@@ -15,10 +16,15 @@ from .kernel import CpuKernel
 from .machine import Compilation, host_machine
 from .parallel import compile_modules
 
-#: IR instructions of a program from which on it is compiled in several processes at once, of
-#: such a part, and from which on compile time counts for more than speed.
+#: IR instructions of one LLVM module. A larger program is compiled in several processes at once.
 PART_SIZE = 12_000
-LARGE_PROGRAM = 100_000
+
+#: IR instructions from which on a program is compiled without optimisation first: LLVM takes
+#: about 0.2 ms for each otherwise, and 0.01 ms then.
+LARGE_PROGRAM = 40_000
+
+#: LLVM's level for large programs, when there is time. Level 2 takes longer for next to no gain.
+LARGE_LEVEL = 1
 
 Progress = Callable[[str, float], None]
 
@@ -43,12 +49,14 @@ class CpuTarget:
         state = initial_state(module, layout)
         entries = _entry_exports(module, options)
         size = sum(len(b.insts) for f in module.functions.values() for b in f.blocks)
+        provisional = options.opt_level is None and size >= LARGE_PROGRAM
+        level = 0 if provisional else _level(options, size)
+        parts = -(-size // PART_SIZE) or 1
         texts = lower(
             _lowering(module, options),
-            parts=-(-size // PART_SIZE) or 1,
+            parts if level else min(parts, len(os.sched_getaffinity(0))),
             progress=lambda share: report("lower", share),
         )
-        level = _level(options, size)
         objects = compile_modules(texts, level, lambda share: report("compile", share))
         ids = module.function_numbers()
         return Executable(
@@ -78,6 +86,7 @@ class CpuTarget:
             tables=state.tables,
             call_depth=options.call_depth,
             command=False,
+            provisional=provisional,
             memory_exports={
                 e.name: layout.memory_number(e.id) for e in module.exports if e.kind == "memory"
             },
@@ -118,7 +127,7 @@ def _lowering(module: ir.Module, options: CompileOptions) -> Lowering:
 def _level(options: CompileOptions, size: int) -> int:
     if options.opt_level is not None:
         return options.opt_level
-    return 1 if size >= LARGE_PROGRAM else 2
+    return LARGE_LEVEL if size >= LARGE_PROGRAM else 2
 
 
 def _entry_exports(module: ir.Module, options: CompileOptions) -> list[ir.Export]:
