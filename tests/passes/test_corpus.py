@@ -43,7 +43,8 @@ def behaviour(module: Module) -> list[object]:
                     for place, type_ in enumerate(params)]
             seen.append((export.name, agent.invoke(export.id, args, 10_000)))
     state = agent.state
-    return [*seen, state.globals, state.tables, {id_: bytes(m) for id_, m in state.memories.items()}]
+    memories = {id_: bytes(memory) for id_, memory in state.memories.items()}
+    return [*seen, state.globals, state.tables, memories]
 
 
 @pytest.mark.parametrize("name", NAMES)
