@@ -77,7 +77,7 @@ class Report:
         """How an agent ended, in a few words."""
         trap = self.result.traps.get(id_)
         if trap is not None:
-            return f"trap: {trap}"
+            return f"trap: {trap.message}"
         code = self.result.exit_codes.get(id_)
         return "returned" if code is None else f"exit {code}"
 

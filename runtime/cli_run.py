@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +123,7 @@ def run_swarm(command: RunCommand) -> int:
         print_report(report, command.show, json_=command.json, csv_=command.csv,
                      save_stdout=command.save_stdout)
     if interrupted:
+        print("swarmc: interrupted", file=sys.stderr)
         return _INTERRUPTED
     return _FAILED if report.failed else 0
 
