@@ -37,6 +37,7 @@ PURE = sorted((op for op in EVALUABLE - GUARDED - {o.REF_IS_NULL}), key=lambda o
 COMMON = [o.IADD, o.ISUB, o.IAND, o.IEQZ, o.IXOR, o.SELECT, o.FADD, o.FCOPYSIGN, o.FNEG, o.ISHL]
 #: Ops that may leave a NaN with any bits.
 NAN_ANY = frozenset(op for op in OPS.values() if "NaN any" in op.doc)
+OFFSETS = (0, 0, 0, 1, 2, 4, 4, 8) * 4 + (16, 65528, 0xFFFFFFFF)
 #: Values that something is special about, by type.
 CONSTS = {
     I32: (0, 1, 2, 3, 4, 8, 31, 32, 255, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFF8, 65532),
@@ -86,6 +87,7 @@ class FunctionMaker:
         self.builder = Builder(function, module)
         self.builder.loc = loc
         self.pool: list[Value] = []
+        self.addresses: list[Value] = []
         self.budget = choose.randrange(5, 60)
         entry = self.builder.entry()
         self.pool += entry.params
@@ -170,6 +172,8 @@ class FunctionMaker:
         op = self.choose.choice((o.IDIV_S, o.IDIV_U, o.IREM_S, o.IREM_U))
         type_ = self.choose.choice((I32, I64))
         a, b = self.pick(type_), self.pick(type_)
+        if self.choose.random() < 0.7:
+            b = self.value(o.IOR, type_, b, self.const(type_, 2))
         self.trap_if(self.value(o.IEQZ, type_, b), Trap.INTEGER_DIVIDE_BY_ZERO)
         if op is o.IDIV_S:
             low = self.const(type_, 1 << (type_.bits - 1))
@@ -184,6 +188,9 @@ class FunctionMaker:
         signed = self.choose.random() < 0.5
         source = self.choose.choice((F32, F64))
         a = self.pick(source)
+        if self.choose.random() < 0.7:
+            a = self.value(o.CONVERT_U, source, self.value(o.IAND, I32, self.pick(I32),
+                                                           self.const(I32, 0xFFFF)))
         low = {F32: (0xBF800000, 0xCF000000), F64: (0xBFF << 52, 0xC1E << 52)}[source][signed]
         high = {F32: 0x4F000000, F64: 0x41E << 52}[source]
         above = self.value(o.FGT, source, a, self.const(source, low))
@@ -195,18 +202,33 @@ class FunctionMaker:
 
     # State.
 
-    def access(self) -> None:
-        address = self.pick(I32)
-        if self.choose.random() < 0.6:
-            address = self.value(o.IAND, I32, address, self.const(I32, 0xFFF8))
+    def address(self) -> Value:
+        """One that was used before, or one that is rather in bounds, or just around the end."""
+        if self.addresses and self.choose.random() < 0.5:
+            address = self.choose.choice(self.addresses[-3:])
+            if self.choose.random() < 0.5:
+                return address
+        else:
+            address = self.pick(I32)
+            kind = self.choose.random()
+            if kind < 0.4:
+                address = self.value(o.IAND, I32, address, self.const(I32, 0xFFF8))
+            elif kind < 0.9:
+                address = self.value(o.IAND, I32, address, self.const(I32, 0x1F))
+                address = self.value(o.IADD, I32, address, self.const(I32, 0xFFE0))
         if self.choose.random() < 0.4:
             step = self.const(I32, self.choose.choice((4, 8, 12, 0xFFFFFFF8)))
             address = self.value(o.IADD, I32, address, step)
+        self.addresses.append(address)
+        return address
+
+    def access(self) -> None:
+        address = self.address()
         type_ = self.choose.choice(NUMS)
         width = type_.bits // 8
         if type_.is_int:
             width = self.choose.choice([w for w in (1, 2, 4, 8) if w <= width])
-        offset = self.choose.choice((0, 0, 1, 4, 8, 16, 65528, 0xFFFFFFFF))
+        offset = self.choose.choice(OFFSETS)
         self.inst(o.BOUNDS_CHECK, None, [address], MEMORY, offset, width)
         if self.choose.random() < 0.5:
             self.value(o.LOAD, type_, address, attrs=(MEMORY, offset, width, False, 1))
@@ -231,7 +253,9 @@ class FunctionMaker:
         self.begin_region()
 
     def call_indirect(self) -> None:
-        """May recurse; fuel ends that."""
+        """Often not what the table holds, so rather seldom. May recurse; fuel ends that."""
+        if self.choose.random() < 0.7:
+            return self.call()
         index = self.value(o.IAND, I32, self.pick(I32), self.const(I32, 7))
         size = self.value(o.TABLE_SIZE, I32, attrs=(TABLE,), keep=False)
         self.trap_if(self.value(o.IGE_U, I32, index, size), Trap.UNDEFINED_ELEMENT)
@@ -265,19 +289,20 @@ class FunctionMaker:
         self.trap_if(self.condition(), self.choose.choice((Trap.UNREACHABLE, Trap.HOST)))
 
     def condition(self) -> Value:
-        if self.choose.random() < 0.5:
+        if self.choose.random() < 0.2:
             return self.pick(I32)
         type_ = self.choose.choice((I32, I64))
         args = [self.pick(type_), self.const(type_, self.choose.choice(CONSTS[type_]))]
-        return self.value(self.choose.choice((o.IEQ, o.INE, o.ILT_S, o.IGT_U)), type_, *args)
+        op = self.choose.choice((o.IEQ, o.IEQ, o.IEQ, o.INE, o.ILT_S, o.IGT_U))
+        return self.value(op, type_, *args)
 
     # Control.
 
     def statements(self, depth: int) -> None:
         simple: list[Callable[[], None]] = [
             self.pure, self.pure, self.pure, self.pure, self.divide, self.truncate, self.access,
-            self.access, self.access, self.global_access, self.call, self.call_indirect,
-            self.bulk, self.check,
+            self.access, self.access, self.access, self.global_access, self.global_access,
+            self.call, self.call_indirect, self.bulk, self.check,
         ]
         for _ in range(self.choose.randrange(1, 12)):
             if not self.alive or self.budget <= 0:
@@ -299,13 +324,19 @@ class FunctionMaker:
             end = self.choose.random()
             if end < 0.1:
                 self.give_back()
-            elif end < 0.2:
+            elif end < 0.15:
                 self.end_region()
                 self.inst(o.TRAP, None, [], Trap.UNREACHABLE)
             else:
                 self.cost += self.choose.choice((0, 1))
                 self.jump(join, [self.pick(param.type) for param in join.params])
+        self.leave(scope)
+
+    def leave(self, scope: int) -> None:
+        """Forget the values that the code to come cannot use."""
         del self.pool[scope:]
+        pool = set(self.pool)
+        self.addresses = [value for value in self.addresses if value in pool]
 
     def branches(self, depth: int) -> None:
         """An if with or without else, or a br_table; or an edge straight to the join."""
@@ -351,6 +382,6 @@ class FunctionMaker:
                        in enumerate(zip(carried, header.params, strict=True))]
             self.end_region()
             self.inst(o.BR_IF, None, [again], edges=(Edge(header, carried), Edge(after)))
-        del self.pool[scope:]
+        self.leave(scope)
         builder.position_at(after)
         self.begin_region()
