@@ -35,7 +35,7 @@ from pathlib import Path
 import pytest
 
 from swarmc.errors import IRError
-from swarmc.ir.interpreter import DEFAULT_FUEL, Exited, HostCall, Interpreter, Outcome, Signal
+from swarmc.ir.interpreter import Exited, HostCall, Interpreter, Outcome, Signal
 from swarmc.ir.module import Module
 from swarmc.ir.parser import parse_module
 from swarmc.ir.printer import print_function, print_module
@@ -47,6 +47,8 @@ HERE = Path(__file__).parent
 CASE = re.compile(r"^(?=; CASE: )", re.MULTILINE)
 CALL = re.compile(r"interpret @(\d+)\.(\d+)\((.*?)\)(?: budget (\d+))?(?: -> .*)?")
 EXPECT = "; EXPECT:\n"
+#: Fuel of a call that names none: a loop that does not end is seen within seconds.
+BUDGET = 1_000_000
 
 HOST: Mapping[tuple[str, str], HostCall] = {
     ("test", "echo"): lambda state, args: args,
@@ -157,7 +159,7 @@ def perform(module: Module, calls: list[str]) -> list[str]:
         args = [parse_const(cursor, param) for param in type_.params]
         cursor.end()
         try:
-            outcome = agent.invoke(function, args, int(budget or DEFAULT_FUEL))
+            outcome = agent.invoke(function, args, int(budget or BUDGET))
             end = describe(outcome, module, function)
         except IRError as error:
             end = str(error)
