@@ -272,7 +272,8 @@ define internal void @swarm_run(ptr %ctx) nounwind {
 start:
   %part0 = call i64 @swarm_take(ptr %ctx, i64 %fuel)
   %ignored = call i64 @swarm_start(ptr %ctx, i64 %part0, i32 %depth)
-  %flags.new = or i64 %flags, {started}
+  %flags.now = load i64, ptr %flags.p
+  %flags.new = or i64 %flags.now, {started}
   store i64 %flags.new, ptr %flags.p
   br label %enter
 enter:

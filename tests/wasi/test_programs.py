@@ -160,3 +160,20 @@ def test_each_agent_has_its_own_inputs() -> None:
         swarm.spawn_agents(50, argv=["wasi.wasm", "cat"], stdin=inputs)
         assert list(swarm.dispatch().agent_outputs.values()) == inputs
         assert list(swarm.dispatch().agent_outputs.values()) == inputs
+
+
+def test_what_a_start_function_closes_stays_closed() -> None:
+    wat = """(module
+      (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
+      (memory (export "memory") 1)
+      (func $start (drop (call $close (i32.const 1))))
+      (start $start)
+      (func (export "close") (param i32) (result i32) (call $close (local.get 0))))"""
+    with SwarmManager.from_wasm(bytes(wasmtime.wat2wasm(wat))) as swarm:
+        swarm.spawn_agents(2, "close", [1])
+        assert set(swarm.dispatch().agent_results.values()) == {8}
+        ids = swarm.agent_ids
+        assert set(swarm.dispatch(ids, "close", [2]).agent_results.values()) == {0}
+        assert set(swarm.dispatch(ids, "close", [2]).agent_results.values()) == {8}
+        swarm.reset_agents()
+        assert set(swarm.dispatch(ids, "close", [2]).agent_results.values()) == {0}
