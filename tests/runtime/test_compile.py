@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from wasmtime import wat2wasm
 from swarmc.errors import ArgumentError, TargetError
 from swarmc.runtime import SwarmManager
 from swarmc.runtime.cache import Cache
-from swarmc.runtime.compile import compile_wasm, target_named
+from swarmc.runtime.compile import collector_paused, compile_wasm, target_named
 from swarmc.targets.cpu import CpuTarget
 from swarmc.targets.executable import CompileOptions, Executable
 
@@ -133,3 +134,19 @@ def test_importing_swarmc_is_cheap() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_the_garbage_collector_comes_back() -> None:
+    with collector_paused():
+        assert not gc.isenabled()
+        with collector_paused():
+            pass
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with pytest.raises(ZeroDivisionError), collector_paused():
+            raise ZeroDivisionError
+        assert not gc.isenabled(), "it stays as it was"
+    finally:
+        gc.enable()
