@@ -41,6 +41,7 @@ def compile_options(
         max_memory=None if max_memory is None else parse_size(max_memory, "--max-memory"),
         call_depth=call_depth,
         opt_level=opt_level,
+        patient=True,  # who compiles beforehand wants it done well
         missing_imports=missing_imports,
     )
 

@@ -56,12 +56,10 @@ def compile_wasm(
             stage that refused the module.
     """
     target = target or target_named(options.target)
-    if options.entry_points is not None:
-        options = replace(options, entry_points=tuple(sorted(set(options.entry_points))))
-    key = cache_key(wasm, options, target.fingerprint()) if cache else ""
+    key = program_key(wasm, options, target) if cache else ""
     if cache:
         found = cache.get(key)
-        if found is not None:
+        if found is not None and not (found.provisional and options.patient):
             return found
     with collector_paused():
         module, program = front_end(wasm, options, progress=progress)
@@ -70,6 +68,15 @@ def compile_wasm(
     if cache:
         cache.put(key, executable)
     return executable
+
+
+def program_key(wasm: bytes, options: CompileOptions, target: Target) -> str:
+    """Key of a program in the cache; what patience makes takes the provisional one's place."""
+    names = options.entry_points
+    settings = replace(
+        options, entry_points=names and tuple(sorted(set(names))), patient=False
+    )
+    return cache_key(wasm, settings, target.fingerprint())
 
 
 def front_end(

@@ -22,7 +22,8 @@ from .batch import Inputs, InputStrings, choose_args, choose_entries
 from .cache import open_cache
 from .compile import Progress, compile_wasm, target_named
 from .inputs import Argv, Data, Env
-from .program import Program
+from .program import Program, load_kernel
+from .recompile import Upgrade
 from .results import SwarmResult
 
 __all__ = ["SwarmManager"]
@@ -89,10 +90,8 @@ class SwarmManager(AgentAccess):
         _check("globals_per_agent", globals_per_agent, 0, 1 << 32)
         _check("output_size", output_size, 0, 1 << 40)
         _check("call_depth", call_depth, 1, 1 << 31)
-        if opt_level is not None:
-            _check("opt_level", opt_level, 0, 3)
-        if max_memory is not None:
-            _check("max_memory", max_memory, 0, 1 << 48)
+        _check("opt_level", opt_level or 0, 0, 3)
+        _check("max_memory", max_memory or 0, 0, 1 << 48)
         if missing_imports not in ("error", "trap"):
             raise ArgumentError(f"missing_imports is 'error' or 'trap', not {missing_imports!r}")
         if target is None or isinstance(target, str):
@@ -121,6 +120,7 @@ class SwarmManager(AgentAccess):
         self._cache = open_cache(cache)
         self._progress = progress
         self._program: Program | None = None
+        self._upgrade: Upgrade | None = None
         self._next_id = 0
         self._stop: Int64s | None = None
         self._lock = threading.RLock()
@@ -188,6 +188,8 @@ class SwarmManager(AgentAccess):
             data, self._options, target=self.target, cache=self._cache, progress=self._progress
         )
         self.load_executable(executable)
+        if executable.provisional:
+            self._upgrade = Upgrade(data, self._options, self.target, self._cache)
 
     def load_executable(self, executable: Executable) -> None:
         """Load a program that was compiled before. It is machine code: it must be trusted.
@@ -201,12 +203,7 @@ class SwarmManager(AgentAccess):
                 f" this is {self.target.fingerprint()!r}",
                 hint="compile it again on this machine",
             )
-        addresses: list[int] = []
-        if executable.hosts:
-            from .hosts import resolve  # host functions are compiled when they are needed
-
-            addresses = resolve(executable.hosts, cache=self._cache)
-        kernel = self.target.load(executable, addresses)
+        kernel = load_kernel(executable, self.target, self._cache)
         slices = kernel.allocate(self.max_agents, self.output_size)
         with self._lock:
             self.close()
@@ -218,6 +215,9 @@ class SwarmManager(AgentAccess):
     def close(self) -> None:
         """Drop all agents and the program, and give their memory back."""
         with self._lock:
+            if self._upgrade is not None:
+                self._upgrade.stop()
+                self._upgrade = None
             if self._program is not None:
                 self._next_id = self._program.table.next_id
                 self._program.slices.close()
@@ -356,6 +356,8 @@ class SwarmManager(AgentAccess):
         started = time.perf_counter()
         with self._lock:
             program = self._loaded("dispatching")
+            if self._upgrade is not None and self._upgrade.apply(program):
+                self._upgrade = None
             table = program.table
             ids, slots = table.living() if agent_ids is None else table.select(agent_ids)
             entries = choose_entries(program, slots, entry_point)

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from ..errors import ArgumentError
 from ..ir.types import Type
-from ..targets.base import Dispatch, Int64s, Kernel, Outcome, Slices
+from ..targets.base import Dispatch, Int64s, Kernel, Outcome, Slices, Target
 from ..targets.executable import Entry, Executable, GlobalExport
 from ..targets.layout import Ctx
 from . import values
 from .agents import AgentTable, Stage
+from .cache import Cache
 from .compile import no_such_function
 from .launch import run_serialised
 from .results import Stream, empty_stream
@@ -38,6 +39,16 @@ class AgentSnapshot:
     stage: int
     state: bytes | None
     scratch: bytes | None
+
+
+def load_kernel(executable: Executable, target: Target, cache: Cache | None) -> Kernel:
+    """Load a program together with the host functions that it needs."""
+    addresses: list[int] = []
+    if executable.hosts:
+        from .hosts import resolve  # host functions are compiled when they are needed
+
+        addresses = resolve(executable.hosts, cache=cache)
+    return target.load(executable, addresses)
 
 
 class Program:
@@ -106,6 +117,11 @@ class Program:
         """Bytes that memory_init may fill."""
         memories = self.executable.layout.memories
         return memories[0].minimum if memories else self.scratch_size
+
+    def exchange(self, executable: Executable, kernel: Kernel) -> None:
+        """Run other code from now on, made from the same module for the same layout."""
+        self.executable = executable
+        self.kernel = kernel
 
     # Running
 

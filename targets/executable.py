@@ -28,8 +28,9 @@ class CompileOptions:
         entry_points: exported functions that can be called; None: all.
         max_memory: bytes that a memory may grow to; None: its minimum plus 1 MiB.
         call_depth: units of call depth an agent may use.
-        opt_level: LLVM's optimisation level, 0 to 3; None: 2, but a large program is compiled
-            quickly first, to be compiled again while it runs.
+        opt_level: LLVM's optimisation level, 0 to 3; None: by the size of the program.
+        patient: with ``opt_level`` None, optimise a large program too, however long it takes;
+            otherwise it is compiled quickly, and is :attr:`Executable.provisional`.
         missing_imports: ``error``, or ``trap`` to let an agent that calls one trap.
     """
 
@@ -38,6 +39,7 @@ class CompileOptions:
     max_memory: int | None = None
     call_depth: int = 2048
     opt_level: int | None = None
+    patient: bool = False
     missing_imports: str = "error"
 
 

@@ -49,7 +49,7 @@ class CpuTarget:
         state = initial_state(module, layout)
         entries = _entry_exports(module, options)
         size = sum(len(b.insts) for f in module.functions.values() for b in f.blocks)
-        provisional = options.opt_level is None and size >= LARGE_PROGRAM
+        provisional = options.opt_level is None and not options.patient and size >= LARGE_PROGRAM
         level = 0 if provisional else _level(options, size)
         parts = -(-size // PART_SIZE) or 1
         texts = lower(

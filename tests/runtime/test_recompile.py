@@ -23,12 +23,14 @@ def test_large_program_is_exchanged_between_dispatches(
     program, upgrade = swarm._program, swarm._upgrade
     assert program is not None and isinstance(upgrade, Upgrade)
     agent = swarm.spawn_agent()
-    swarm.dispatch([agent], entry_point="sha256_reset" if "sha256_reset" in swarm.functions else
-                   next(n for n, t in swarm.functions.items() if not t.params))
+    first = swarm.dispatch([agent], "digest_of_number", [7])
     before = swarm.get_agent_memory(agent)
     assert upgrade.apply(program, seconds=60.0)
     assert not swarm.executable.provisional
     assert swarm.get_agent_memory(agent) == before
+    second = swarm.dispatch([agent], "digest_of_number", [7])
+    assert second.agent_results == first.agent_results
+    assert second.instruction_counts == first.instruction_counts
     swarm.close()
     again = SwarmManager.from_wasm(wasm, cache=tmp_path, max_agents=4)
     assert not again.executable.provisional
