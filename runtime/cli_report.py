@@ -93,7 +93,7 @@ def print_report(
         write_file(save_stdout, lambda file: file.write(outputs), binary=True)
     printed = "-" in (str(csv_), str(save_stdout))
     if json_:
-        write_file("-", partial(_write_json, report), binary=False)
+        write_file(Path("-"), partial(_write_json, report), binary=False)
     elif not printed:
         _print_tables(report, show, stdout_console())
 

@@ -7,10 +7,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from ..errors import ArgumentError
 
 T = TypeVar("T")
 
@@ -22,10 +25,9 @@ _STAGES = {
     "decode": "decoding",
     "validate": "validating",
     "translate": "translating to IR",
-    "passes": "optimising the IR",
+    "optimise": "optimising the IR",
     "lower": "lowering to LLVM IR",
-    "optimise": "optimising",
-    "emit": "emitting machine code",
+    "compile": "compiling to machine code",
 }
 
 # Control characters but newline and tab would let a program write anywhere on the terminal.
@@ -126,15 +128,22 @@ def per_second(count: float, milliseconds: float) -> str:
     return f"{rate:,.0f} "
 
 
-def write_file(path: Any, write: Callable[[Any], None], *, binary: bool) -> None:
-    """Write a file that the user named; - is standard output."""
+def write_file(path: Path, write: Callable[[Any], object], *, binary: bool) -> None:
+    """Write a file that the user named; - is standard output.
+
+    Raises:
+        ArgumentError: it cannot be written.
+    """
     if str(path) == "-":
         write(sys.stdout.buffer if binary else sys.stdout)
         sys.stdout.flush()
         return
-    if binary:
-        with open(path, "wb") as file:
-            write(file)
-    else:
-        with open(path, "w", encoding="utf-8", newline="") as text_file:
-            write(text_file)
+    try:
+        if binary:
+            with open(path, "wb") as file:
+                write(file)
+        else:
+            with open(path, "w", encoding="utf-8", newline="") as text_file:
+                write(text_file)
+    except OSError as error:
+        raise ArgumentError(f"cannot write {path}: {error.strerror}") from None

@@ -127,6 +127,7 @@ def test_programs_cannot_write_to_the_terminal(swarmc: Swarmc, wasm: Path) -> No
         (["--invoke", "nothing", "-n", "0"], "--agents takes a number from 1"),
         (["--invoke", "nothing", "--stdin", "a", "--stdin-lines", "b"], "exclude each other"),
         (["--invoke", "nothing", "--stdin", "/nowhere/x"], "cannot read /nowhere/x"),
+        (["--invoke", "nothing", "--csv", "/nowhere/x"], "cannot write /nowhere/x"),
         (["--invoke", "nothing", "--output-size", "big"], "--output-size takes a size"),
         (["--invoke", "nothing", "--", "word"], "takes no arguments from its command line"),
         (["--bogus"], "No such option"),
