@@ -301,10 +301,13 @@ class Program:
 
     @cached_property
     def identity(self) -> str:
-        """What a snapshot must agree with: digest of the code and of the initial state."""
-        digest = hashlib.sha256(self.executable.template)
-        for data in self.executable.objects:
-            digest.update(hashlib.sha256(data).digest())
+        """What a snapshot must agree with: digest of what the program is, however it is compiled."""
+        executable = self.executable
+        digest = hashlib.sha256(executable.template)
+        shape = (executable.layout, executable.entries, executable.spans, executable.signatures)
+        digest.update(repr(shape).encode("utf-8", "surrogatepass"))
+        for run in executable.runs:
+            digest.update(hashlib.sha256(run.data).digest())
         return digest.hexdigest()
 
     def snapshot(self, slot: int) -> AgentSnapshot:
