@@ -301,7 +301,7 @@ class Program:
 
     @cached_property
     def identity(self) -> str:
-        """What a snapshot must agree with: digest of what the program is, however it is compiled."""
+        """Digest of what the program is, however it is compiled: a snapshot must agree with it."""
         executable = self.executable
         digest = hashlib.sha256(executable.template)
         shape = (executable.layout, executable.entries, executable.spans, executable.signatures)
