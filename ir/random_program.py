@@ -135,6 +135,7 @@ class FunctionMaker:
         self.inst(o.JUMP, edges=(Edge(block, args),))
 
     def give_back(self) -> None:
+        self.show()
         self.end_region()
         self.inst(o.RETURN, None, [self.pick(type_) for type_ in self.function.type.results])
         self.alive = False
@@ -235,6 +236,14 @@ class FunctionMaker:
         else:
             self.inst(o.STORE, type_, [address, self.pick(type_)], MEMORY, offset, width, 1)
 
+    def show(self) -> None:
+        """Write young values to memory, so that they are seen; floats seldom, as NaNs are."""
+        place = self.const(I32, 512 + 64 * self.choose.randrange(8))
+        for i, value in enumerate(self.pool[-8:]):
+            if value.type.is_int or self.choose.random() < 0.3:
+                self.inst(o.STORE, value.type, [place, value], MEMORY, 8 * i,
+                          value.type.bits // 8, 1)
+
     def global_access(self) -> None:
         type_ = self.choose.choice(NUMS)
         if self.choose.random() < 0.6:
@@ -302,17 +311,19 @@ class FunctionMaker:
         simple: list[Callable[[], None]] = [
             self.pure, self.pure, self.pure, self.pure, self.divide, self.truncate, self.access,
             self.access, self.access, self.access, self.global_access, self.global_access,
-            self.call, self.call_indirect, self.bulk, self.check,
+            self.call, self.call_indirect, self.bulk, self.check, self.show,
         ]
         for _ in range(self.choose.randrange(1, 12)):
             if not self.alive or self.budget <= 0:
-                return
+                break
             self.budget -= 1
             self.cost += self.choose.choice((0, 1, 1, 1))
             if depth and self.choose.random() < 0.3:
                 self.choose.choice((self.branches, self.branches, self.loop))(depth - 1)
             else:
                 self.choose.choice(simple)()
+        if self.alive:
+            self.show()
 
     def arm(self, block: Block, depth: int, join: Block, scope: int) -> None:
         """One arm of a branch, which ends in the join, a return or a trap."""
