@@ -109,7 +109,9 @@ class Pair:
                   for value, t in zip(args, type_.params, strict=True)]
         self.store.set_fuel(fuel)
         try:
-            returned = self.theirs[name](self.store, *signed)
+            function = self.theirs[name]
+            assert isinstance(function, wasmtime.Func)
+            returned = function(self.store, *signed)
         except wasmtime.Trap as trap:
             assert outcome.trap is not None, (trap, outcome)
             assert TRAPS[outcome.trap] == trap.trap_code

@@ -80,9 +80,9 @@ CONTROL = (
          "(i32.sub (local.get 0) (i32.const 1))) (br 0))) (i32.add (i32.mul (i32.const 100) "
          "(local.get 1)) (local.get 2))", ((0,), (1,), (2,), (5,)), sig=ONE),
     body("swap in a loop", "(local i32 i32 i32) i32.const 1 local.set 1 i32.const 2 local.set 2 "
-         "(loop local.get 1 local.set 3 local.get 2 local.set 1 local.get 3 local.set 2 local.get 0 "
-         "i32.const 1 i32.sub local.tee 0 br_if 0) (i32.add (i32.mul (i32.const 10) (local.get 1)) "
-         "(local.get 2))", ((1,), (2,), (7,)), sig=ONE),
+         "(loop local.get 1 local.set 3 local.get 2 local.set 1 local.get 3 local.set 2 "
+         "local.get 0 i32.const 1 i32.sub local.tee 0 br_if 0) (i32.add (i32.mul "
+         "(i32.const 10) (local.get 1)) (local.get 2))", ((1,), (2,), (7,)), sig=ONE),
     body("nested loops", "(local i32 i32) (loop local.get 0 local.set 1 (loop local.get 2 "
          "local.get 1 i32.add local.set 2 local.get 1 i32.const 1 i32.sub local.tee 1 br_if 0 "
          "local.get 0 i32.const 1 i32.sub local.tee 0 br_if 1)) local.get 2", ((1,), (4,)),
@@ -90,8 +90,9 @@ CONTROL = (
     body("continue of the outer loop", "(local i32) (loop (loop local.get 0 i32.const 1 i32.add "
          "local.tee 0 i32.const 5 i32.lt_u br_if 1 local.get 0 i32.const 9 i32.lt_u br_if 0)) "
          "local.get 0"),
-    body("br_table", "(block (block (block (br_table 0 1 2 (local.get 0))) (return (i32.const 10))) "
-         "(return (i32.const 11))) i32.const 12", ((0,), (1,), (2,), (3,), (M1,)), sig=ONE),
+    body("br_table", "(block (block (block (br_table 0 1 2 (local.get 0))) (return "
+         "(i32.const 10))) (return (i32.const 11))) i32.const 12",
+         ((0,), (1,), (2,), (3,), (M1,)), sig=ONE),
     body("br_table default only", "(block (br_table 0 (local.get 0)) unreachable) i32.const 1",
          ((0,), (M1,)), sig=ONE),
     body("br_table same label often, with value", "(block (result i32) (block (result i32) "
