@@ -53,12 +53,13 @@ class Report:
     def counts(self) -> dict[str, int]:
         """How many agents ended how."""
         result = self.result
+        trapped, exited = int(result.trapped_array.sum()), len(result.exit_codes)
         return {
             "agents": len(result),
-            "returned": int(result.returned_array.sum()),
-            "exited": int(result.exited_array.sum()),
+            "returned": len(result) - trapped - exited,
+            "exited": exited,
             "exited_with_error": int((self.exit_codes != 0).sum()),
-            "trapped": int(result.trapped_array.sum()),
+            "trapped": trapped,
             "truncated": int(result.truncated_array.sum()),
             "instructions": int(result.counts_array.sum()),
         }
@@ -171,11 +172,11 @@ def _value_text(type_: Type, value: Any) -> str:
 
 
 def _first_line(data: bytes) -> Text:
-    first, newline, rest = printable(data[:_CELL_CHARACTERS * 8]).partition("\n")
+    first, _, _ = printable(data[: _CELL_CHARACTERS * 8]).partition("\n")
     text = Text(first[:_CELL_CHARACTERS])
-    more = data.count(b"\n") - (0 if rest or len(data) > _CELL_CHARACTERS * 8 else 1)
-    if newline and more > 0:
-        text.append(f"  (+{more} lines)" if more > 1 else "  (+1 line)", style="dim")
+    more = data.count(b"\n") - data.endswith(b"\n")
+    if more:
+        text.append(f"  (+{more:,} line{'s' if more > 1 else ''})", style="dim")
     elif len(first) > _CELL_CHARACTERS:
         text.append("…", style="dim")
     return text
@@ -215,7 +216,7 @@ def _print_summary(report: Report, console: Console) -> None:
     ended = [f"{counts['returned']:,} returned"] if counts["returned"] else []
     if counts["exited"]:
         with_error = counts["exited_with_error"]
-        note = f" ({with_error:,} with another code than 0)" if with_error else ""
+        note = f" ({with_error:,} with another code than 0)" if with_error else " with 0"
         ended.append(f"{counts['exited']:,} exited{note}")
     if counts["trapped"]:
         ended.append(f"{counts['trapped']:,} trapped")

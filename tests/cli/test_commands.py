@@ -236,7 +236,7 @@ def test_many_inputs(swarmc: Swarmc, tmp_path: Path) -> None:
                     "--show", 2, "--", "cat")  # fmt: skip
     assert result.exit_code == 0, result.output
     assert out.read_bytes() == lines.read_bytes()
-    assert "300: 300 returned" in text_of(result)
+    assert "300: 300 exited with 0" in text_of(result)
     argvs = tmp_path / "argvs"
     argvs.write_text("args 'a b'\nenv\n")
     result = swarmc("run", corpus / "wasi.wasm", "--argv-lines", argvs, "--env", "N={id}", "--json")
