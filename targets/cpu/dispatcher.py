@@ -54,11 +54,6 @@ def _compile() -> Any:
 _launch: Any = _compile()
 
 
-def worker_count() -> int:
-    """Threads that a dispatch uses: the cores that this process may run on."""
-    return int(numba.get_num_threads())
-
-
 def launch(address: int, job: int, workers: int) -> None:
     """Run ``workers`` workers at once and wait for them; releases the interpreter lock."""
     with _one_at_a_time:

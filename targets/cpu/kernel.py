@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,6 +22,8 @@ from .slices import CpuSlices, Reservation
 STACK_PER_UNIT = 16 << 10
 STACK_MINIMUM = 64 << 20
 
+_WORKER = ctypes.CFUNCTYPE(None, ctypes.c_uint64, ctypes.c_uint64)
+
 
 class CpuKernel:
     """See :class:`~swarmc.targets.base.Kernel`."""
@@ -33,6 +36,8 @@ class CpuKernel:
         self.executable = executable
         self._code = LoadedCode(executable.objects)
         self._worker = self._code.address("swarm_worker")
+        self._call = _WORKER(self._worker)
+        self._workers = len(os.sched_getaffinity(0))
         self._keep: list[np.ndarray] = []  # what records point to
         self._shared = self._build_shared(hosts)
         self._result_slots = max((slots_of(e.type.results) for e in executable.entries), default=0)
@@ -55,23 +60,26 @@ class CpuKernel:
         self.dispatch(slices, request)
 
     def dispatch(self, slices: Slices, request: Dispatch) -> Outcome:
-        from .dispatcher import launch, worker_count
-
         assert isinstance(slices, CpuSlices)
         count = len(request.slots)
-        workers = worker_count()
+        workers = max(min(self._workers, count), 1)
         outcome = Outcome(
             np.zeros((count, self._result_slots), np.uint64),
             np.zeros(count, np.int64),
             np.zeros(count, np.int64),
         )
-        job, keep = self._build_job(slices, request, outcome, workers)
-        launch(self._worker, job.ctypes.data, min(workers, count) or 1)
+        job, keep = self._build_job(slices, request, outcome)
+        if workers == 1:
+            self._call(job.ctypes.data, 0)  # importing Numba takes longer than most single runs
+        else:
+            from .dispatcher import launch
+
+            launch(self._worker, job.ctypes.data, workers)
         del keep
         return outcome
 
     def _build_job(
-        self, slices: CpuSlices, request: Dispatch, outcome: Outcome, workers: int
+        self, slices: CpuSlices, request: Dispatch, outcome: Outcome
     ) -> tuple[Uint64s, list[object]]:
         job = np.zeros(int(Job.END) // 8, np.uint64)
         keep: list[object] = []
@@ -100,7 +108,7 @@ class CpuKernel:
         put(Job.USED, outcome.used.ctypes.data)
         put(Job.FUEL, request.fuel)
         put(Job.STOP, request.stop.ctypes.data)
-        put(Job.STACKS, self._stack_address(workers))
+        put(Job.STACKS, self._stack_address())
         put(Job.STACK_SIZE, self._stack_size)
         point(Job.AGENT_IDS, request.agent_ids, "i8")
         put(Job.OUTPUT, slices.stdout.address)
@@ -119,10 +127,11 @@ class CpuKernel:
         point(Job.MEMORIES, addresses, "u8")
         return job, keep
 
-    def _stack_address(self, workers: int) -> int:
+    def _stack_address(self) -> int:
         if self._stacks is None:
-            self._stacks = Reservation(self._stack_size * workers, "the workers' stacks")
-            for worker in range(workers):
+            size = self._stack_size * self._workers
+            self._stacks = Reservation(size, "the workers' stacks")
+            for worker in range(self._workers):
                 _guard(self._stacks.address + worker * self._stack_size)
         return self._stacks.address
 
