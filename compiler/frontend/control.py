@@ -1,7 +1,8 @@
 """Control instructions: structured control becomes blocks and edges.
 
-A construct whose label nobody branches to leaves no trace. The block after a construct is made
-when its ``end`` is reached, by which time all edges to it are known.
+Like all handlers they take the emitter, the row, its immediate and the byte offset. A construct
+whose label nobody branches to leaves no trace. The block after a construct is made when its
+``end`` is reached, by which time all edges to it are known.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Frame:
         arity: number of values that a branch to its label takes.
         height: of the operand stack outside.
         start: byte offset of its first instruction.
+        loop_start: that of the innermost loop that it is or lies in, -1 if there is none.
         outside: node in which it begins.
         header: of a loop, where its label is.
         target, preds: else, the block behind its end, and the ways there so far.
@@ -31,14 +33,16 @@ class Frame:
         params: of an ``if``, the values that both its arms begin with.
     """
 
-    __slots__ = ("arity", "header", "height", "otherwise", "outside", "params", "preds", "results",
-                 "start", "target")
+    __slots__ = ("arity", "header", "height", "loop_start", "otherwise", "outside", "params",
+                 "preds", "results", "start", "target")
 
-    def __init__(self, results: tuple[Type, ...], height: int, start: int, outside: Node) -> None:
+    def __init__(self, results: tuple[Type, ...], height: int, start: int, outside: Node,
+                 loop_start: int) -> None:
         self.results = results
         self.arity = len(results)
         self.height = height
         self.start = start
+        self.loop_start = loop_start
         self.outside = outside
         self.header: Node | None = None
         self.target: Block | None = None
@@ -54,13 +58,14 @@ def block_type(em: Emitter, imm: FuncType | int) -> FuncType:
 
 def block(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     params, results = block_type(em, imm)
-    em.frames.append(Frame(results, len(em.stack) - len(params), loc, em.node))
+    height = len(em.stack) - len(params)
+    em.frames.append(Frame(results, height, loc, em.node, em.frames[-1].loop_start))
 
 
 def loop(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     params, results = block_type(em, imm)
     args = em.pop_many(len(params))
-    frame = Frame(results, len(em.stack), loc, em.node)
+    frame = Frame(results, len(em.stack), loc, em.node, loc)
     frame.arity = len(params)
     header = frame.header = Node(Block(), em.node, loc, loc, em.loop_ends[loc], carried=[])
     for type_ in params:
@@ -77,7 +82,7 @@ def if_(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     condition = em.stack.pop()
     height = len(em.stack) - len(params)
     outside = em.node
-    frame = Frame(results, height, loc, outside)
+    frame = Frame(results, height, loc, outside, em.frames[-1].loop_start)
     frame.params = em.stack[height:]
     then, otherwise = Edge(Block()), Edge(Block())
     frame.otherwise = otherwise
@@ -116,14 +121,6 @@ def end(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
         if em.live:
             em.terminate(o.JUMP, [], loc, (_forward_edge(em, frame),))
         _join(em, frame, loc)
-
-
-def loop_start(em: Emitter) -> int:
-    """Byte offset of the innermost open loop; before all else if there is none."""
-    for frame in reversed(em.frames):
-        if frame.header is not None:
-            return frame.start
-    return -1
 
 
 def _end_function(em: Emitter, frame: Frame, loc: int) -> None:

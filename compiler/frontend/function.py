@@ -67,7 +67,7 @@ def translate_function(env: Environment, func: Func, id_: EntityId, name: str) -
         entry.defs[index] = entry.block.add_param(param)
     sites, ends = scan(body)
     em = Emitter(env, function, Locals(types, sites, entry), ends)
-    em.frames.append(Frame(type_.results, 0, 0, entry))
+    em.frames.append(Frame(type_.results, 0, 0, entry, -1))
     # wasmtime charges one unit for the call itself before it checks: a budget of 1 traps here.
     em.cost = 1
     em.end_region()

@@ -1,8 +1,8 @@
 """How each instruction becomes IR: one plan a row of the opcode table.
 
 A row with an ``ir`` op is translated one to one, by :class:`Plan`. A row whose types depend on
-context, or that may trap or costs more fuel than it says, has a handler here or in
-:mod:`.control`. Importing this module fails if a row has neither.
+context, or that may trap or costs more fuel than it says, has a handler here, in :mod:`.control`
+or in :mod:`.storage`. Importing this module fails if a row has neither.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 
 from ...ir import ops as o
 from ...ir.builder import RESULT_TYPE, set_results
-from ...ir.function import Block, Edge, Inst, Value
+from ...ir.function import Value
 from ...ir.module import FuncInit
 from ...ir.ops import Op
 from ...ir.types import EntityId, FuncType, Trap, Type
 from ..wasm.opcodes import BY_NAME, OPCODES, Imm, Opcode
-from . import control
+from . import control, storage
 from .emitter import Emitter
-from .ssa import Node
 
+#: Takes the emitter, the row, its decoded immediate, and the instruction's byte offset.
 Handler = Callable[[Emitter, Opcode, Any, int], None]
 
 
@@ -148,164 +148,6 @@ def truncate(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     em.stack.append(em.value(row.ir, row.type, [x], (), loc))
 
 
-# Linear memory. The alignment in the immediate is a hint that may lie; 1 is always true.
-
-
-def load(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    _, offset, index = imm
-    memory = em.env.memories[index]
-    width = row.width
-    address = em.stack.pop()
-    em.emit_trapping(o.BOUNDS_CHECK, None, [address], (memory, offset, width), loc)
-    attrs = (memory, offset, width, row.signed, 1)
-    em.stack.append(em.value(o.LOAD, row.type, [address], attrs, loc))
-
-
-def store(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    _, offset, index = imm
-    memory = em.env.memories[index]
-    width = row.width
-    value = em.stack.pop()
-    address = em.stack.pop()
-    em.emit_trapping(o.BOUNDS_CHECK, None, [address], (memory, offset, width), loc)
-    em.emit(o.STORE, row.type, [address, value], (memory, offset, width, 1), loc)
-
-
-def memory_size(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    em.stack.append(em.value(o.MEMORY_SIZE, _I32, [], (em.env.memories[imm],), loc))
-
-
-def memory_grow(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    delta = em.stack.pop()
-    old = em.value(o.MEMORY_GROW, delta.type, [delta], (em.env.memories[imm],), loc)
-    em.stack.append(old)
-    _charge_growth(em, old, delta, loc)
-
-
-# Bulk operations and growth cost one unit more a byte, element or page. wasmtime 50 charges it
-# after they succeeded, and checks the fuel at once; after growth that failed it does neither. A
-# small constant however ("small" measured: 128 yes, 129 no) it adds to the instruction's own
-# cost: it is charged even if growth fails, and there is no check.
-
-UNCHECKED_LENGTH = 128
-
-
-def _small_constant(em: Emitter, value: Value) -> int | None:
-    """The value, if wasmtime sees a small constant there when it translates.
-
-    It does not see what a local was before a loop that is still open: another value might
-    reach the loop's header yet.
-    """
-    made = value.definition
-    if not isinstance(made, Inst) or made.op is not o.CONST:
-        return None
-    bits: int = made.attrs[0]
-    return bits if bits <= UNCHECKED_LENGTH and made.loc >= control.loop_start(em) else None
-
-
-def _charge_by(em: Emitter, amount: Value, loc: int) -> None:
-    em.end_region()
-    em.emit(o.CHARGE_BY, amount.type, [amount], (), loc)
-    em.fuel_check(loc)
-
-
-def _charge_growth(em: Emitter, old: Value, delta: Value, loc: int) -> None:
-    static = _small_constant(em, delta)
-    if static is not None:
-        em.cost += static
-        return
-    failed = em.const(old.type, (1 << old.type.bits) - 1, loc)
-    succeeded = em.value(o.INE, old.type, [old, failed], (), loc)
-    node = em.node
-    grown, after = Node(Block(), node, loc), Node(Block(), node, loc)
-    edges = Edge(grown.block), Edge(after.block)
-    em.terminate(o.BR_IF, [succeeded], loc, edges)
-    em.begin_block(grown)
-    _charge_by(em, delta, loc)
-    em.terminate(o.JUMP, [], loc, (Edge(after.block),))
-    em.begin_block(after)
-
-
-def _bulk(em: Emitter, op: Op, type_: Type | None, attrs: tuple[EntityId, ...], loc: int) -> None:
-    args = em.pop_many(3)
-    em.emit_trapping(op, type_, args, attrs, loc)
-    static = _small_constant(em, args[2])
-    if static is not None:
-        em.cost += static
-    else:
-        _charge_by(em, args[2], loc)
-
-
-def memory_fill(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    _bulk(em, o.MEMORY_FILL, _I32, (em.env.memories[imm],), loc)
-
-
-def memory_copy(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    to, source = imm
-    _bulk(em, o.MEMORY_COPY, _I32, (em.env.memories[to], em.env.memories[source]), loc)
-
-
-def memory_init(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    segment, to = imm
-    _bulk(em, o.MEMORY_INIT, None, (em.env.memories[to], em.env.data[segment]), loc)
-
-
-def data_drop(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    em.emit(o.DATA_DROP, None, [], (em.env.data[imm],), loc)
-
-
-def table_fill(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    _bulk(em, o.TABLE_FILL, _I32, (em.env.tables[imm].id,), loc)
-
-
-def table_copy(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    to, source = imm
-    _bulk(em, o.TABLE_COPY, _I32, (em.env.tables[to].id, em.env.tables[source].id), loc)
-
-
-def table_init(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    segment, to = imm
-    _bulk(em, o.TABLE_INIT, None, (em.env.tables[to].id, em.env.elems[segment]), loc)
-
-
-def elem_drop(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    em.emit(o.ELEM_DROP, None, [], (em.env.elems[imm],), loc)
-
-
-# Tables.
-
-
-def _check_index(em: Emitter, index: Value, table: EntityId, trap: Trap, loc: int) -> None:
-    size = em.value(o.TABLE_SIZE, index.type, [], (table,), loc)
-    em.trap_if(em.value(o.IGE_U, index.type, [index, size], (), loc), trap, loc)
-
-
-def table_get(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    table = em.env.tables[imm]
-    index = em.stack.pop()
-    _check_index(em, index, table.id, Trap.TABLE_OUT_OF_BOUNDS, loc)
-    em.stack.append(em.value(o.TABLE_GET, table.type, [index], (table.id,), loc))
-
-
-def table_set(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    table = em.env.tables[imm]
-    args = em.pop_many(2)
-    _check_index(em, args[0], table.id, Trap.TABLE_OUT_OF_BOUNDS, loc)
-    em.emit(o.TABLE_SET, table.type, args, (table.id,), loc)
-
-
-def table_size(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    em.stack.append(em.value(o.TABLE_SIZE, _I32, [], (em.env.tables[imm].id,), loc))
-
-
-def table_grow(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    args = em.pop_many(2)
-    delta = args[1]
-    old = em.value(o.TABLE_GROW, delta.type, args, (em.env.tables[imm].id,), loc)
-    em.stack.append(old)
-    _charge_growth(em, old, delta, loc)
-
-
 # Calls. The region ends with them: the callee must find all charged that came before.
 
 
@@ -330,7 +172,7 @@ def call_indirect(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     table = em.env.tables[table_index]
     index = em.stack.pop()
     args = em.pop_many(len(type_.params))
-    _check_index(em, index, table.id, Trap.UNDEFINED_ELEMENT, loc)
+    storage.check_index(em, index, table.id, Trap.UNDEFINED_ELEMENT, loc)
     callee = em.value(o.TABLE_GET, table.type, [index], (table.id,), loc)
     is_null = em.value(o.REF_IS_NULL, None, [callee], (), loc)
     em.trap_if(is_null, Trap.UNINITIALIZED_ELEMENT, loc)
@@ -350,11 +192,13 @@ _NAMED: dict[str, Handler] = {
     "local.get": local_get, "local.set": local_set, "local.tee": local_tee,
     "global.get": global_get, "global.set": global_set,
     "ref.null": ref_null, "ref.func": ref_func,
-    "memory.size": memory_size, "memory.grow": memory_grow, "memory.fill": memory_fill,
-    "memory.copy": memory_copy, "memory.init": memory_init, "data.drop": data_drop,
-    "table.get": table_get, "table.set": table_set, "table.size": table_size,
-    "table.grow": table_grow, "table.fill": table_fill, "table.copy": table_copy,
-    "table.init": table_init, "elem.drop": elem_drop,
+    "memory.size": storage.memory_size, "memory.grow": storage.memory_grow,
+    "memory.fill": storage.memory_fill, "memory.copy": storage.memory_copy,
+    "memory.init": storage.memory_init, "data.drop": storage.data_drop,
+    "table.get": storage.table_get, "table.set": storage.table_set,
+    "table.size": storage.table_size, "table.grow": storage.table_grow,
+    "table.fill": storage.table_fill, "table.copy": storage.table_copy,
+    "table.init": storage.table_init, "elem.drop": storage.elem_drop,
 }
 #: Handlers by IR op, for rows that are not quite one to one.
 _CHECKED: dict[Op, Handler] = {
@@ -376,7 +220,7 @@ def plan_for(row: Opcode) -> Plan | Handler:
     if row.imm in _CONSTANTS:
         return const
     if row.imm is Imm.MEMARG:
-        return store if row.results == () else load
+        return storage.store if row.results == () else storage.load
     if row.ir is None:
         raise NotImplementedError(
             f"{row.name}: the opcode table names no IR op, and {__name__} has no handler")
