@@ -47,6 +47,9 @@ def naming(path: Path) -> Iterator[None]:
     except SwarmcError as error:
         if isinstance(error, _ABOUT_THE_MODULE):
             error.message = f"{path}: {error.message}"
+        if isinstance(error, LinkError) and error.hint:
+            # the list of imports speaks for itself, and an option is typed in another way here
+            error.offset, error.hint = None, "--missing-imports trap runs what does not need them"
         raise
 
 

@@ -166,6 +166,7 @@ def test_missing_imports(swarmc: Swarmc, tmp_path: Path) -> None:
     refused = swarmc("run", wat, "--invoke", "quiet")
     assert refused.exit_code == 2
     assert "draw" in refused.output and "log" in refused.output
+    assert "--missing-imports trap" in refused.output
     assert swarmc("run", wat, "--invoke", "quiet", "--missing-imports", "trap").exit_code == 0
     loud = swarmc("run", wat, "--invoke", "loud", "--missing-imports", "trap")
     assert loud.exit_code == 1
