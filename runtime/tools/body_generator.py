@@ -8,7 +8,6 @@ times; code after a branch is generated too, on its polymorphic stack.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from ...compiler.wasm.module import Body
@@ -18,6 +17,7 @@ from ...ir.module import PAGE_SIZE
 from ...ir.types import FuncType, Type
 from .choices import Choices, WeightedTable
 from .edge_values import edge_value
+from .generator_plan import Frame, Plan
 
 NUMERIC = (Type.I32, Type.I64, Type.F32, Type.F64)
 _DIVISIONS = (ir.IDIV_S, ir.IDIV_U, ir.IREM_S, ir.IREM_U)
@@ -39,44 +39,6 @@ PURE = _by_result(Imm.NONE)
 LOADS = _by_result(Imm.MEMARG)
 STORES = tuple(row for row in OPCODES if row.imm is Imm.MEMARG and row.results == ()
                and row.params is not None and row.params[-1] in NUMERIC)
-
-
-@dataclass(slots=True)
-class Plan:
-    """What bodies may refer to. ``tables`` are (element type, minimum size).
-
-    Attributes:
-        slots: of each table, the functions that its elements are at first (None: null).
-        referable: functions that ``ref.func`` may name.
-        callees: functions that spend the call budget, so that calling them comes to an end.
-        budget: global that counts calls down. pointer: global that is a stack pointer.
-        hints: constants that are used again and again.
-    """
-
-    types: list[FuncType]
-    functions: list[FuncType]
-    globals: list[tuple[Type, bool]]
-    tables: list[tuple[Type, int]]
-    slots: list[list[int | None]]
-    elems: list[tuple[Type, int]]
-    data: list[int]
-    pages: int | None
-    referable: list[int]
-    budget: int
-    pointer: int
-    callees: list[int] = field(default_factory=list)
-    hints: dict[Type, list[int]] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Frame:
-    """A construct that is open: the types of its label and its end, and where its stack starts."""
-
-    labels: tuple[Type, ...]
-    ends: tuple[Type, ...]
-    base: int
-    loop: bool = False
-    dead: bool = False
 
 
 class BodyGenerator:

@@ -27,11 +27,12 @@ from ...compiler.wasm.module import (
 from ...compiler.wasm.opcodes import BY_NAME
 from ...ir.module import PAGE_SIZE
 from ...ir.types import FuncType, Type
-from .body_generator import NUMERIC, BodyGenerator, Plan
+from .body_generator import NUMERIC, BodyGenerator
 from .choices import Choices
 from .edge_values import edge_value
 from .encoder import encode
 from .execution import Call, Script
+from .generator_plan import Plan
 from .statement_generator import statements
 
 ENTRY = "run"

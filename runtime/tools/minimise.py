@@ -19,6 +19,7 @@ from ...compiler.wasm.opcodes import BY_NAME, Opcode
 from ...compiler.wasm.printer import print_wat
 from ...compiler.wasm.validator import validate
 from ...errors import SwarmcError
+from ...ir.types import Type
 from .choices import Choices, ReplaySource
 from .differential import Mismatch
 from .encoder import encode
@@ -127,22 +128,16 @@ class _Minimiser:
         return self._try(self.case.data, self.case.setup, workload, self.case.record)
 
     def _arguments(self) -> None:
-        """Make each argument 0 or 1 where that does."""
+        """Make each argument 0 where that does."""
         for number, call in enumerate(self.case.workload.scripts[0].calls):
             for place in range(len(call.args)):
-                for value in (0, 1):
-                    if self._argument(number, place, value):
-                        break
-
-    def _argument(self, number: int, place: int, value: int) -> bool:
-        script = self.case.workload.scripts[0]
-        calls = list(script.calls)
-        args = list(calls[number].args)
-        if args[place] == value:
-            return True
-        args[place] = value
-        calls[number] = Call(calls[number].entry, tuple(args))
-        return self._try_scripts((dataclasses.replace(script, calls=tuple(calls)),))
+                script = self.case.workload.scripts[0]
+                calls = list(script.calls)
+                args = list(calls[number].args)
+                args[place] = 0
+                calls[number] = Call(call.entry, tuple(args))
+                if calls != list(script.calls):
+                    self._try_scripts((dataclasses.replace(script, calls=tuple(calls)),))
 
     # The choices.
 
@@ -170,8 +165,7 @@ class _Minimiser:
         for script in self.case.workload.scripts:
             if any(call.entry not in types for call in script.calls):
                 return False
-            calls = tuple(_fit(call, [t.bits for t in types[call.entry].params])
-                          for call in script.calls)
+            calls = tuple(_fit(call, types[call.entry].params) for call in script.calls)
             scripts.append(dataclasses.replace(script, calls=calls))
         workload = dataclasses.replace(self.case.workload, scripts=tuple(scripts))
         return self._try(generated.data, self.case.setup, workload, tuple(record))
@@ -255,8 +249,9 @@ _REPLACEMENTS: tuple[tuple[Opcode | None, int | None], ...] = (
 )
 
 
-def _fit(call: Call, widths: Sequence[int]) -> Call:
+def _fit(call: Call, types: Sequence[Type]) -> Call:
     """A call with arguments for another signature: cut, padded, and masked."""
-    args = [*call.args, *([0] * len(widths))][: len(widths)]
-    return Call(call.entry, tuple(bits & ((1 << width) - 1)
-                                  for bits, width in zip(args, widths, strict=True)))
+    args = [*call.args, *([0] * len(types))][: len(types)]
+    return Call(call.entry, tuple(
+        0 if type_ is Type.FUNCREF else bits & ((1 << type_.bits) - 1)
+        for bits, type_ in zip(args, types, strict=True)))

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...compiler.wasm.opcodes import BY_NAME
-from ...ir.module import PAGE_SIZE
 from ...ir.types import Type
-from .body_generator import LOADS, NUMERIC, STORES, BodyGenerator, Frame
+from .body_generator import LOADS, NUMERIC, STORES, BodyGenerator
+from .bulk_generator import elements, memory_bulk, memory_grow, table_bulk, table_set
 from .choices import WeightedTable
+from .generator_plan import Frame
 
 Statement = Callable[[BodyGenerator, int], None]
 _I32 = Type.I32
@@ -229,107 +230,6 @@ def _call_indirect(g: BodyGenerator, depth: int) -> None:
            push=type_.results)
 
 
-# Bulk operations.
-
-def _extent(g: BodyGenerator, limit: int, offsets: int, depth: int) -> None:
-    """Push places (as many as ``offsets``) and a length, mostly within ``limit``."""
-    kind = g.choices.below(24)
-    mask = max((1 << (limit // 2).bit_length() >> 1) - 1, 0)
-    for _ in range(offsets):
-        if kind == 23:
-            g.i32(g.choices.pick((limit, limit - 1, limit + 1, -1, 0)))
-        elif kind > 14:
-            g.i32(g.choices.below(min(limit // 2, 64) + 1))
-        else:
-            g.masked(min(mask, 0x3FFF), depth, wild=120)
-    if kind >= 22:
-        g.i32(g.choices.pick((0, 1, 2, limit, -1)))
-    elif kind > 14:
-        g.i32(g.choices.below(min(limit // 2, 300) + 1))
-    else:
-        g.masked(min(mask, 0xFF), depth, wild=120)
-
-
-def _memory_bulk(g: BodyGenerator, depth: int) -> None:
-    if g.plan.pages is None:
-        return
-    limit = g.plan.pages * PAGE_SIZE
-    kind = g.choices.below(4 if g.plan.data else 2)
-    if kind == 0:
-        _extent(g, limit, 2, depth)  # the byte to fill with is any value, so a place will do
-        g.emit_row(BY_NAME["memory.fill"], 0)
-    elif kind == 1:
-        _extent(g, limit, 2, depth)
-        g.emit_row(BY_NAME["memory.copy"], (0, 0))
-    else:
-        segment = g.choices.below(len(g.plan.data))
-        if kind == 2:
-            g.masked(0xFFF, depth, wild=120)
-            _extent(g, g.plan.data[segment], 1, depth)
-            g.emit_row(BY_NAME["memory.init"], (segment, 0))
-        else:
-            g.emit_row(BY_NAME["data.drop"], segment)
-
-
-def _memory_grow(g: BodyGenerator, depth: int) -> None:
-    if g.plan.pages is None:
-        return
-    if g.choices.chance(1, 3):
-        g.masked(1, depth)
-    else:
-        g.i32(g.choices.pick((0, 1, 1, 2, 3, 14, 15, 16, 17, 65535, 65536, -1)))
-    g.emit_row(BY_NAME["memory.grow"], 0)
-
-
-def _table_set(g: BodyGenerator, depth: int) -> None:
-    tables = [n for n, (_, size) in enumerate(g.plan.tables) if size]
-    if tables:
-        table = g.choices.pick(tables)
-        element, size = g.plan.tables[table]
-        g.masked((1 << size.bit_length() >> 1) - 1, depth)
-        g.expr(element, depth)
-        g.emit("table.set", table, pops=2)
-
-
-def _table_bulk(g: BodyGenerator, depth: int) -> None:
-    if not g.plan.tables:
-        return
-    table = g.choices.below(len(g.plan.tables))
-    element, size = g.plan.tables[table]
-    kind = g.choices.below(3)
-    if kind == 0:
-        g.masked((1 << (size // 2).bit_length() >> 1) - 1, depth)
-        g.expr(element, depth)
-        _extent(g, size, 0, depth)
-        g.emit("table.fill", table, pops=3)
-    elif kind == 1:
-        others = [n for n, (t, _) in enumerate(g.plan.tables) if t is element]
-        _extent(g, size, 2, depth)
-        g.emit("table.copy", (table, g.choices.pick(others)), pops=3)
-    else:
-        if g.choices.chance(1, 2):
-            g.expr(element, depth)
-            g.masked(3, depth)
-        else:
-            g.expr(element, depth)
-            g.i32(g.choices.pick((0, 1, 2, 5, -1, 10_000_000)))
-        g.emit("table.grow", table, pops=2, push=(_I32,))
-
-
-def _elem(g: BodyGenerator, depth: int) -> None:
-    pairs = [(e, t) for e, (etype, _) in enumerate(g.plan.elems)
-             for t, (ttype, _) in enumerate(g.plan.tables) if etype is ttype]
-    if not pairs:
-        return
-    segment, table = g.choices.pick(pairs)
-    if g.choices.chance(1, 4):
-        g.emit("elem.drop", segment)
-        return
-    g.masked(3, depth, wild=120)
-    _extent(g, g.plan.elems[segment][1], 1, depth)
-    g.emit("table.init", (segment, table), pops=3)
-
-
 # Idioms that compilers emit and optimisers look for.
 
 def _same_base(g: BodyGenerator, depth: int) -> None:
@@ -415,7 +315,7 @@ def _array_loop(g: BodyGenerator, depth: int) -> None:
 
 _VALUES: Sequence[tuple[int, Statement]] = (
     (2, _nop), (8, _set_local), (6, _set_global), (8, _store), (3, _leave), (1, _drop),
-    (3, _memory_bulk), (1, _memory_grow), (2, _table_set), (2, _table_bulk), (2, _elem),
+    (3, memory_bulk), (1, memory_grow), (2, table_set), (2, table_bulk), (2, elements),
     (2, _same_base),
 )
 _CALM: WeightedTable[Statement] = WeightedTable(_VALUES)

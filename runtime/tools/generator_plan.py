@@ -1,0 +1,45 @@
+"""What a module under generation holds, for the bodies that refer to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ...ir.types import FuncType, Type
+
+
+@dataclass(slots=True)
+class Plan:
+    """What bodies may refer to. ``tables`` are (element type, minimum size).
+
+    Attributes:
+        slots: of each table, the functions that its elements are at first (None: null).
+        referable: functions that ``ref.func`` may name.
+        callees: functions that spend the call budget, so that calling them comes to an end.
+        budget: global that counts calls down. pointer: global that is a stack pointer.
+        hints: constants that are used again and again.
+    """
+
+    types: list[FuncType]
+    functions: list[FuncType]
+    globals: list[tuple[Type, bool]]
+    tables: list[tuple[Type, int]]
+    slots: list[list[int | None]]
+    elems: list[tuple[Type, int]]
+    data: list[int]
+    pages: int | None
+    referable: list[int]
+    budget: int
+    pointer: int
+    callees: list[int] = field(default_factory=list)
+    hints: dict[Type, list[int]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Frame:
+    """A construct that is open: the types of its label and its end, and where its stack starts."""
+
+    labels: tuple[Type, ...]
+    ends: tuple[Type, ...]
+    base: int
+    loop: bool = False
+    dead: bool = False

@@ -1,0 +1,79 @@
+"""With every budget from 1 up, an agent gets as far as it does on wasmtime, and no further."""
+
+from __future__ import annotations
+
+import pytest
+from wasmtime import wat2wasm
+
+from swarmc.runtime.tools.differential import compare
+from swarmc.runtime.tools.execution import Call, Script, Setup, Workload
+from swarmc.runtime.tools.executors import InterpreterExecutor, TargetExecutor
+from swarmc.runtime.tools.oracle import Oracle
+from swarmc.targets.cpu import CpuTarget
+
+#: Each writes what it did to memory, so that memory says how far it got.
+PROGRAMS = {
+    "calls": """(func $leaf (param i32) (i32.store8 (local.get 0) (i32.const 1)))
+      (func $f (export "f") (param i32)
+        (call $leaf (i32.const 1)) (call $leaf (i32.const 2)) (nop) (call $leaf (i32.const 3)))""",
+    "loops": """(func (export "f") (param i32) (local i32)
+      (loop $outer
+        (i32.store8 (local.get 1) (i32.const 1))
+        (local.set 1 (i32.add (local.get 1) (i32.const 1)))
+        (loop $inner
+          (local.set 0 (i32.sub (local.get 0) (i32.const 1)))
+          (br_if $inner (i32.gt_s (local.get 0) (i32.const 0))))
+        (local.set 0 (i32.const 2))
+        (br_if $outer (i32.lt_u (local.get 1) (i32.const 4)))))""",
+    "bulk": """(func (export "f") (param i32)
+      (memory.fill (i32.const 0) (i32.const 7) (i32.const 20))
+      (memory.copy (i32.const 30) (i32.const 0) (i32.const 10))
+      (memory.init $d (i32.const 60) (i32.const 0) (i32.const 3))
+      (i32.store8 (i32.const 100) (i32.const 1)))
+      (data $d "abc")""",
+    "grow": """(func (export "f") (param i32)
+      (drop (memory.grow (i32.const 2)))
+      (i32.store8 (i32.const 0) (i32.const 1))
+      (drop (memory.grow (i32.const 1000)))
+      (i32.store8 (i32.const 1) (i32.const 1))
+      (drop (table.grow (ref.null func) (i32.const 5)))
+      (i32.store8 (i32.const 2) (i32.const 1))
+      (loop (i32.store8 (i32.const 3) (i32.const 1))))""",
+    "tables": """(func (export "f") (param i32)
+      (table.fill (i32.const 0) (ref.null func) (i32.const 4))
+      (i32.store8 (i32.const 0) (i32.const 1))
+      (table.copy (i32.const 0) (i32.const 1) (i32.const 3))
+      (i32.store8 (i32.const 1) (i32.const 1))
+      (table.init $e (i32.const 0) (i32.const 0) (i32.const 1))
+      (i32.store8 (i32.const 2) (i32.const 1)))
+      (elem $e func 0)""",
+    "branches": """(func (export "f") (param i32)
+      (block $out
+        (block $a (block $b (br_table $a $b $out (local.get 0))) (i32.store8 (i32.const 0)
+          (i32.const 1)))
+        (if (local.get 0) (then (i32.store8 (i32.const 1) (i32.const 1)))
+          (else (i32.store8 (i32.const 2) (i32.const 1)) (return))))
+      (loop (i32.store8 (i32.const 3) (i32.const 1))))""",
+    "traps": """(func (export "f") (param i32)
+      (i32.store8 (i32.const 0) (i32.const 1))
+      (loop (drop (i32.div_u (i32.const 1) (local.get 0))) (nop) (drop (i32.const 1))))""",
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_budget(name: str) -> None:
+    data = bytes(wat2wasm('(module (memory (export "memory") 1 8)'
+                          f'(table (export "t") 8 16 funcref){PROGRAMS[name]})'))
+    scripts = tuple(Script((Call("f", (value,)),)) for value in (0, 1, 2, 5))
+    oracle = Oracle().load(data, Setup())
+    subjects = [
+        (executor.name, executor.load(data, Setup()))
+        for executor in (InterpreterExecutor(level=0), InterpreterExecutor(level=2),
+                         TargetExecutor(CpuTarget()))
+    ]
+    for fuel in range(1, 90):
+        workload = Workload(scripts, fuel)
+        expected = oracle.run(workload)
+        for executor, loaded in subjects:
+            found = compare(expected, loaded.run(workload), workload, executor)
+            assert found is None, f"fuel {fuel}: {found}"
