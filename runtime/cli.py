@@ -73,7 +73,10 @@ def _command(function: Callable[_P, int | None]) -> Callable[_P, None]:
             typer.echo(f"swarmc: error: {error}", err=True)
             code = EXIT_WRONG_INPUT
         except KeyboardInterrupt:
+            from .cli_terminal import leave
+
             typer.echo("swarmc: interrupted", err=True)
+            leave(EXIT_INTERRUPTED)
             code = EXIT_INTERRUPTED
         except BrokenPipeError:  # whoever read our output has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

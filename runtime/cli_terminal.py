@@ -18,7 +18,6 @@ from ..errors import ArgumentError
 T = TypeVar("T")
 
 _STEP_SECONDS = 0.05
-_EXIT_INTERRUPTED = 130
 _MAX_WIDTH_OF_FILES = 120
 
 _STAGES = {
@@ -32,6 +31,8 @@ _STAGES = {
 
 # Control characters but newline and tab would let a program write anywhere on the terminal.
 _CONTROL = {c: f"\\x{c:02x}" for c in [*range(32), *range(127, 160)] if c not in (9, 10)}
+
+_abandoned = False
 
 
 def stdout_console() -> Console:
@@ -66,10 +67,13 @@ def spinner(text: str) -> Iterator[None]:
 
 
 def interruptible(call: Callable[[], T]) -> T:
-    """Run something that Ctrl-C cannot interrupt by itself, such as LLVM, and leave it on Ctrl-C.
+    """Run something that Ctrl-C cannot interrupt by itself, such as LLVM.
 
-    LLVM cannot be stopped, so the process ends with it.
+    Raises:
+        KeyboardInterrupt: Ctrl-C. The call goes on in its thread, so the process must be left by
+            :func:`leave`.
     """
+    global _abandoned
     results: list[T] = []
     errors: list[BaseException] = []
 
@@ -85,17 +89,19 @@ def interruptible(call: Callable[[], T]) -> T:
         while thread.is_alive():
             thread.join(_STEP_SECONDS)
     except KeyboardInterrupt:
-        console = Console(stderr=True)
-        if console.is_terminal:
-            console.control()
-            console.show_cursor(True)
-            sys.stderr.write("\r\x1b[2K")
-        sys.stderr.write("swarmc: interrupted\n")
-        sys.stderr.flush()
-        os._exit(_EXIT_INTERRUPTED)
+        _abandoned = thread.is_alive()
+        raise
     if errors:
         raise errors[0]
     return results[0]
+
+
+def leave(code: int) -> None:
+    """End the process if a call that Ctrl-C left behind still runs in it."""
+    if _abandoned:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def printable(data: bytes) -> str:

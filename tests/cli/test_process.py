@@ -31,9 +31,12 @@ def test_interrupting_a_dispatch(wasm: Path) -> None:
 def test_interrupting_what_cannot_be_stopped() -> None:
     script = (
         "import ctypes\n"
+        "from swarmc.runtime.cli import _command\n"
         "from swarmc.runtime.cli_terminal import interruptible\n"
         "print('ready', flush=True)\n"
-        "interruptible(lambda: ctypes.CDLL(None).sleep(60))\n"
+        "def wait():  # the signal may end one sleep\n"
+        "    for _ in range(9): ctypes.CDLL(None).sleep(20)\n"
+        "_command(lambda: interruptible(wait))()\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
