@@ -76,20 +76,22 @@ def interruptible(call: Callable[[], T]) -> T:
     global _abandoned
     results: list[T] = []
     errors: list[BaseException] = []
+    done = threading.Event()  # Thread.join, when interrupted, takes a thread for ended
 
     def work() -> None:
         try:
             results.append(call())
         except BaseException as error:
             errors.append(error)
+        finally:
+            done.set()
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
+    threading.Thread(target=work, daemon=True).start()
     try:
-        while thread.is_alive():
-            thread.join(_STEP_SECONDS)
+        while not done.wait(_STEP_SECONDS):
+            pass
     except KeyboardInterrupt:
-        _abandoned = thread.is_alive()
+        _abandoned = not done.is_set()
         raise
     if errors:
         raise errors[0]
