@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ctypes
 import importlib.metadata
+import tempfile
 from collections.abc import Sequence
 from ctypes import byref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...compiler.wasm.decoder import decode
@@ -165,17 +167,23 @@ class _Compiled:
     def run(self, workload: Workload) -> Sequence[AgentRun]:
         """Run every script on an instance of its own."""
         runs = []
-        for script in workload.scripts:
-            instance = _Instance(self, script)
-            outcomes = [instance.call(call, workload.fuel) for call in script.calls]
-            runs.append(AgentRun(outcomes, instance.state()))
+        with tempfile.TemporaryDirectory(prefix="swarmc-oracle-") as folder:
+            for script in workload.scripts:
+                instance = _Instance(self, script, Path(folder))
+                outcomes = [instance.call(call, workload.fuel) for call in script.calls]
+                runs.append(AgentRun(outcomes, instance.state()))
         return runs
 
 
 class _Instance:
-    """One instance in a store of its own."""
+    """One instance in a store of its own.
 
-    def __init__(self, module: _Compiled, script: Script) -> None:
+    Args:
+        folder: for the files that its output goes to. Callbacks would come from threads of
+            wasmtime's, which abort the process if they do so while Python shuts down.
+    """
+
+    def __init__(self, module: _Compiled, script: Script, folder: Path) -> None:
         self.module, self.ffi = module, module.ffi
         wasmtime = module.oracle._wasmtime
         self.store = wasmtime.Store(module.oracle._engine)
@@ -183,7 +191,7 @@ class _Instance:
         if module.limits:
             self.store.set_limits(**module.limits)
         self.store.set_fuel(UNLIMITED)
-        self.stdout, self.stderr = bytearray(), bytearray()
+        self.stdout, self.stderr = folder / "stdout", folder / "stderr"
         if module.wasi:
             self.store.set_wasi(self._wasi(script))
         try:
@@ -208,8 +216,8 @@ class _Instance:
         config = self.module.oracle._wasmtime.WasiConfig()
         config.argv = list(script.argv)
         config.env = list(script.environ)
-        config.stdout_custom = self.stdout.extend
-        config.stderr_custom = self.stderr.extend
+        config.stdout_file = str(self.stdout)
+        config.stderr_file = str(self.stderr)
         vec = self.ffi.bytes_to_capi(script.stdin)
         self.ffi.wasi_config_set_stdin_bytes(config.ptr(), byref(vec))
         return config
@@ -310,7 +318,9 @@ class _Instance:
 
     def state(self) -> State:
         """Everything that is exported, and the output."""
-        state = State(stdout=bytes(self.stdout), stderr=bytes(self.stderr))
+        state = State()
+        if self.module.wasi:
+            state.stdout, state.stderr = self.stdout.read_bytes(), self.stderr.read_bytes()
         wasmtime, store, value = self.module.oracle._wasmtime, self.store, self.ffi.wasmtime_val_t()
         for name, item in self.items.items():
             if isinstance(item, wasmtime.Memory):
