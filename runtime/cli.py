@@ -12,7 +12,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from enum import StrEnum
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, ParamSpec
@@ -21,8 +20,8 @@ import typer
 
 from .. import __version__
 from ..errors import SwarmcError
+from . import cli_options as o
 
-EXIT_AGENTS_FAILED = 1
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
 
@@ -37,28 +36,6 @@ app = typer.Typer(
 )
 cache_app = typer.Typer(help="Look at the cache of compiled programs.", no_args_is_help=True)
 app.add_typer(cache_app, name="cache")
-
-
-class Target(StrEnum):
-    """Where agents run."""
-
-    CPU = "cpu"
-
-
-class MissingImports(StrEnum):
-    """What becomes of imports that nothing provides."""
-
-    ERROR = "error"
-    TRAP = "trap"
-
-
-class Emit(StrEnum):
-    """A stage of compilation whose text can be printed."""
-
-    WAT = "wat"
-    IR = "ir"
-    LLVM = "llvm"
-    ASM = "asm"
 
 
 def _command(function: Callable[_P, int | None]) -> Callable[_P, None]:
@@ -110,117 +87,34 @@ def _root(
             logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-Module = Annotated[Path, typer.Argument(metavar="FILE", help="A .wasm, .wat or .swarmc file.")]
-TargetOption = Annotated[Target, typer.Option(help="Where agents run.")]
-MaxMemory = Annotated[
-    str | None,
-    typer.Option(metavar="SIZE", help="How far a memory may grow, e.g. 64MiB.",
-                 show_default="its minimum plus 1 MiB"),
-]  # fmt: skip
-CallDepth = Annotated[int, typer.Option(help="How deep an agent's calls may nest.")]
-Imports = Annotated[
-    MissingImports,
-    typer.Option(help="Refuse a module with unknown imports, or let agents that call one trap."),
-]
-OptLevel = Annotated[
-    int | None,
-    typer.Option(min=0, max=3, help="LLVM's optimisation level.", show_default="by size"),
-]
-NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor write the cache.")]
-
-_INPUTS = "What agents are given (an {expression} of id and agents differs for each)"
-_RUNNING = "How they run"
-_REPORT = "What is shown"
-
-
 @app.command()
 @_command
 def run(
-    file: Module,
-    argv: Annotated[
-        list[str] | None, typer.Argument(help="Arguments of the program, best after --.")
-    ] = None,
-    agents: Annotated[
-        str | None, typer.Option("--agents", "-n", metavar="N", help="How many agents.",
-                                 show_default="one for each input, else 1")
-    ] = None,
-    invoke: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Exported function to call.",
-                                 show_default="_start, else main, else the only one")
-    ] = None,
-    args: Annotated[
-        list[str] | None,
-        typer.Option(metavar="VALUES", help="The function's arguments, e.g. '30 {id} {id/agents}'.",
-                     rich_help_panel=_INPUTS),
-    ] = None,
-    args_file: Annotated[
-        Path | None,
-        typer.Option(metavar="CSV", help="A row of arguments for each agent.",
-                     rich_help_panel=_INPUTS),
-    ] = None,
-    argv_lines: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A line of further program arguments for each agent, "
-                     "quoted as in a shell.", rich_help_panel=_INPUTS),
-    ] = None,
-    stdin: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Standard input of every agent; - is swarmc's own.",
-                     rich_help_panel=_INPUTS),
-    ] = None,
-    stdin_lines: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A line of standard input for each agent.",
-                     rich_help_panel=_INPUTS),
-    ] = None,
-    stdin_dir: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="A file of standard input for each agent, by name.",
-                     rich_help_panel=_INPUTS),
-    ] = None,
-    env: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="An environment variable.",
-                     rich_help_panel=_INPUTS),
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(min=0, help="What random numbers are made from.",
-                          rich_help_panel=_INPUTS)
-    ] = 0,
-    clock: Annotated[
-        str, typer.Option(metavar="TIME", help="What clocks start at: nanoseconds since 1970, an "
-                          "ISO 8601 time, or now.", rich_help_panel=_INPUTS)
-    ] = "0",
-    fuel: Annotated[
-        str, typer.Option(metavar="N", help="Instructions an agent may execute, e.g. 5e9.",
-                          rich_help_panel=_RUNNING)
-    ] = "1e10",
-    target: TargetOption = Target.CPU,
-    max_memory: MaxMemory = None,
-    call_depth: CallDepth = 2048,
-    missing_imports: Imports = MissingImports.ERROR,
-    opt_level: OptLevel = None,
-    no_cache: NoCache = False,
-    output_size: Annotated[
-        str, typer.Option(metavar="SIZE", help="Bytes kept of each stream of an agent.",
-                          rich_help_panel=_RUNNING)
-    ] = "4KiB",
-    show: Annotated[
-        int, typer.Option(min=0, help="Agents to list.", rich_help_panel=_REPORT)
-    ] = 10,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print everything as JSON.", rich_help_panel=_REPORT)
-    ] = False,
-    csv: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write a row for each agent; - prints them.",
-                     rich_help_panel=_REPORT),
-    ] = None,
-    save_stdout: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the agents' outputs, one after another.",
-                     rich_help_panel=_REPORT),
-    ] = None,
+    file: o.Module,
+    argv: o.ProgramArgv = None,
+    agents: o.Agents = None,
+    invoke: o.Invoke = None,
+    args: o.Args = None,
+    args_file: o.ArgsFile = None,
+    argv_lines: o.ArgvLines = None,
+    stdin: o.Stdin = None,
+    stdin_lines: o.StdinLines = None,
+    stdin_dir: o.StdinDir = None,
+    env: o.Env = None,
+    seed: o.Seed = 0,
+    clock: o.Clock = "0",
+    fuel: o.Fuel = "1e10",
+    target: o.TargetOption = o.Target.CPU,
+    max_memory: o.MaxMemory = None,
+    call_depth: o.CallDepth = 2048,
+    missing_imports: o.Imports = o.MissingImports.ERROR,
+    opt_level: o.OptLevel = None,
+    no_cache: o.NoCache = False,
+    output_size: o.OutputSize = "4KiB",
+    show: o.Show = 10,
+    json: o.Json = False,
+    csv: o.Csv = None,
+    save_stdout: o.SaveStdout = None,
 ) -> int:
     """Run agents of a program and show what became of them.
 
@@ -239,26 +133,16 @@ def run(
 @app.command("compile")
 @_command
 def compile_(
-    file: Module,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE",
-                     help="Where to write; - prints.",
-                     show_default="FILE with .swarmc; text is printed"),
-    ] = None,
-    emit: Annotated[
-        Emit | None, typer.Option(help="Print a stage's text instead of compiling to a file.")
-    ] = None,
-    target: TargetOption = Target.CPU,
-    entry_point: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Exported function to keep.", show_default="all"),
-    ] = None,
-    max_memory: MaxMemory = None,
-    call_depth: CallDepth = 2048,
-    missing_imports: Imports = MissingImports.ERROR,
-    opt_level: OptLevel = None,
-    no_cache: NoCache = False,
+    file: o.Module,
+    output: o.Output = None,
+    emit: o.EmitOption = None,
+    target: o.TargetOption = o.Target.CPU,
+    entry_point: o.EntryPoints = None,
+    max_memory: o.MaxMemory = None,
+    call_depth: o.CallDepth = 2048,
+    missing_imports: o.Imports = o.MissingImports.ERROR,
+    opt_level: o.OptLevel = None,
+    no_cache: o.NoCache = False,
 ) -> None:
     """Compile a program to machine code that `swarmc run` starts at once.
 
@@ -278,7 +162,7 @@ def compile_(
 
 @app.command()
 @_command
-def inspect(file: Module) -> None:
+def inspect(file: o.Module) -> None:
     """Show what a module imports, exports and needs, and how many agents fit on this machine."""
     from .cli_inspect import inspect_file
 
@@ -315,13 +199,7 @@ def doctor() -> int:
 @app.command()
 @_command
 def fuzz(
-    seconds: Annotated[float, typer.Option(min=0, help="How long to look for mismatches.")] = 60,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Where to start.", show_default="random")
-    ] = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Where mismatches are saved.")
-    ] = Path("fuzz"),
+    seconds: o.Seconds = 60, seed: o.FuzzSeed = None, output: o.FuzzOutput = Path("fuzz")
 ) -> int:
     """Compare random programs with wasmtime; a mismatch is made small and saved as a .wat.
 

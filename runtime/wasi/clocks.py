@@ -39,6 +39,7 @@ _EVENT_CLOCK = 0
 _EVENT_FD_READ = 1
 _EVENT_FD_WRITE = 2
 _EVENT_SIZE = 32
+_AFTER_CLOCK_ID = 32
 _ABSOLUTE = 1
 _NEVER = (1 << 63) - 1
 
@@ -101,41 +102,45 @@ def _write_event(ctx: int, event: int, userdata: int, what: int) -> int:
     return trap
 
 
-def make_poll(size: int, clock_id: int) -> Callable[[int, int], int]:
-    """poll_oneoff for subscriptions of ``size`` bytes with the clock's id at offset ``clock_id``.
-
-    The timeout and the flags follow the id at 8 and 24 bytes, in ``wasi_unstable`` too.
-    """
-
-    @device
-    def inspect(ctx: int, item: int, now: int) -> tuple[int, int, int]:
-        """(trap, errno, deadline) of one subscription; streams have always been ready."""
-        trap = guest_check(ctx, item, size, 8)
-        if trap:
-            return trap, SUCCESS, 0
-        what = guest_load8(ctx, item + 8)
-        if what == _EVENT_CLOCK:
-            clock = guest_load32(ctx, item + clock_id)
-            flags = guest_load32(ctx, item + clock_id + 24) & 0xFFFF
-            if clock > _MONOTONIC or flags > _ABSOLUTE:
-                return 0, INVAL, 0
-            return 0, SUCCESS, _deadline(now, guest_load64(ctx, item + clock_id + 8), flags)
-        if what > _EVENT_FD_WRITE:
+@device
+def _inspect(ctx: int, item: int, clock_id: int, now: int) -> tuple[int, int, int]:
+    """(trap, errno, deadline) of one subscription; streams have always been ready."""
+    trap = guest_check(ctx, item, clock_id + _AFTER_CLOCK_ID, 8)
+    if trap:
+        return trap, SUCCESS, 0
+    what = guest_load8(ctx, item + 8)
+    if what == _EVENT_CLOCK:
+        clock = guest_load32(ctx, item + clock_id)
+        flags = guest_load32(ctx, item + clock_id + 24) & 0xFFFF
+        if clock > _MONOTONIC or flags > _ABSOLUTE:
             return 0, INVAL, 0
-        stream = kind(ctx, guest_load32(ctx, item + 16))
-        wrong = stream == CLOSED or (stream == STDIN) != (what == _EVENT_FD_READ)
-        return 0, BADF if wrong else SUCCESS, 0
+        return 0, SUCCESS, _deadline(now, guest_load64(ctx, item + clock_id + 8), flags)
+    if what > _EVENT_FD_WRITE:
+        return 0, INVAL, 0
+    stream = kind(ctx, guest_load32(ctx, item + 16))
+    wrong = stream == CLOSED or (stream == STDIN) != (what == _EVENT_FD_READ)
+    return 0, BADF if wrong else SUCCESS, 0
 
-    @device
-    def earliest(ctx: int, items: int, count: int, now: int) -> tuple[int, int, int]:
-        """(trap, errno, first deadline), all subscriptions being right."""
-        wake = _NEVER
-        for number in range(count):
-            trap, error, deadline = inspect(ctx, items + size * number, now)
-            if trap or error:
-                return trap, error, 0
-            wake = min(wake, deadline)
-        return 0, SUCCESS, max(wake, now)
+
+@device
+def _earliest(ctx: int, items: int, count: int, clock_id: int, now: int) -> tuple[int, int, int]:
+    """(trap, errno, first deadline), all subscriptions being right."""
+    wake = _NEVER
+    for number in range(count):
+        item = items + (clock_id + _AFTER_CLOCK_ID) * number
+        trap, error, deadline = _inspect(ctx, item, clock_id, now)
+        if trap or error:
+            return trap, error, 0
+        wake = min(wake, deadline)
+    return 0, SUCCESS, max(wake, now)
+
+
+def make_poll(clock_id: int) -> Callable[[int, int], int]:
+    """poll_oneoff for subscriptions that have the clock's id at offset ``clock_id``.
+
+    The timeout and the flags follow it at 8 and 24 bytes, and 32 bytes end the record.
+    """
+    size = clock_id + _AFTER_CLOCK_ID
 
     def poll_oneoff(ctx: int, slots: int) -> int:
         """(subscriptions, events, count, result)"""
@@ -144,13 +149,13 @@ def make_poll(size: int, clock_id: int) -> Callable[[int, int], int]:
             set_result(slots, 0, NOMEM if count else INVAL)
             return 0
         now = _now(ctx)
-        trap, error, wake = earliest(ctx, items, count, now)
+        trap, error, wake = _earliest(ctx, items, count, clock_id, now)
         written = 0
         for number in range(count):
             if trap or error:
                 break
             item = items + size * number
-            trap, error, deadline = inspect(ctx, item, now)
+            trap, error, deadline = _inspect(ctx, item, clock_id, now)
             if trap == 0 and error == SUCCESS and deadline <= wake:
                 userdata, what = guest_load64(ctx, item), guest_load8(ctx, item + 8)
                 trap = _write_event(ctx, event + _EVENT_SIZE * written, userdata, what)

@@ -22,9 +22,8 @@ _TYPES = {"i": Type.I32, "I": Type.I64}
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """A ``poll_oneoff``: bytes of a subscription, and offset of the clock's id in it."""
+    """A ``poll_oneoff``: where a subscription has the clock's id."""
 
-    size: int
     clock_id: int
 
 
@@ -73,7 +72,7 @@ _ROWS: dict[str, tuple[str, Home]] = {
     "path_rename": ("iiiiii", Refusal()),
     "path_symlink": ("iiiii", Refusal()),
     "path_unlink_file": ("iii", Refusal()),
-    "poll_oneoff": ("iiii", Poll(size=48, clock_id=16)),
+    "poll_oneoff": ("iiii", Poll(clock_id=16)),
     "proc_exit": ("i", "process.proc_exit"),
     "proc_raise": ("i", Refusal(NOTSUP, limits=((0, 31),))),
     "random_get": ("ii", "random.random_get"),
@@ -87,7 +86,7 @@ _ROWS: dict[str, tuple[str, Home]] = {
 _UNSTABLE_ROWS: dict[str, tuple[str, Home]] = {
     **{name: row for name, row in _ROWS.items() if name != "sock_accept"},
     "fd_filestat_get": ("ii", "streams.fd_filestat_get_unstable"),
-    "poll_oneoff": ("iiii", Poll(size=56, clock_id=24)),
+    "poll_oneoff": ("iiii", Poll(clock_id=24)),
 }
 
 MODULES = {PREVIEW1: _ROWS, UNSTABLE: _UNSTABLE_ROWS}
@@ -119,7 +118,7 @@ def build(module: str, name: str) -> Callable[[int, int], int]:
     if isinstance(home, Poll):
         from .clocks import make_poll
 
-        return make_poll(home.size, home.clock_id)
+        return make_poll(home.clock_id)
     file, _, attribute = home.partition(".")
     function: Callable[[int, int], int] = getattr(
         importlib.import_module(f"{__package__}.{file}"), attribute

@@ -1,0 +1,132 @@
+"""The options of the command line: how each is typed, and what its help says."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Target(StrEnum):
+    """Where agents run."""
+
+    CPU = "cpu"
+
+
+class MissingImports(StrEnum):
+    """What becomes of imports that nothing provides."""
+
+    ERROR = "error"
+    TRAP = "trap"
+
+
+class Emit(StrEnum):
+    """A stage of compilation whose text can be printed."""
+
+    WAT = "wat"
+    IR = "ir"
+    LLVM = "llvm"
+    ASM = "asm"
+
+
+_option = typer.Option
+_input = partial(
+    typer.Option,
+    rich_help_panel="What agents are given (an {expression} of id and agents differs for each)",
+)
+_running = partial(typer.Option, rich_help_panel="How they run")
+_report = partial(typer.Option, rich_help_panel="What is shown")
+
+Module = Annotated[Path, typer.Argument(metavar="FILE", help="A .wasm, .wat or .swarmc file.")]
+
+# How a program is compiled
+
+TargetOption = Annotated[Target, _option(help="Where agents run.")]
+MaxMemory = Annotated[str | None, _option(
+    metavar="SIZE", help="How far a memory may grow, e.g. 64MiB.",
+    show_default="its minimum plus 1 MiB",
+)]  # fmt: skip
+CallDepth = Annotated[int, _option(help="How deep an agent's calls may nest.")]
+Imports = Annotated[MissingImports, _option(
+    help="Refuse a module with unknown imports, or let agents that call one trap.",
+)]  # fmt: skip
+OptLevel = Annotated[int | None, _option(
+    min=0, max=3, help="LLVM's optimisation level.", show_default="by size",
+)]  # fmt: skip
+NoCache = Annotated[bool, _option("--no-cache", help="Neither read nor write the cache.")]
+Output = Annotated[Path | None, _option(
+    "--output", "-o", metavar="FILE", help="Where to write; - prints.",
+    show_default="FILE with .swarmc; text is printed",
+)]  # fmt: skip
+EmitOption = Annotated[Emit | None, _option(
+    "--emit", help="Print a stage's text instead of compiling to a file.",
+)]  # fmt: skip
+EntryPoints = Annotated[list[str] | None, _option(
+    "--entry-point", metavar="NAME", help="Exported function to keep.", show_default="all",
+)]  # fmt: skip
+
+# What agents run, and on what
+
+ProgramArgv = Annotated[list[str] | None, typer.Argument(
+    help="Arguments of the program, best after --.",
+)]  # fmt: skip
+Agents = Annotated[str | None, _option(
+    "--agents", "-n", metavar="N", help="How many agents.",
+    show_default="one for each input, else 1",
+)]  # fmt: skip
+Invoke = Annotated[str | None, _option(
+    metavar="NAME", help="Exported function to call.",
+    show_default="_start, else main, else the only one",
+)]  # fmt: skip
+Args = Annotated[list[str] | None, _input(
+    metavar="VALUES", help="The function's arguments, e.g. '30 {id} {id/agents}'.",
+)]  # fmt: skip
+ArgsFile = Annotated[Path | None, _input(
+    metavar="CSV", help="A row of arguments for each agent.",
+)]  # fmt: skip
+ArgvLines = Annotated[Path | None, _input(
+    metavar="FILE", help="A line of further program arguments for each agent, quoted as in a"
+    " shell.",
+)]  # fmt: skip
+Stdin = Annotated[Path | None, _input(
+    metavar="FILE", help="Standard input of every agent; - is swarmc's own.",
+)]  # fmt: skip
+StdinLines = Annotated[Path | None, _input(
+    metavar="FILE", help="A line of standard input for each agent.",
+)]  # fmt: skip
+StdinDir = Annotated[Path | None, _input(
+    metavar="DIR", help="A file of standard input for each agent, by name.",
+)]  # fmt: skip
+Env = Annotated[list[str] | None, _input(metavar="KEY=VALUE", help="An environment variable.")]
+Seed = Annotated[int, _input(min=0, help="What random numbers are made from.")]
+Clock = Annotated[str, _input(
+    metavar="TIME", help="What clocks start at: nanoseconds since 1970, an ISO 8601 time, or now.",
+)]  # fmt: skip
+Fuel = Annotated[str, _running(
+    metavar="N", help="Instructions an agent may execute, e.g. 5e9.",
+)]  # fmt: skip
+OutputSize = Annotated[str, _running(
+    metavar="SIZE", help="Bytes kept of each stream of an agent.",
+)]  # fmt: skip
+
+# What is shown
+
+Show = Annotated[int, _report(min=0, help="Agents to list.")]
+Json = Annotated[bool, _report("--json", help="Print everything as JSON.")]
+Csv = Annotated[Path | None, _report(
+    metavar="FILE", help="Write a row for each agent; - prints them.",
+)]  # fmt: skip
+SaveStdout = Annotated[Path | None, _report(
+    metavar="FILE", help="Write the agents' outputs, one after another.",
+)]  # fmt: skip
+
+# swarmc fuzz
+
+Seconds = Annotated[float, _option(min=0, help="How long to look for mismatches.")]
+FuzzSeed = Annotated[int | None, _option(min=0, help="Where to start.", show_default="random")]
+FuzzOutput = Annotated[Path, _option(
+    "--output", "-o", metavar="DIR", help="Where mismatches are saved.",
+)]  # fmt: skip
