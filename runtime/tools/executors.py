@@ -6,13 +6,13 @@ so that every bit of a NaN counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 
 from ...compiler.frontend.translate import translate
-from ...compiler.pipeline import optimise
+from ...compiler.pipeline import LEVELS, optimise
 from ...compiler.wasm.decoder import decode
 from ...compiler.wasm.module import Module
 from ...compiler.wasm.validator import validate
@@ -28,6 +28,7 @@ from ...errors import (
 from ...ir import module as ir
 from ...ir.interpreter import Interpreter
 from ...ir.interpreter import Outcome as IrOutcome
+from ...ir.passes.manager import FunctionPass
 from ...ir.types import EntityId, FuncType, Trap, Type
 from ...ir.verifier import verify
 from ...targets.base import Dispatch, Int64s, Kernel, Slices, Target
@@ -72,15 +73,15 @@ class InterpreterExecutor:
     """Runs the IR, slowly and obviously.
 
     Args:
-        level: optimisation level of the passes that run before.
-        prepare: other changes to the IR in their place, e.g. a single pass.
-        verify: verify the IR after every pass.
+        level: optimisation level of the pipeline that runs before.
+        passes: function passes that run after it.
+        name: for reports.
     """
 
-    def __init__(self, *, level: int = 0, verify: bool = True,
-                 prepare: Callable[[ir.Module], None] | None = None) -> None:
-        self.name = f"interpreter at level {level}"
-        self._level, self._verify, self._prepare = level, verify, prepare
+    def __init__(self, *, level: int = 0, passes: Sequence[FunctionPass] = (),
+                 name: str = "") -> None:
+        self.name = name or f"interpreter at level {level}"
+        self._level, self._passes = level, passes
 
     def load(self, data: bytes, setup: Setup) -> Loaded:
         """Decode to IR; see :class:`~.execution.Executor`."""
@@ -88,18 +89,27 @@ class InterpreterExecutor:
             module = decode(data)
             validate(module)
             program = translate(module, missing_imports=setup.missing_imports, known_host=_no_host)
-            if self._verify:
-                verify(program)
-            optimise(program, verify=self._verify, level=self._level)
-            if self._prepare is not None:
-                self._prepare(program)
-                verify(program)
+            verify(program)
+            optimise(program, verify=True, level=self._level)
+            for function in program.functions.values():
+                for run in self._passes:
+                    run(function, program)
+            verify(program)
             layout = plan_layout(program, max_memory=setup.max_memory)
             agent = Interpreter(
                 program,
                 max_pages={m.id: m.reserve // ir.PAGE_SIZE for m in layout.memories},
                 max_elements={t.id: t.capacity for t in layout.tables.values()})
         return _Interpreted(agent, module)
+
+
+def pass_executors(passes: Sequence[FunctionPass] = LEVELS[-1]) -> list[InterpreterExecutor]:
+    """The interpreter before and after each pass: the first that is wrong names the pass."""
+    executors = [InterpreterExecutor(name="interpreter without passes")]
+    for count, last in enumerate(passes, 1):
+        name = f"interpreter after pass {count}, {last.__name__}"
+        executors.append(InterpreterExecutor(passes=passes[:count], name=name))
+    return executors
 
 
 class _Interpreted:

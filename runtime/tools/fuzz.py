@@ -154,6 +154,7 @@ class _Fuzzer:
             found = self._compare(executor, generated.data, setup, runs)
             if found is not None:
                 self._save(Case(generated.data, setup, *found, record, self._options), executor)
+                break
 
     def _reference(self, choices: Choices, generated: Generated, setup: Setup,
                    workload: Workload) -> list[_Reference]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...compiler.wasm.decoder import decode
-from ...compiler.wasm.module import Module
+from ...compiler.wasm.module import MemoryType, Module, TableType
 from ...errors import TargetError
 from ...ir.module import PAGE_SIZE
 from ...ir.types import FuncType, Trap, Type
@@ -131,37 +131,53 @@ class _Compiled:
         wasmtime = oracle._wasmtime
         self.oracle, self.ffi, self.data, self.setup = oracle, oracle._ffi, data, setup
         try:
-            module = wasmtime.Module(oracle._engine, data)
+            self._module = wasmtime.Module(oracle._engine, data)
         except wasmtime.WasmtimeError as error:
             raise Rejected(str(error), "validate") from None
-        linker = wasmtime.Linker(oracle._engine)
-        imports = module.imports
-        self.wasi = any(item.module.startswith("wasi_") for item in imports)
-        if self.wasi:
-            linker.define_wasi()
-        if setup.missing_imports == "trap":
-            linker.define_unknown_imports_as_traps(module)
-        try:
-            self.linked = linker.instantiate_pre(module)
-        except wasmtime.WasmtimeError as error:
-            raise Rejected(str(error), "link") from None
-        self.keep = (module, linker)
+        self.wasi = any(item.module.startswith("wasi_") for item in self._module.imports)
         self.outline = decode(data)
         self.numbers = {e.name: e.index for e in self.outline.exports if e.kind == "func"}
         self.types = {name: function_type(self.outline, n) for name, n in self.numbers.items()}
         self.limits = self._limits()
+        self._linker = self._link()
+        # Imported memories, tables and globals belong to a store, so each has its own linker.
+        self._prepared = None
+        if setup.missing_imports == "error" or all(i.kind == "func" for i in self.outline.imports):
+            try:
+                self._prepared = self._linker.instantiate_pre(self._module)
+            except wasmtime.WasmtimeError as error:
+                raise Rejected(str(error), "link") from None
+
+    def _link(self) -> Any:
+        linker = self.oracle._wasmtime.Linker(self.oracle._engine)
+        if self.wasi:
+            linker.define_wasi()
+        if self.setup.missing_imports == "trap":
+            linker.define_unknown_imports_as_traps(self._module)
+        return linker
+
+    def instantiate(self, store: Any) -> Any:
+        """A new instance; what is imported but no function is its own, zeroed."""
+        if self._prepared is not None:
+            return self._prepared.instantiate(store)
+        linker = self._link()
+        linker.define_unknown_imports_as_default_values(store, self._module)
+        return linker.instantiate(store, self._module)
 
     def _limits(self) -> dict[str, int]:
         """Growth limits as swarmc plans them, for one memory and tables of one minimum size."""
         limits = {}
-        for memory in self.outline.memories:
-            minimum = memory.limits.minimum * PAGE_SIZE
-            limit = self.setup.max_memory
-            limit = minimum + DEFAULT_HEADROOM if limit is None else limit
-            limits["memory_size"] = max(minimum, limit // PAGE_SIZE * PAGE_SIZE)
-        for table in self.outline.tables:
-            limit = table.limits.minimum + TABLE_HEADROOM
-            limits["table_elements"] = max(limits.get("table_elements", 0), limit)
+        imported = [item.type for item in self.outline.imports]
+        for memory in (*imported, *self.outline.memories):
+            if isinstance(memory, MemoryType):
+                minimum = memory.limits.minimum * PAGE_SIZE
+                limit = self.setup.max_memory
+                limit = minimum + DEFAULT_HEADROOM if limit is None else limit
+                limits["memory_size"] = max(minimum, limit // PAGE_SIZE * PAGE_SIZE)
+        for table in (*imported, *self.outline.tables):
+            if isinstance(table, TableType):
+                limit = table.limits.minimum + TABLE_HEADROOM
+                limits["table_elements"] = max(limits.get("table_elements", 0), limit)
         return limits
 
     def run(self, workload: Workload) -> Sequence[AgentRun]:
@@ -195,7 +211,7 @@ class _Instance:
         if module.wasi:
             self.store.set_wasi(self._wasi(script))
         try:
-            self.instance = module.linked.instantiate(self.store)
+            self.instance = module.instantiate(self.store)
         except wasmtime.Trap as trap:
             raise Rejected(str(trap), "instantiate") from None
         self.items = dict(self.instance.exports(self.store))

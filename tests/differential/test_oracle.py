@@ -157,3 +157,19 @@ def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TargetError, match="needs wasmtime") as error:
         Oracle()
     assert WASMTIME_VERSION in str(error.value)
+
+
+def test_missing_memories_tables_and_globals_are_the_instances_own() -> None:
+    text = """(module
+      (import "a" "memory" (memory 1)) (import "a" "table" (table 2 funcref))
+      (import "a" "global" (global (mut i32))) (import "a" "f" (func))
+      (export "memory" (memory 0)) (export "table" (table 0)) (export "global" (global 0))
+      (func (export "f") (i32.store8 (i32.const 3) (i32.const 1))
+        (global.set 0 (i32.add (global.get 0) (i32.const 1)))
+        (drop (memory.grow (i32.const 30)))))"""
+    loaded = Oracle().load(bytes(wat2wasm(text)), Setup(missing_imports="trap"))
+    for agent in loaded.run(Workload((Script((Call("f"),)),) * 2)):
+        assert agent.outcomes[0].results == ()
+        assert agent.state.globals == {"global": 1}
+        assert agent.state.tables == {"table": (0, 0)}
+        assert agent.state.memories["memory"] == bytes(3) + b"\1" + bytes(65532)
