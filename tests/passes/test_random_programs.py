@@ -19,7 +19,8 @@ from swarmc.ir.interpreter import Interpreter, Outcome
 from swarmc.ir.module import Module
 from swarmc.ir.passes.manager import MODULE_PASSES, PASSES
 from swarmc.ir.printer import print_module
-from swarmc.ir.random_program import CONSTS, NAN_ANY, make_program
+from swarmc.ir.random_function import CONSTS, NAN_ANY
+from swarmc.ir.random_program import make_program
 from swarmc.ir.types import Trap, Type
 from swarmc.ir.verifier import verify
 
@@ -56,11 +57,12 @@ def behaviour(module: Module, seed: int) -> list[object]:
         log.append(tuple(args))
         return [args[0] ^ 5]
 
-    for budget in (2000, 2000, 2000, choose.randrange(80)):
+    for budget in (3000, 3000, 3000, 3000, choose.randrange(150)):
         agent = Interpreter(module, {("test", "log"): host}, call_depth=50)
         for export in module.exports:
             params = module.functions[export.id].type.params
-            args = [choose.choice(CONSTS[type_]) for type_ in params]
+            args = [choose.choice((*CONSTS[type_], choose.getrandbits(type_.bits)))
+                    for type_ in params]
             log.append(agent.invoke(export.id, args, budget))
         state = agent.state
         log += [state.globals, state.tables]
