@@ -82,9 +82,9 @@ def _text(wasm: bytes, options: CompileOptions, stage: str) -> str:
         from ..compiler.wasm.printer import print_wat
 
         return print_wat(decode(wasm))
-    from .compile import front_end
+    from .compile import read_module, to_program
 
-    _, program = front_end(wasm, options)
+    program = to_program(read_module(wasm), options)
     if stage == "ir":
         from ..ir.printer import print_module
 

@@ -13,8 +13,9 @@ from ..errors import ArgumentError, TargetError
 from ..ir import module as ir
 from ..ir.types import EntityId, FuncType
 from ..targets.base import Target
-from ..targets.executable import CompileOptions, Executable, FunctionSpan
+from ..targets.executable import CompileOptions, Executable, FunctionSpan, HostImport
 from .cache import Cache, cache_key
+from .host_compiler import compiled_meanwhile
 
 if TYPE_CHECKING:
     from ..compiler.wasm.module import Module
@@ -62,8 +63,10 @@ def compile_wasm(
         if found is not None and not (found.provisional and options.patient):
             return found
     with collector_paused():
-        module, program = front_end(wasm, options, progress=progress)
-        executable = target.compile(program, options, progress)
+        module = read_module(wasm, progress)
+        with compiled_meanwhile(host_imports(module), cache):
+            program = to_program(module, options, progress)
+            executable = target.compile(program, options, progress)
         executable = replace(executable, spans=function_spans(module), command=is_command(module))
     if cache:
         cache.put(key, executable)
@@ -79,22 +82,29 @@ def program_key(wasm: bytes, options: CompileOptions, target: Target) -> str:
     return cache_key(wasm, settings, target.fingerprint())
 
 
-def front_end(
-    wasm: bytes, options: CompileOptions, *, progress: Progress | None = None
-) -> tuple[Module, ir.Module]:
-    """Decode, validate, translate and optimise: the module, and its program in IR."""
-    # A program that comes from the cache needs none of these.
-    from ..compiler.frontend.translate import translate
-    from ..compiler.pipeline import optimise
+def read_module(wasm: bytes, progress: Progress | None = None) -> Module:
+    """Decode and validate."""
+    # A program that comes from the cache needs neither this nor the rest of the compiler.
     from ..compiler.wasm.decoder import decode
     from ..compiler.wasm.validator import validate
-    from .hosts import is_known
 
     report = progress or _silent
     report("decode", 0.0)
     module = decode(wasm)
     report("validate", 0.0)
     validate(module)
+    return module
+
+
+def to_program(
+    module: Module, options: CompileOptions, progress: Progress | None = None
+) -> ir.Module:
+    """Translate a valid module to IR, and optimise it."""
+    from ..compiler.frontend.translate import translate
+    from ..compiler.pipeline import optimise
+    from .hosts import is_known
+
+    report = progress or _silent
     report("translate", 0.0)
     missing: Literal["error", "trap"] = "trap" if options.missing_imports == "trap" else "error"
     program = translate(module, missing_imports=missing, known_host=is_known)
@@ -104,7 +114,20 @@ def front_end(
         program.starts.append(initialise)
     report("optimise", 0.0)
     optimise(program, level=2 if options.opt_level is None else min(options.opt_level, 2))
-    return module, program
+    return program
+
+
+def host_imports(module: Module) -> list[HostImport]:
+    """The imported functions of a module that the host provides."""
+    from .hosts import is_known
+
+    found = []
+    for item in module.imported("func"):
+        assert isinstance(item.type, int)
+        type_ = module.types[item.type]
+        if is_known(item.module, item.name, type_):
+            found.append(HostImport(item.module, item.name, type_))
+    return found
 
 
 _pausing = threading.Lock()

@@ -86,6 +86,26 @@ def resolve(imports: Sequence[HostImport], *, cache: Cache | None = None) -> lis
         return [_addresses[one.implementation] for one in found]
 
 
+def is_cached(item: HostImport, cache: Cache) -> bool:
+    """Whether a host function needs no compiling, if there is one of that name."""
+    found = find(item.module, item.name)
+    if found is None or found.implementation in _addresses:
+        return True
+    return cache.get_object(_cache_key(found)) is not None
+
+
+def put_in_cache(module: str, name: str, cache: Cache) -> None:
+    """Compile a host function that the cache lacks, for other processes to load.
+
+    Raises:
+        LinkError: there is none of that name.
+    """
+    found = find(module, name)
+    if found is None:
+        raise LinkError(f"unknown import: {module}.{name}")
+    _object(found, cache)
+
+
 def _load(wanted: list[Registration], cache: Cache | None) -> None:
     if not wanted:
         return
