@@ -35,7 +35,7 @@ from ...targets.base import Dispatch, Int64s, Kernel, Slices, Target
 from ...targets.base import Outcome as TargetOutcome
 from ...targets.executable import CompileOptions, Executable
 from ...targets.layout import Status, plan_layout
-from ..compile import front_end
+from ..compile import read_module, to_program
 from ..inputs import encode_argv, encode_env, pack_strings
 from .execution import (
     AgentRun,
@@ -187,7 +187,8 @@ class TargetExecutor:
             options = CompileOptions(
                 self._target.name, setup.entry_points, setup.max_memory,
                 opt_level=self._level, missing_imports=setup.missing_imports)
-            module, program = front_end(data, options)
+            module = read_module(data)
+            program = to_program(module, options)
             executable = self._target.compile(program, options)
         return _Compiled(module, program, self._target.load(executable, _hosts(executable)))
 
@@ -244,7 +245,7 @@ class _Swarm:
 
     def _dispatch(self, calls: Sequence[Call]) -> list[Outcome]:
         scripts = self.workload.scripts
-        rows = [_slots(self.entries[c.entry].type.params, c.args) for c in calls]
+        rows = [to_slots(self.entries[c.entry].type.params, c.args) for c in calls]
         width = max(map(len, rows))
         args = np.array([row + [0] * (width - len(row)) for row in rows], np.uint64)
         request = Dispatch(
@@ -268,7 +269,7 @@ class _Swarm:
             return Outcome(trap=Trap(code), offset=None if offset == _NO_OFFSET else offset,
                            fuel=used)
         types = self.entries[entry].type.results
-        return Outcome(_values(types, outcome.results[place].tolist(), self.numbers), fuel=used)
+        return Outcome(from_slots(types, outcome.results[place].tolist(), self.numbers), fuel=used)
 
     def _state(self, slot: int) -> State:
         slices, layout = self.slices, self.executable.layout
@@ -304,7 +305,7 @@ class _Swarm:
         return tuple(_function_handle(element, bits, self.numbers) for bits in handles)
 
 
-def _slots(types: Sequence[Type], args: Sequence[int]) -> list[int]:
+def to_slots(types: Sequence[Type], args: Sequence[int]) -> list[int]:
     """Arguments as 64-bit slots."""
     if len(types) != len(args):
         raise ArgumentError(f"{len(types)} arguments are needed, not {len(args)}")
@@ -316,8 +317,10 @@ def _slots(types: Sequence[Type], args: Sequence[int]) -> list[int]:
     return slots
 
 
-def _values(types: Sequence[Type], slots: Sequence[int], numbers: Sequence[int]) -> tuple[int, ...]:
-    """Bit patterns from 64-bit slots."""
+def from_slots(
+    types: Sequence[Type], slots: Sequence[int], numbers: Sequence[int]
+) -> tuple[int, ...]:
+    """Bit patterns from 64-bit slots; ``numbers`` are what functions are called instead."""
     values, place = [], 0
     for type_ in types:
         bits = slots[place]
