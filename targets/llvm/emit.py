@@ -105,6 +105,8 @@ class FunctionEmitter:
         self._incoming: dict[Block, list[tuple[str, str, list[Value]]]] = {
             block: [] for block in function.blocks
         }
+        # What the first edge between two labels passes. A br_table may have 100,000 edges.
+        self._passed: dict[tuple[str, str], list[Value]] = {}
 
     # What emitters call.
 
@@ -200,13 +202,12 @@ class FunctionEmitter:
         edge = inst.edges[number]
         label = f"b{self._numbers[edge.block]}"
         incoming = self._incoming[edge.block]
-        for pred, _, args in incoming:
-            if pred == self.label and args != edge.args:
-                # A phi takes one value a predecessor: this edge gets a block of its own.
-                between = self.fresh_label()
-                self.cold += [f"{between}:", f"br label %{label}"]
-                incoming.append((between, self.fuel, edge.args))
-                return between
+        if self._passed.setdefault((self.label, label), edge.args) != edge.args:
+            # A phi takes one value a predecessor: this edge gets a block of its own.
+            between = self.fresh_label()
+            self.cold += [f"{between}:", f"br label %{label}"]
+            incoming.append((between, self.fuel, edge.args))
+            return between
         incoming.append((self.label, self.fuel, edge.args))
         return label
 
