@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from ...errors import LinkError
@@ -34,8 +35,25 @@ _END, _GLOBAL_GET = BY_NAME["end"], BY_NAME["global.get"]
 _REF_NULL, _REF_FUNC = BY_NAME["ref.null"], BY_NAME["ref.func"]
 
 
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where in a program of several instances a module goes; see :mod:`.link`.
+
+    Attributes:
+        program: it grows by the module's entities.
+        instance: number of the instance that the module becomes.
+        imports: what provides each import, None: the host. Entities have the right types.
+        prefix: put before the names of exports.
+    """
+
+    program: irm.Module
+    instance: int
+    imports: Sequence[EntityId | None]
+    prefix: str
+
+
 def translate(module: Module, *, missing_imports: MissingImports = "error",
-              known_host: KnownHost, instance: int = 0) -> irm.Module:
+              known_host: KnownHost, into: Placement | None = None) -> irm.Module:
     """Translate a module.
 
     Args:
@@ -44,19 +62,21 @@ def translate(module: Module, *, missing_imports: MissingImports = "error",
             ``trap``: functions trap when they are called; memories, tables and globals become
             the agent's own, zeroed, as small as they are allowed to be.
         known_host: whether the host has a function of this module, name and type.
-        instance: number of the instance in the program that this module becomes.
+        into: the program that the module becomes part of; None: one of its own.
 
     Raises:
         LinkError: ``missing_imports`` is ``error`` and imports are missing; it names them all.
     """
+    if into is None:
+        into = Placement(irm.Module(), 0, [None] * len(module.imports), "")
     if missing_imports == "error":
-        _refuse_missing(module, known_host)
+        _refuse_missing(module, known_host, into.imports)
     # All that is made here stays, in cycles: looking for garbage in between takes two thirds of
     # the time, and finds none.
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return _Translation(module, instance).run(known_host)
+        return _Translation(module, into).run(known_host)
     finally:
         if collecting:
             gc.enable()
@@ -85,8 +105,10 @@ def _is_known(module: Module, item: Import, known_host: KnownHost) -> bool:
                                                      module.types[item.type])
 
 
-def _refuse_missing(module: Module, known_host: KnownHost) -> None:
-    missing = [item for item in module.imports if not _is_known(module, item, known_host)]
+def _refuse_missing(module: Module, known_host: KnownHost,
+                    providers: Sequence[EntityId | None]) -> None:
+    missing = [item for item, provider in zip(module.imports, providers, strict=True)
+               if provider is None and not _is_known(module, item, known_host)]
     if missing:
         lines = "".join(f"\n  {describe(module, item)}" for item in missing)
         raise LinkError(f"nothing provides these imports:{lines}\n", offset=missing[0].offset,
@@ -96,68 +118,96 @@ def _refuse_missing(module: Module, known_host: KnownHost) -> None:
 class _Translation:
     """Fills the IR's module from a module, kind by kind; ids are (instance, index)."""
 
-    def __init__(self, module: Module, instance: int) -> None:
+    def __init__(self, module: Module, into: Placement) -> None:
         self.module = module
-        self.instance = instance
-        self.ir = irm.Module()
+        self.into = into
+        self.ir = into.program
         self.env = Environment(types=module.types)
 
     def run(self, known_host: KnownHost) -> irm.Module:
         module = self.module
-        numbers: dict[FuncType, int] = {}
+        known = len(self.ir.types)
+        numbers = {type_: number for number, type_ in enumerate(self.ir.types)}
         self.env.sigs = [numbers.setdefault(type_, len(numbers)) for type_ in module.types]
-        self.ir.types.extend(numbers)
+        self.ir.types.extend(list(numbers)[known:])
         self._declare_functions(known_host)
         self._memories()
         self._globals()
         self._tables()
         self._segments()
         self._functions()
-        self.ir.exports = [irm.Export(item.name, item.kind, self._id(item.index))
-                           for item in module.exports]
+        self._exports()
         if module.start is not None:
-            self.ir.starts.append(self._id(module.start))
+            self.ir.starts.append(self.env.functions[module.start])
         return self.ir
 
     def _id(self, index: int) -> EntityId:
-        return EntityId(self.instance, index)
+        return EntityId(self.into.instance, index)
 
-    def _imported(self, kind: type[_Type]) -> list[_Type]:
-        return [item.type for item in self.module.imports if isinstance(item.type, kind)]
+    def _exports(self) -> None:
+        env = self.env
+        ids = {"func": env.functions, "memory": env.memories,
+               "table": [table.id for table in env.tables],
+               "global": [item.id for item in env.globals]}
+        self.ir.exports += [
+            irm.Export(self.into.prefix + item.name, item.kind, ids[item.kind][item.index])
+            for item in self.module.exports]
+
+    def _imported(self, kind: type[_Type]) -> Iterator[tuple[_Type, EntityId | None]]:
+        """Imports of one kind, each with what provides it."""
+        for item, provider in zip(self.module.imports, self.into.imports, strict=True):
+            if isinstance(item.type, kind):
+                yield item.type, provider
 
     def _declare_functions(self, known_host: KnownHost) -> None:
         module, env = self.module, self.env
-        for item in module.imported("func"):
-            assert isinstance(item.type, int)
-            id_ = self._id(len(env.function_types))
+        for item, provider in zip(module.imports, self.into.imports, strict=True):
+            if not isinstance(item.type, int):
+                continue
+            id_ = provider
+            if id_ is None:
+                id_ = self._id(len(env.functions))
+                self.ir.host_functions[id_] = HostFunction(
+                    id_, env.sigs[item.type], module.types[item.type], item.module, item.name,
+                    missing=not _is_known(module, item, known_host))
+            env.functions.append(id_)
             env.function_types.append(item.type)
-            self.ir.host_functions[id_] = HostFunction(
-                id_, env.sigs[item.type], module.types[item.type], item.module, item.name,
-                missing=not _is_known(module, item, known_host))
+        first = len(env.functions)
         env.function_types += module.func_types
-        env.functions = [self._id(index) for index in range(len(env.function_types))]
+        env.functions += [self._id(index) for index in range(first, len(env.function_types))]
 
     def _memories(self) -> None:
-        for memory in self._imported(MemoryType) + self.module.memories:
-            id_ = self._id(len(self.env.memories))
-            limits = memory.limits
+        own = [(memory, None) for memory in self.module.memories]
+        for memory, provider in (*self._imported(MemoryType), *own):
+            id_ = self._id(len(self.env.memories)) if provider is None else provider
             self.env.memories.append(id_)
+            if provider is not None:
+                continue
+            limits = memory.limits
             self.ir.memories[id_] = irm.Memory(id_, limits.minimum, limits.maximum,
                                                limits.index_type)
 
     def _globals(self) -> None:
-        inits: list[tuple[GlobalType, Body | None]] = []
-        inits += [(type_, None) for type_ in self._imported(GlobalType)]
-        inits += [(item.type, item.init) for item in self.module.globals]
-        for type_, init in inits:
-            id_ = self._id(len(self.env.globals))
-            value = 0 if init is None else self._constant(init)
-            item = irm.Global(id_, type_.type, type_.mutable, value)
-            self.env.globals.append(item)
-            self.ir.globals[id_] = item
+        for type_, provider in self._imported(GlobalType):
+            if provider is not None:
+                self.env.globals.append(self.ir.globals[provider])
+            else:
+                self._global(type_, 0)
+        for own in self.module.globals:
+            self._global(own.type, self._constant(own.init))
+
+    def _global(self, type_: GlobalType, value: int | FuncInit) -> None:
+        id_ = self._id(len(self.env.globals))
+        item = irm.Global(id_, type_.type, type_.mutable, value)
+        self.env.globals.append(item)
+        self.ir.globals[id_] = item
 
     def _tables(self) -> None:
-        for table in self._imported(TableType) + self.module.tables:
+        own = [(table, None) for table in self.module.tables]
+        for table, provider in (*self._imported(TableType), *own):
+            if provider is not None:
+                self.env.tables.append(self.ir.tables[provider])
+                continue
             id_ = self._id(len(self.env.tables))
             limits = table.limits
             item = irm.Table(id_, table.element, limits.minimum, limits.maximum,

@@ -65,10 +65,10 @@ def load_wasmtime() -> Any:
     try:
         version = importlib.metadata.version("wasmtime")
     except importlib.metadata.PackageNotFoundError:
-        raise TargetError("the differential test needs wasmtime", hint=hint) from None
+        raise TargetError("this test needs wasmtime", hint=hint) from None
     if version != WASMTIME_VERSION:
         raise TargetError(
-            f"the differential test is pinned to wasmtime {WASMTIME_VERSION}, as fuel costs "
+            f"this test is pinned to wasmtime {WASMTIME_VERSION}, as fuel costs "
             f"differ between versions; {version} is installed", hint=hint)
     import wasmtime
 

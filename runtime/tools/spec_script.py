@@ -1,0 +1,313 @@
+"""Runs one script of the specification's suite on a target: all its modules are one program.
+
+Every module of the script becomes an instance of one linked program, with the suite's host module
+``spectest`` as the first. It is compiled once; one agent then does what the script says, in its
+order: instances are instantiated, functions called, globals read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from ...compiler.frontend.link import Instance, Linker
+from ...compiler.pipeline import optimise
+from ...compiler.wasm.decoder import decode
+from ...compiler.wasm.module import Module
+from ...compiler.wasm.validator import validate
+from ...errors import (
+    DecodeError,
+    LinkError,
+    SwarmcError,
+    UnsupportedFeatureError,
+    ValidationError,
+)
+from ...ir.types import FuncType, Trap, Type
+from ...targets.base import Target
+from .spec_agent import Agent
+from .wast import Command, Form, Get, Invoke, Kind, ModuleText, Register, TextError
+
+SPECTEST = b"""(module
+  (func (export "print")) (func (export "print_i32") (param i32))
+  (func (export "print_i64") (param i64)) (func (export "print_f32") (param f32))
+  (func (export "print_f64") (param f64)) (func (export "print_i32_f32") (param i32 f32))
+  (func (export "print_f64_f64") (param f64 f64))
+  (global (export "global_i32") i32 (i32.const 666))
+  (global (export "global_i64") i64 (i64.const 666))
+  (global (export "global_f32") f32 (f32.const 666.6))
+  (global (export "global_f64") f64 (f64.const 666.6))
+  (table (export "table") 10 20 funcref) (memory (export "memory") 1 2))"""
+
+
+class State(Enum):
+    """How a command ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"  # it needs a feature that swarmc does not have
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a command."""
+
+    command: Command
+    state: State
+    reason: str = ""
+
+
+class _Unmet(Exception):
+    """A command did not do what it should."""
+
+    state = State.FAILED
+
+
+class _Skipped(_Unmet):
+    state = State.SKIPPED
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """An instance, or why there is none. ``namespaces`` is what it may import."""
+
+    line: int
+    module: Module | None = None
+    instance: Instance | None = None
+    namespaces: dict[str, Instance] | None = None
+    problem: _Unmet | None = None
+
+    def get(self) -> Instance:
+        """The instance.
+
+        Raises:
+            _Unmet: there is none.
+        """
+        if self.instance is None:
+            assert self.problem is not None
+            raise type(self.problem)(f"module of line {self.line}: {self.problem}")
+        return self.instance
+
+
+_Check = Callable[[], None]
+
+
+def run_script(commands: list[Command], target: Target, *, opt_level: int = 0) -> list[Verdict]:
+    """Run a script.
+
+    Args:
+        opt_level: of the target's compiler. Our own passes run at any level.
+
+    Raises:
+        TargetError: wasmtime, which translates text, is not installed.
+    """
+    run = _Script(target)
+    checks = [run.plan(command) for command in commands]
+    run.compile(opt_level)
+    try:
+        return [_judge(command, check) for command, check in zip(commands, checks, strict=True)]
+    finally:
+        run.close()
+
+
+def _judge(command: Command, check: _Check) -> Verdict:
+    try:
+        check()
+    except _Unmet as unmet:
+        return Verdict(command, unmet.state, str(unmet))
+    return Verdict(command, State.PASSED)
+
+
+def load(text: ModuleText) -> Module:
+    """Decode and validate a module of a script.
+
+    Raises:
+        SwarmcError: it is malformed, invalid, or needs a feature that is not there.
+    """
+    module = decode(text.binary())
+    validate(module)
+    return module
+
+
+class _Script:
+    """A script under way. What can be known before it runs is found out by :meth:`plan`."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._linker = Linker(_no_host)
+        spectest = self._linker.add(load(ModuleText(None, Form.TEXT, SPECTEST)), {})
+        self._registered = {"spectest": spectest}
+        self._names: dict[str | None, _Loaded] = {}
+        self._agent: Agent | None = None
+        self._problem = ""
+
+    # Planning: each command becomes a check, with all names in it resolved.
+
+    def plan(self, command: Command) -> _Check:
+        """What to do for a command when its turn comes; it raises :class:`_Unmet`."""
+        match command.body:
+            case ModuleText() as text:
+                return self._plan_module(command, text)
+            case Register(name, module):
+                return self._plan_register(name, self._named(module))
+            case action:
+                loaded = self._named(action.module)
+                return lambda: self._act(command, action, loaded)
+
+    def _plan_module(self, command: Command, text: ModuleText) -> _Check:
+        match command.kind:
+            case Kind.MALFORMED:
+                return lambda: _refused(text, (DecodeError, TextError), command.message)
+            case Kind.INVALID:
+                return lambda: _refused(text, (ValidationError,), command.message)
+            case Kind.UNLINKABLE:
+                namespaces = dict(self._registered)
+                return lambda: self._unlinkable(text, namespaces, command.message)
+        loaded = self._load(text, command.line)
+        if command.kind is Kind.MODULE:
+            self._names[None] = loaded
+            if text.name is not None:
+                self._names[text.name] = loaded
+        return lambda: self._instantiate(loaded, command)
+
+    def _load(self, text: ModuleText, line: int) -> _Loaded:
+        namespaces = dict(self._registered)
+        try:
+            module = load(text)
+            instance = self._linker.add(module, namespaces)
+        except UnsupportedFeatureError as error:
+            return _Loaded(line, problem=_Skipped(f"no {error.feature}"))
+        except SwarmcError as error:
+            return _Loaded(line, problem=_Unmet(str(error)))
+        return _Loaded(line, module, instance, namespaces)
+
+    def _named(self, name: str | None) -> _Loaded:
+        missing = _Loaded(0, problem=_Unmet(f"no module {name or ''}"))
+        return self._names.get(name, missing)
+
+    def _plan_register(self, name: str, loaded: _Loaded) -> _Check:
+        if loaded.instance is not None:
+            self._registered[name] = loaded.instance
+        return lambda: _ignore(loaded.get())
+
+    def compile(self, opt_level: int) -> None:
+        """Make the program of all modules, and an agent."""
+        program, target = self._linker.program, self._target
+        try:
+            optimise(program)
+            self._agent = Agent(target, program, opt_level)
+            self._agent.call(self._registered["spectest"].instantiate, ())
+        except SwarmcError as error:
+            self._problem = f"the script's program: {error}"
+
+    def close(self) -> None:
+        """Give the agent's memory back."""
+        if self._agent is not None:
+            self._agent.close()
+
+    # Running.
+
+    def _running(self) -> Agent:
+        if self._agent is None:
+            raise _Unmet(self._problem)
+        return self._agent
+
+    def _instantiate(self, loaded: _Loaded, command: Command) -> None:
+        instance, agent = loaded.get(), self._running()
+        assert loaded.module is not None and loaded.namespaces is not None
+        try:
+            self._linker.resolve(loaded.module, loaded.namespaces, agent.size_of)
+        except LinkError as error:
+            raise _Unmet(str(error)) from error
+        self._compare(command, (), agent.call(instance.instantiate, ()))
+
+    def _unlinkable(
+        self, text: ModuleText, namespaces: dict[str, Instance], message: str
+    ) -> None:
+        try:
+            self._linker.resolve(load(text), namespaces, self._running().size_of)
+        except LinkError as error:
+            _check_message(message, error.message)
+        except UnsupportedFeatureError as error:
+            raise _Skipped(f"no {error.feature}") from error
+        except SwarmcError as error:
+            raise _Unmet(f"refused otherwise: {error}") from error
+        else:
+            raise _Unmet("it is linked")
+
+    def _act(self, command: Command, action: Invoke | Get, loaded: _Loaded) -> None:
+        instance, agent = loaded.get(), self._running()
+        export = instance.exports.get(action.name)
+        kind = "global" if isinstance(action, Get) else "func"
+        if export is None or export.kind != kind:
+            raise _Unmet(f"no {kind} {action.name!r} is exported")
+        name = f"{instance.number}/{action.name}"
+        if isinstance(action, Get):
+            self._compare(command, *agent.read(name))
+            return
+        type_ = agent.type_of(name)
+        if tuple([arg.type for arg in action.args]) != type_.params:
+            raise _Unmet(f"{action.name!r} is of type {type_}")
+        outcome = agent.call(name, tuple([arg.bits for arg in action.args]))
+        self._compare(command, type_.results, outcome)
+
+    def _compare(
+        self, command: Command, types: tuple[Type, ...], outcome: tuple[int, ...] | Trap
+    ) -> None:
+        """Compare what happened with what the command wants."""
+        wants_trap = command.kind in (Kind.TRAP, Kind.EXHAUSTION)
+        if isinstance(outcome, Trap):
+            if not wants_trap:
+                raise _Unmet(f"trap: {outcome.message}")
+            _check_message(command.message, outcome.message)
+            return
+        if wants_trap:
+            raise _Unmet(f"no trap, but {_show(types, outcome)}")
+        if command.kind is not Kind.RETURN:
+            return
+        expected = command.expected
+        right = types == tuple([pattern.type for pattern in expected]) and all(
+            pattern.matches(value) for pattern, value in zip(expected, outcome, strict=True)
+        )
+        if not right:
+            wanted = ", ".join(map(str, expected))
+            raise _Unmet(f"{_show(types, outcome)} instead of ({wanted})")
+
+
+def _refused(text: ModuleText, errors: tuple[type[SwarmcError], ...], message: str) -> None:
+    """Check that a module is refused, and why.
+
+    Where text is malformed, the message is about the text, which swarmc does not read.
+    """
+    try:
+        load(text)
+    except errors as error:
+        if TextError not in errors or text.form is Form.BINARY:
+            _check_message(message, error.message)
+    except UnsupportedFeatureError as error:
+        # What a later proposal made valid is refused in its name, in the old words.
+        if not error.message.startswith(message):
+            raise _Skipped(f"no {error.feature}") from error
+    except SwarmcError as error:
+        raise _Unmet(f"refused otherwise: {error}") from error
+    else:
+        raise _Unmet("it is accepted")
+
+
+def _check_message(wanted: str, message: str) -> None:
+    """Compare messages: one may begin like the other, for some name an index besides."""
+    if not (message.startswith(wanted) or wanted.startswith(message)):
+        raise _Unmet(f"{message!r} instead of {wanted!r}")
+
+
+def _show(types: tuple[Type, ...], values: tuple[int, ...]) -> str:
+    pairs = zip(types, values, strict=True)
+    return "(" + ", ".join([f"{type_.value} {value:#x}" for type_, value in pairs]) + ")"
+
+
+def _no_host(module: str, name: str, type_: FuncType) -> bool:
+    return False
+
+
+def _ignore(instance: Instance) -> None:
+    """Nothing is left to do once there is an instance."""
