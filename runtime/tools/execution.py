@@ -31,7 +31,8 @@ class Script:
     """What one agent does: calls, one a dispatch, and its inputs.
 
     Attributes:
-        memory: bytes written at address 0 of the first memory before the first call.
+        memory: bytes written at address 0 of the first memory before the first call; not for
+            modules with a start function.
     """
 
     calls: tuple[Call, ...]

@@ -227,6 +227,8 @@ class _Swarm:
         self.numbers = [id_.index for id_ in program.function_numbers()]
         self.globals = {item.name: item.offset for item in self.executable.global_exports}
         self.slots: Int64s = np.arange(len(workload.scripts), dtype=np.int64)
+        self.stdout = [b""] * len(self.slots)
+        self.stderr = [b""] * len(self.slots)
 
     def run(self) -> list[AgentRun]:
         scripts = self.workload.scripts
@@ -257,7 +259,18 @@ class _Swarm:
             pack_strings([encode_env(dict(script.environ)) for script in scripts], len(scripts)),
             fuel=self.workload.fuel)
         outcome = self.kernel.dispatch(self.slices, request)
+        if self.executable.hosts:  # each dispatch begins with empty output
+            self._keep(self.stdout)
+            self._keep(self.stderr, errors=True)
         return [self._outcome(outcome, n, call.entry) for n, call in enumerate(calls)]
+
+    def _keep(self, streams: list[bytes], *, errors: bool = False) -> None:
+        """Append what every agent wrote in the last dispatch."""
+        data, lengths = self.slices.outputs(self.slots, errors=errors)
+        place = 0
+        for slot, length in enumerate(lengths.tolist()):
+            streams[slot] += data[place : place + length].tobytes()
+            place += length
 
     def _outcome(self, outcome: TargetOutcome, place: int, entry: str) -> Outcome:
         word, used = int(outcome.status[place]), int(outcome.used[place])
@@ -273,11 +286,7 @@ class _Swarm:
 
     def _state(self, slot: int) -> State:
         slices, layout = self.slices, self.executable.layout
-        slots = self.slots[slot : slot + 1]
-        state = State()
-        if self.executable.hosts:
-            state.stdout = slices.outputs(slots)[0].tobytes()
-            state.stderr = slices.outputs(slots, errors=True)[0].tobytes()
+        state = State(stdout=self.stdout[slot], stderr=self.stderr[slot])
         for export in self.module.exports:
             id_ = EntityId(0, export.index)
             if export.kind == "memory":

@@ -91,7 +91,7 @@ def run(
         seed: what modules and inputs follow from.
         out_dir: where mismatches are saved.
         target: what is tested; None: the CPU.
-        agents: agents of a swarm.
+        agents: agents of a swarm, most of the time.
         modules: most modules, None: as many as there is time for.
         executors: what is tested in place of the target.
         minimise_seconds: time spent on making one mismatch smaller; not counted in ``seconds``.
@@ -147,7 +147,8 @@ class _Fuzzer:
         report.modules += 1
         report.covered |= generated.opcodes()
         setup = _setup(choices, generated)
-        scripts = generate_scripts(choices, generated.entries, self._agents, _CALLS)
+        agents = choices.pick((self._agents, self._agents, self._agents, 1, 2, self._agents * 2))
+        scripts = generate_scripts(choices, generated, agents, _CALLS)
         executors = self.executors or [choices.pick(self._levels)]
         runs = self._reference(choices, generated, setup, Workload(scripts, DEFAULT_FUEL))
         for executor in executors:

@@ -74,7 +74,7 @@ def executed(generated: Generated, seed: int) -> set[str]:
     agent = Covering(program)
     agent.seen = set()
     entries = {export.name: export.id for export in program.function_exports()}
-    scripts = generate_scripts(Choices(RandomSource(seed)), generated.entries, 2, 1)
+    scripts = generate_scripts(Choices(RandomSource(seed)), generated, 2, 1)
     for script in scripts:
         for call in script.calls:
             agent.instantiate()

@@ -32,7 +32,7 @@ def oracle() -> Oracle:
 def agrees(oracle: Oracle, executor: Executor, data: bytes) -> None:
     choices = Choices(ByteSource(data))
     generated = generate(choices, SMALL)
-    scripts = generate_scripts(choices, generated.entries, 4, 2)
+    scripts = generate_scripts(choices, generated, 4, 2)
     found = check(oracle, executor, generated.data, Setup(missing_imports="trap"),
                   Workload(scripts, 3000))
     assert found is None, str(found)

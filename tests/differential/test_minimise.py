@@ -60,7 +60,7 @@ def failing_case(instruction: str, executor: Wrong) -> tuple[Case, Oracle]:
         choices = Choices(RandomSource(seed))
         generated = generate(choices)
         record = tuple(choices.record)
-        workload = Workload(generate_scripts(choices, generated.entries, 3, 2), 5000)
+        workload = Workload(generate_scripts(choices, generated, 3, 2), 5000)
         setup = Setup(missing_imports="trap")
         if contains(generated.data, instruction):
             found = check(oracle, executor, generated.data, setup, workload)
@@ -108,7 +108,7 @@ def test_saved_case(tmp_path: Path) -> None:
 def test_fuzz_finds_minimises_and_saves(tmp_path: Path) -> None:
     seen: list[int] = []
     report = fuzz.run(
-        1000.0, 7, tmp_path, modules=4, agents=2, executors=[Wrong("i64.add")],
+        1000.0, 7, tmp_path, modules=4, agents=2, executors=[Wrong("i32.const")],
         minimise_seconds=5.0, progress=lambda report: seen.append(report.modules))
     assert seen == [1, 2, 3, 4]
     assert report.saved

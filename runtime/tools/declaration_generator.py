@@ -1,0 +1,232 @@
+"""Generates what a module declares: memory, tables, globals, segments and function types."""
+
+from __future__ import annotations
+
+from ...compiler.wasm.module import (
+    Body,
+    Data,
+    Elem,
+    Export,
+    Global,
+    GlobalType,
+    Import,
+    Limits,
+    MemoryType,
+    Module,
+    TableType,
+)
+from ...compiler.wasm.opcodes import BY_NAME
+from ...ir.module import PAGE_SIZE
+from ...ir.types import FuncType, Type
+from .body_generator import NUMERIC
+from .choices import Choices
+from .edge_values import edge_value
+from .generator_plan import Plan
+
+_REFS = (Type.FUNCREF, Type.EXTERNREF)
+_HOST = "host"
+
+
+def constant(type_: Type, bits: int) -> Body:
+    """A constant expression."""
+    if type_ in NUMERIC:
+        return _expression(f"{type_.value}.const", bits)
+    return _expression("ref.null", type_)
+
+
+def _expression(name: str, imm: object) -> Body:
+    return Body([BY_NAME[name], BY_NAME["end"]], [imm, None], [0, 0])
+
+
+class Declarations:
+    """Declares everything but function bodies.
+
+    Args:
+        functions: most functions, the first one and imports not counted.
+
+    Attributes:
+        module: the module, in which functions are still missing. plan: the same for bodies.
+        first: number of the first function with a body.
+    """
+
+    def __init__(self, choices: Choices, functions: int) -> None:
+        self.choices = choices
+        self.module = Module()
+        self.plan = Plan([], [], [], [], [], [], [], None, [], 0, 1)
+        self._memory()
+        self.first = self._signatures(functions)
+        self._globals()
+        self._tables()
+        self._segments()
+
+    def type_index(self, type_: FuncType) -> int:
+        """Number of a type, which is declared if it is new."""
+        if type_ not in self.plan.types:
+            self.plan.types.append(type_)
+        return self.plan.types.index(type_)
+
+    def _memory(self) -> None:
+        kind = self.choices.below(32)
+        if kind == 31:
+            return
+        pages = {30: 0, 29: 2, 28: 3, 27: 2}.get(kind, 1)
+        maximum = self.choices.pick((None, pages, pages + 1, pages + 3, 65536))
+        self.plan.pages = pages
+        type_ = MemoryType(Limits(pages, maximum))
+        if self.choices.chance(1, 20):
+            self.module.imports.append(Import(_HOST, "memory", "memory", type_, 0))
+        else:
+            self.module.memories.append(type_)
+        self.module.exports.append(Export("memory", "memory", 0, 0))
+
+    def _value_type(self, references: bool = True) -> Type:
+        if references and self.choices.chance(1, 10):
+            return self.choices.pick(_REFS)
+        return self.choices.pick(NUMERIC)
+
+    def _signature(self, references: bool = True) -> FuncType:
+        many = self.choices.chance(1, 24)
+        arity = self.choices.below(20 if many else 5)
+        params = [self._value_type(references) for _ in range(arity)]
+        count = self.choices.pick((1, 1, 1, 0, 2, 3)) + (self.choices.below(8) if many else 0)
+        return FuncType(tuple(params),
+                        tuple(self._value_type(references) for _ in range(count)))
+
+    def _signatures(self, most: int) -> int:
+        """Types of all functions: an import at times, then ``run``, then the others."""
+        if self.choices.chance(1, 8):
+            type_ = self._signature()
+            item = Import(_HOST, "missing", "func", self.type_index(type_), 0)
+            self.module.imports.append(item)
+            self.plan.functions.append(type_)
+        first = len(self.plan.functions)
+        self.plan.functions.append(self._signature(references=self.choices.chance(1, 4)))
+        for _ in range(self.choices.below(most)):
+            repeated = self.choices.chance(1, 3)
+            self.plan.functions.append(
+                self.choices.pick(self.plan.functions) if repeated else self._signature())
+        for type_ in self.plan.functions:
+            self.type_index(type_)
+        self.plan.referable = list(range(len(self.plan.functions)))
+        self.plan.callees = self.plan.referable[first + 1 :]
+        return first
+
+    def _globals(self) -> None:
+        if self.choices.chance(1, 10):
+            self._import_global()
+        self.plan.budget = len(self.plan.globals)
+        self.plan.pointer = self.plan.budget + 1
+        self._global(Type.I32, True, constant(Type.I32, 50))
+        self._global(Type.I32, True, constant(Type.I32, 0x800))
+        for type_ in NUMERIC:
+            for _ in range(1 + self.choices.below(2)):
+                init = self._known(type_) or constant(type_, edge_value(self.choices, type_))
+                self._global(type_, not self.choices.chance(1, 5), init)
+        for type_ in _REFS:
+            if self.choices.chance(1, 2):
+                init = constant(type_, 0)
+                if type_ is Type.FUNCREF and self.choices.chance(1, 2):
+                    init = _expression("ref.func", self.choices.pick(self.plan.referable))
+                self._global(type_, True, init)
+        for type_ in NUMERIC:
+            self.plan.hints[type_] = [edge_value(self.choices, type_) for _ in range(2)]
+
+    def _global(self, type_: Type, mutable: bool, init: Body) -> None:
+        self.plan.globals.append((type_, mutable))
+        self.module.globals.append(Global(GlobalType(type_, mutable), init, 0))
+        if not self.choices.chance(1, 4):
+            number = len(self.plan.globals) - 1
+            self.module.exports.append(Export(f"g{number}", "global", number, 0))
+
+    def _import_global(self) -> None:
+        """A global that nobody provides: the agent's own, zero."""
+        type_, mutable = self._value_type(), self.choices.chance(1, 2)
+        item = Import(_HOST, "global", "global", GlobalType(type_, mutable), 0)
+        self.module.imports.append(item)
+        self.plan.globals.append((type_, mutable))
+        self.module.exports.append(Export("g0", "global", 0, 0))
+
+    def _known(self, type_: Type) -> Body | None:
+        """At times the value of an imported global, as a constant expression."""
+        known = [n for n in range(self.plan.budget) if self.plan.globals[n] == (type_, False)]
+        if known and self.choices.chance(1, 2):
+            return _expression("global.get", known[0])
+        return None
+
+    def _tables(self) -> None:
+        minimum = self.choices.pick((8, 16, 3, 1, 0))  # one for all: so is the oracle's limit
+        for element in self.choices.pick(((Type.FUNCREF,), (Type.FUNCREF, Type.EXTERNREF),
+                                          (Type.FUNCREF, Type.FUNCREF), (Type.EXTERNREF,),
+                                          (Type.FUNCREF, Type.EXTERNREF, Type.FUNCREF))):
+            maximum = self.choices.pick((None, None, minimum + 2, minimum))
+            number = len(self.plan.tables)
+            type_ = TableType(element, Limits(minimum, maximum))
+            self.plan.tables.append((element, minimum))
+            self.plan.slots.append([None] * minimum)
+            if number == 0 and self.choices.chance(1, 20):
+                self.module.imports.append(Import(_HOST, "table", "table", type_, 0))
+            else:
+                self.module.tables.append(type_)
+            if not self.choices.chance(1, 4):
+                self.module.exports.append(Export(f"t{number}", "table", number, 0))
+
+    # Segments.
+
+    def _segments(self) -> None:
+        for number, (element, size) in enumerate(self.plan.tables):
+            if size and not self.choices.chance(1, 6):
+                self._active_elem(number, element, size)
+        for _ in range(self.choices.below(3)):
+            element = self.choices.pick(_REFS)
+            count = self.choices.pick((4, 6, 1, 0))
+            self._elem("passive", element, self._items(element, count)[0], 0, None)
+        declared = tuple(_expression("ref.func", f) for f in self.plan.referable)
+        self._elem("declarative", Type.FUNCREF, declared, 0, None)
+        if self.plan.pages is None:
+            return
+        for _ in range(self.choices.below(4)):
+            content = self._bytes()
+            room = self.plan.pages * PAGE_SIZE - len(content)
+            if room >= 0:
+                offset = room if self.choices.chance(1, 8) else self.choices.below(
+                    min(room, 0x1000) + 1)
+                where = self._known(Type.I32) or constant(Type.I32, offset)
+                self._data("active", content, where)
+        for _ in range(self.choices.below(3)):
+            self._data("passive", self._bytes(), None)
+        self.module.data_count = len(self.module.data)
+
+    def _active_elem(self, table: int, element: Type, size: int) -> None:
+        start = self.choices.below(min(size, 3))
+        items, functions = self._items(element, self.choices.between(1, size - start))
+        self.plan.slots[table][start : start + len(items)] = functions
+        self._elem("active", element, items, table, constant(Type.I32, start))
+
+    def _items(self, element: Type, count: int) -> tuple[tuple[Body, ...], list[int | None]]:
+        """Items of a segment, and the functions they are."""
+        functions: list[int | None] = [None] * count
+        if element is Type.FUNCREF:
+            nulls = 2 if self.choices.chance(1, 2) else 0
+            functions = [self._item(nulls) for _ in range(count)]
+        return tuple(
+            constant(element, 0) if f is None else _expression("ref.func", f) for f in functions
+        ), functions
+
+    def _item(self, nulls: int) -> int | None:
+        if self.choices.chance(nulls, 12):
+            return None
+        rare = not self.plan.callees or self.choices.chance(1, 60)
+        return self.choices.pick(self.plan.referable if rare else self.plan.callees)
+
+    def _elem(self, mode: str, element: Type, items: tuple[Body, ...], table: int,
+              offset: Body | None) -> None:
+        self.plan.elems.append((element, 0 if mode == "declarative" else len(items)))
+        self.module.elems.append(Elem(mode, element, items, table, offset, 0))
+
+    def _bytes(self) -> bytes:
+        count = self.choices.pick((8, 0, 1, 40, 3))
+        return bytes(self.choices.below(256) for _ in range(count))
+
+    def _data(self, mode: str, content: bytes, offset: Body | None) -> None:
+        self.plan.data.append(len(content))
+        self.module.data.append(Data(mode, content, 0, offset, 0))
