@@ -1,9 +1,10 @@
-"""The command line: ``swarmc run | compile | inspect | cache | doctor | fuzz``.
+"""The command line: ``swarmc run | compile | inspect | cache | doctor | fuzz | spec``.
 
 Only what is needed to understand the command line is imported here, so that ``--help`` is quick.
 
 Exit codes: 0, all went well; 1, some agent trapped or exited with another code than 0 (for
-``fuzz``: a mismatch was found); 2, the command or its input is wrong; 130, interrupted.
+``fuzz``: a mismatch was found; for ``spec``: something did not pass); 2, the command or its input
+is wrong; 130, interrupted.
 """
 
 from __future__ import annotations
@@ -208,6 +209,23 @@ def fuzz(
     from .cli_fuzz import fuzz as run_fuzzer
 
     return run_fuzzer(seconds, seed, output)
+
+
+@app.command()
+@_command
+def spec(
+    path: o.Suite,
+    target: o.TargetOption = o.Target.CPU,
+    json: o.SpecJson = None,
+    markdown: o.Markdown = None,
+) -> int:
+    """Run the WebAssembly specification's test scripts and show the score.
+
+    Exits with 1 unless everything passed.
+    """
+    from .cli_spec import spec as run_suite
+
+    return run_suite(path, target.value, json, markdown)
 
 
 def main() -> int:

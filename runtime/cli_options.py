@@ -130,3 +130,15 @@ FuzzSeed = Annotated[int | None, _option(min=0, help="Where to start.", show_def
 FuzzOutput = Annotated[Path, _option(
     "--output", "-o", metavar="DIR", help="Where mismatches are saved.",
 )]  # fmt: skip
+
+# swarmc spec
+
+Suite = Annotated[Path, typer.Argument(
+    metavar="PATH", help="A folder of .wast files, with all below it, or one such file.",
+)]  # fmt: skip
+SpecJson = Annotated[Path | None, _option(
+    "--json", metavar="FILE", help="Write everything as JSON; - prints it.",
+)]  # fmt: skip
+Markdown = Annotated[Path | None, _option(
+    metavar="FILE", help="Write a page such as docs/conformance.md.",
+)]  # fmt: skip

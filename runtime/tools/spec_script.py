@@ -69,7 +69,10 @@ class _Skipped(_Unmet):
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """An instance, or why there is none. ``namespaces`` is what it may import."""
+    """An instance, or why there is none. ``namespaces`` is what it may import.
+
+    ``line`` is that of the module's command, 0 if no command is it.
+    """
 
     line: int
     module: Module | None = None
@@ -77,15 +80,16 @@ class _Loaded:
     namespaces: dict[str, Instance] | None = None
     problem: _Unmet | None = None
 
-    def get(self) -> Instance:
-        """The instance.
+    def get(self, line: int) -> Instance:
+        """The instance, for the command of a line.
 
         Raises:
             _Unmet: there is none.
         """
         if self.instance is None:
             assert self.problem is not None
-            raise type(self.problem)(f"module of line {self.line}: {self.problem}")
+            where = "" if self.line in (0, line) else f"module of line {self.line}: "
+            raise type(self.problem)(f"{where}{self.problem}")
         return self.instance
 
 
@@ -149,7 +153,7 @@ class _Script:
             case ModuleText() as text:
                 return self._plan_module(command, text)
             case Register(name, module):
-                return self._plan_register(name, self._named(module))
+                return self._plan_register(command.line, name, self._named(module))
             case action:
                 loaded = self._named(action.module)
                 return lambda: self._act(command, action, loaded)
@@ -185,10 +189,10 @@ class _Script:
         missing = _Loaded(0, problem=_Unmet(f"no module {name or ''}"))
         return self._names.get(name, missing)
 
-    def _plan_register(self, name: str, loaded: _Loaded) -> _Check:
+    def _plan_register(self, line: int, name: str, loaded: _Loaded) -> _Check:
         if loaded.instance is not None:
             self._registered[name] = loaded.instance
-        return lambda: _ignore(loaded.get())
+        return lambda: _ignore(loaded.get(line))
 
     def compile(self, opt_level: int) -> None:
         """Make the program of all modules, and an agent."""
@@ -213,7 +217,7 @@ class _Script:
         return self._agent
 
     def _instantiate(self, loaded: _Loaded, command: Command) -> None:
-        instance, agent = loaded.get(), self._running()
+        instance, agent = loaded.get(command.line), self._running()
         assert loaded.module is not None and loaded.namespaces is not None
         try:
             self._linker.resolve(loaded.module, loaded.namespaces, agent.size_of)
@@ -236,7 +240,7 @@ class _Script:
             raise _Unmet("it is linked")
 
     def _act(self, command: Command, action: Invoke | Get, loaded: _Loaded) -> None:
-        instance, agent = loaded.get(), self._running()
+        instance, agent = loaded.get(command.line), self._running()
         export = instance.exports.get(action.name)
         kind = "global" if isinstance(action, Get) else "func"
         if export is None or export.kind != kind:
