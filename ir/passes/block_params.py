@@ -22,6 +22,8 @@ constant takes the parameter's place. Parameters without a use are left to ``dea
 
 from __future__ import annotations
 
+from collections import deque
+
 from ..analysis.cfg import incoming_edges
 from ..function import Block, Edge, Function, Inst, Value
 from ..module import Module
@@ -45,7 +47,10 @@ def block_params(function: Function, module: Module) -> bool:
 
 
 class _Search:
-    """A worklist of parameters, looked at again when a value that is passed is replaced."""
+    """A queue of parameters, looked at again when a value that is passed is replaced.
+
+    First come, first served: a join with many predecessors waits until they all had their turn.
+    """
 
     __slots__ = ("consts", "found", "gone", "incoming", "passed_to", "reduced")
 
@@ -66,17 +71,23 @@ class _Search:
                     for i, value in enumerate(edge.args):
                         if type(value.definition) is Block:
                             passed_to.setdefault(value, []).append((block, i))
-        work = [(block, i) for block in reversed(order) for i in range(len(block.params))]
+        work = deque((block, i) for block in order for i in range(len(block.params)))
+        queued = {block.params[i] for block, i in work}
         while work:
-            block, i = work.pop()
+            block, i = work.popleft()
             param = block.params[i]
-            if param not in self.gone:
-                only = self.only_value(block, i, param)
-                if only is not None:
-                    self.found.replace(param, only)
-                    self.gone.add(param)
-                    self.reduced[block] = None
-                    work.extend(passed_to.get(param, ()))
+            queued.discard(param)
+            only = self.only_value(block, i, param)
+            if only is None:
+                continue
+            self.found.replace(param, only)
+            self.gone.add(param)
+            self.reduced[block] = None
+            for user, place in passed_to.get(param, ()):
+                other = user.params[place]
+                if other not in queued and other not in self.gone:
+                    queued.add(other)
+                    work.append((user, place))
 
     def only_value(self, block: Block, i: int, param: Value) -> Value | None:
         """What can take the place of a parameter, if all edges pass the same."""

@@ -84,12 +84,10 @@ def _skippable(function: Function) -> dict[Block, Edge]:
         return empty
     for block in function.blocks:
         for inst in block.insts:
-            values = inst.args
-            for edge in inst.edges:
-                values = values + edge.args if edge.args else values
-            for value in values:
-                if value in owner and owner[value] is not block:
-                    empty.pop(owner[value], None)
+            for values in (inst.args, *[edge.args for edge in inst.edges]):
+                for value in values:
+                    if value in owner and owner[value] is not block:
+                        empty.pop(owner[value], None)
     return empty
 
 

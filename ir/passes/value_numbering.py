@@ -44,6 +44,9 @@ _Key = tuple[Any, ...]
 #: What is known of state: globals by id, sizes by (id of the entity, op).
 _State = dict[EntityId | tuple[EntityId, Op], Value]
 
+#: More than this is not copied from block to block.
+_MOST_STATE = 64
+
 _SIZES = frozenset({o.MEMORY_SIZE, o.TABLE_SIZE})
 _GROWS = {o.MEMORY_GROW: o.MEMORY_SIZE, o.TABLE_GROW: o.TABLE_SIZE}
 _CALLS: frozenset[Op] = frozenset(
@@ -102,7 +105,9 @@ class _Numbering:
         renames, available = self.renames, self.available
         pure, commutative, tracked = _PURE, _COMMUTATIVE, _TRACKED
         inherited = self.state_after.get(self.inherits.get(block, block))
-        state: _State = dict(inherited) if inherited else {}
+        state: _State = {}
+        if inherited and len(inherited) <= _MOST_STATE:
+            state.update(inherited)
         added: list[_Key] = []
         kept: list[Inst] = []
         for inst in block.insts:
