@@ -41,15 +41,20 @@ STORES = tuple(row for row in OPCODES if row.imm is Imm.MEMARG and row.results =
                and row.params is not None and row.params[-1] in NUMERIC)
 
 
+Statement = Callable[["BodyGenerator", int], None]
+
+
 class BodyGenerator:
     """Generates one function.
 
     Args:
         size: about how many instructions; the end of a construct may add some.
+        kinds: the statements to choose from.
     """
 
-    def __init__(self, choices: Choices, plan: Plan, type_: FuncType, size: int) -> None:
-        self.choices, self.plan, self.size = choices, plan, size
+    def __init__(self, choices: Choices, plan: Plan, type_: FuncType, size: int,
+                 kinds: WeightedTable[Statement]) -> None:
+        self.choices, self.plan, self.size, self.kinds = choices, plan, size, kinds
         self.locals: list[Type] = list(type_.params)
         self.hidden: set[int] = set()  # locals that only their owner may write
         self.body = Body()

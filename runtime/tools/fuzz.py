@@ -150,12 +150,17 @@ class _Fuzzer:
         agents = choices.pick((self._agents, self._agents, self._agents, 1, 2, self._agents * 2))
         scripts = generate_scripts(choices, generated, agents, _CALLS)
         executors = self.executors or [choices.pick(self._levels)]
-        runs = self._reference(choices, generated, setup, Workload(scripts, DEFAULT_FUEL))
+        runs = self._reference(choices, generated, setup, Workload(scripts, self._fuel(choices)))
         for executor in executors:
             found = self._compare(executor, generated.data, setup, runs)
             if found is not None:
                 self._save(Case(generated.data, setup, *found, record, self._options), executor)
                 break
+
+    def _fuel(self, choices: Choices) -> int:
+        """A budget: at times a large one, if something fast is tested."""
+        large = choices.chance(1, 8) and not self.executors
+        return 50 * DEFAULT_FUEL if large else DEFAULT_FUEL
 
     def _reference(self, choices: Choices, generated: Generated, setup: Setup,
                    workload: Workload) -> list[_Reference]:

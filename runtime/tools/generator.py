@@ -18,7 +18,7 @@ from .declaration_generator import Declarations
 from .edge_values import edge_value
 from .encoder import encode
 from .execution import Call, Script
-from .statement_generator import statements
+from .statement_generator import CALM, statement_table, statements
 
 ENTRY = "run"
 _CALL_BUDGETS = (20, 0, 3, 8, 40, 200)
@@ -30,12 +30,14 @@ class GeneratorOptions:
     """Bounds of what is generated.
 
     Attributes:
-        functions: most functions, helpers not counted. size: about how many instructions in all.
+        functions: most functions, helpers not counted. size: about how many instructions in all,
+            at times a few times as many.
+        depth: how deep expressions and constructs nest.
     """
 
     functions: int = 6
     size: int = 400
-    depth: int = 4
+    depth: int = 5
 
 
 @dataclass(slots=True)
@@ -98,10 +100,13 @@ class _Generation:
         self.declared = Declarations(choices, options.functions)
         self.module, self.plan = self.declared.module, self.declared.plan
         self.first = self.declared.first
+        self.kinds = statement_table(choices)
+        self.scale = 1
 
     def generate(self) -> Generated:
         choices, module = self.choices, self.module
-        size = self.options.size // (len(self.plan.functions) - self.first)
+        self.scale = choices.pick((1, 1, 1, 2, 4))
+        size = self.scale * self.options.size // (len(self.plan.functions) - self.first)
         for index in range(self.first, len(self.plan.functions)):
             self._function(index, size)
         entries = self._exports()
@@ -127,13 +132,14 @@ class _Generation:
     def _function(self, index: int, size: int) -> None:
         type_ = self.plan.functions[index]
         entry = index == self.first
-        g = BodyGenerator(self.choices, self.plan, type_, size)
+        g = BodyGenerator(self.choices, self.plan, type_, size, self.kinds)
         if entry:
             g.i32(self.choices.pick(_CALL_BUDGETS))
             g.emit("global.set", self.plan.budget, pops=1)
         elif not self.choices.chance(1, 24):
             _guard(g, self.plan.budget, type_)
-        statements(g, 2 + self.choices.below(14), self.options.depth)
+        count = 2 + self.choices.below(14 * self.scale)
+        statements(g, count, self.choices.between(2, self.options.depth))
         g.close()
         self._add(type_, g)
 
@@ -142,7 +148,7 @@ class _Generation:
         type_ = FuncType((Type.I32, Type.I64), (Type.I64,))
         number = len(self.plan.functions)
         self.plan.functions.append(type_)
-        g = BodyGenerator(self.choices, self.plan, type_, 60)
+        g = BodyGenerator(self.choices, self.plan, type_, 60, CALM)
         mask = self.choices.pick((0x3F, 0x1FF, 0x3FF, 0xFFF))
         g.emit("local.get", 0, push=(Type.I32,))
         g.i32(mask)
@@ -169,8 +175,8 @@ class _Generation:
     def _start(self) -> None:
         type_ = FuncType((), ())
         self.plan.callees = []  # it must not use up the fuel
-        g = BodyGenerator(self.choices, self.plan, type_, 30)
-        statements(g, 4, 1, calm=True)
+        g = BodyGenerator(self.choices, self.plan, type_, 30, CALM)
+        statements(g, 4, 1)
         g.close()
         self.module.start = self._add(type_, g)
 

@@ -6,32 +6,29 @@ their fuel does and their results can be compared.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ...compiler.wasm.opcodes import BY_NAME
 from ...ir.types import Type
-from .body_generator import LOADS, NUMERIC, STORES, BodyGenerator
+from .body_generator import LOADS, NUMERIC, STORES, BodyGenerator, Statement
 from .bulk_generator import elements, memory_bulk, memory_grow, table_bulk, table_set
-from .choices import WeightedTable
+from .choices import Choices, WeightedTable
 from .generator_plan import Frame
 
-Statement = Callable[[BodyGenerator, int], None]
 _I32 = Type.I32
 _REFS = (Type.FUNCREF, Type.EXTERNREF)
 
 
-def statements(g: BodyGenerator, count: int, depth: int, *, calm: bool = False) -> None:
+def statements(g: BodyGenerator, count: int, depth: int) -> None:
     """Generate up to ``count`` statements in the innermost construct.
 
     Args:
         depth: how deep expressions and constructs nest.
-        calm: no calls, loops or branches.
     """
-    table = _CALM if calm else _ALL
     for _ in range(count):
         if g.size <= 0 or (g.frames[-1].dead and not g.choices.chance(1, 3)):
             break
-        g.choices.weighted(table)(g, depth)
+        g.choices.weighted(g.kinds)(g, depth)
 
 
 def _any_type(g: BodyGenerator) -> Type:
@@ -318,9 +315,21 @@ _VALUES: Sequence[tuple[int, Statement]] = (
     (3, memory_bulk), (1, memory_grow), (2, table_set), (2, table_bulk), (2, elements),
     (2, _same_base),
 )
-_CALM: WeightedTable[Statement] = WeightedTable(_VALUES)
-_ALL: WeightedTable[Statement] = WeightedTable((
+#: Statements without calls, loops or branches.
+CALM: WeightedTable[Statement] = WeightedTable(_VALUES)
+_ALL: Sequence[tuple[int, Statement]] = (
     *_VALUES, (5, _construct), (4, _counted_loop), (2, _br), (4, _br_if), (2, _br_table),
     (1, _return), (1, _unlikely), (4, _call), (3, _call_indirect), (1, _stack_frame),
     (1, _array_loop),
-))
+)
+
+
+def statement_table(choices: Choices) -> WeightedTable[Statement]:
+    """The statements of one module: all, or a mixture of its own with some kinds left out.
+
+    Modules that lack most kinds have much more of the others, which finds what the average hides.
+    """
+    if not choices.chance(1, 2):
+        return WeightedTable(_ALL)
+    mixed = [(weight * choices.pick((1, 0, 2, 6)), kind) for weight, kind in _ALL]
+    return WeightedTable([(1, _nop), *mixed])
