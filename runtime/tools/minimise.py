@@ -65,7 +65,7 @@ def save(case: Case, folder: Path, name: str) -> Path:
         "setup": dataclasses.asdict(case.setup),
         "agents": [
             {"calls": [[call.entry, *map(hex, call.args)] for call in script.calls],
-             "stdin": script.stdin.hex(), "argv": script.argv, "environ": script.environ}
+             "memory": script.memory.hex(), "stdin": script.stdin.hex(), "argv": script.argv, "environ": script.environ}
             for script in case.workload.scripts
         ],
     }
@@ -121,6 +121,9 @@ class _Minimiser:
                 self._try_scripts(tuple(dataclasses.replace(script, calls=script.calls[part])
                                         for script in self.case.workload.scripts))
         if len(self.case.workload.scripts) == 1:
+            script = self.case.workload.scripts[0]
+            if script.memory:
+                self._try_scripts((dataclasses.replace(script, memory=b""),))
             self._arguments()
 
     def _try_scripts(self, scripts: tuple[Script, ...]) -> bool:
@@ -190,6 +193,7 @@ class _Minimiser:
             order = sorted(range(len(module.funcs)), key=lambda n: -len(module.funcs[n].body.ops))
             for number in order:
                 self._body(number)
+            self._tails()
 
     def _parts(self, module: Module) -> None:
         """Try without what hangs loosely: start, segments' contents, exports."""
@@ -208,6 +212,26 @@ class _Minimiser:
             current = decode(self.case.data)
             current.elems[number] = dataclasses.replace(current.elems[number], items=())
             self._try_module(current)
+        for number in range(len(module.funcs)):
+            current = decode(self.case.data)
+            current.funcs[number] = dataclasses.replace(current.funcs[number], locals=())
+            self._try_module(current)
+
+    def _tails(self) -> None:
+        """Try without the last function, segment, global, table, type; that renumbers nothing."""
+        used = any(script.memory for script in self.case.workload.scripts)
+        for names in (("funcs", "func_types"), ("elems",), ("data",), ("globals",), ("tables",),
+                      ("memories",), ("types",)):
+            while not (used and names == ("memories",)):
+                current = decode(self.case.data)
+                if not getattr(current, names[0]):
+                    break
+                for name in names:
+                    getattr(current, name).pop()
+                if current.data_count is not None:
+                    current.data_count = len(current.data) or None
+                if not self._try_module(current):
+                    break
 
     def _try_module(self, module: Module) -> bool:
         if self._late():
