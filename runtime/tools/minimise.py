@@ -65,7 +65,8 @@ def save(case: Case, folder: Path, name: str) -> Path:
         "setup": dataclasses.asdict(case.setup),
         "agents": [
             {"calls": [[call.entry, *map(hex, call.args)] for call in script.calls],
-             "memory": script.memory.hex(), "stdin": script.stdin.hex(), "argv": script.argv, "environ": script.environ}
+             "memory": script.memory.hex(), "stdin": script.stdin.hex(),
+             "argv": script.argv, "environ": script.environ}
             for script in case.workload.scripts
         ],
     }
