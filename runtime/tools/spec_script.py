@@ -26,7 +26,17 @@ from ...errors import (
 from ...ir.types import FuncType, Trap, Type
 from ...targets.base import Target
 from .spec_agent import Agent
-from .wast import Command, Form, Get, Invoke, Kind, ModuleText, Register, TextError
+from .wast import (
+    Command,
+    Form,
+    Get,
+    InstanceOf,
+    Invoke,
+    Kind,
+    ModuleText,
+    Register,
+    TextError,
+)
 
 SPECTEST = b"""(module
   (func (export "print")) (func (export "print_i32") (param i32))
@@ -69,7 +79,7 @@ class _Skipped(_Unmet):
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """An instance, or why there is none. ``namespaces`` is what it may import.
+    """An instance, or why there is none. ``namespaces`` is what it imports from.
 
     ``line`` is that of the module's command, 0 if no command is it.
     """
@@ -139,9 +149,10 @@ class _Script:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._linker = Linker(_no_host)
-        spectest = self._linker.add(load(ModuleText(None, Form.TEXT, SPECTEST)), {})
-        self._registered = {"spectest": spectest}
+        self._spectest = self._linker.add(load(ModuleText(None, Form.TEXT, SPECTEST)), {})
+        self._registered = {"spectest": _Loaded(0, instance=self._spectest)}
         self._names: dict[str | None, _Loaded] = {}
+        self._definitions: dict[str | None, ModuleText] = {}
         self._agent: Agent | None = None
         self._problem = ""
 
@@ -152,6 +163,11 @@ class _Script:
         match command.body:
             case ModuleText() as text:
                 return self._plan_module(command, text)
+            case InstanceOf(name, definition):
+                found = self._definitions.get(definition)
+                if found is None:
+                    return lambda: _fail(f"no definition {definition or ''}")
+                return self._plan_instance(command, found, name)
             case Register(name, module):
                 return self._plan_register(command.line, name, self._named(module))
             case action:
@@ -165,20 +181,26 @@ class _Script:
             case Kind.INVALID:
                 return lambda: _refused(text, (ValidationError,), command.message)
             case Kind.UNLINKABLE:
-                namespaces = dict(self._registered)
-                return lambda: self._unlinkable(text, namespaces, command.message)
+                registered = dict(self._registered)
+                return lambda: self._unlinkable(command, text, registered)
+        if text.definition:
+            self._definitions |= {None: text, text.name: text}
+            return lambda: _accepted(text)
+        return self._plan_instance(command, text, text.name)
+
+    def _plan_instance(self, command: Command, text: ModuleText, name: str | None) -> _Check:
         loaded = self._load(text, command.line)
         if command.kind is Kind.MODULE:
-            self._names[None] = loaded
-            if text.name is not None:
-                self._names[text.name] = loaded
+            self._names |= {None: loaded, name: loaded}
         return lambda: self._instantiate(loaded, command)
 
     def _load(self, text: ModuleText, line: int) -> _Loaded:
-        namespaces = dict(self._registered)
         try:
             module = load(text)
+            namespaces = _providers(module, self._registered, line)
             instance = self._linker.add(module, namespaces)
+        except _Unmet as unmet:
+            return _Loaded(line, problem=unmet)
         except UnsupportedFeatureError as error:
             return _Loaded(line, problem=_Skipped(f"no {error.feature}"))
         except SwarmcError as error:
@@ -190,8 +212,7 @@ class _Script:
         return self._names.get(name, missing)
 
     def _plan_register(self, line: int, name: str, loaded: _Loaded) -> _Check:
-        if loaded.instance is not None:
-            self._registered[name] = loaded.instance
+        self._registered[name] = loaded
         return lambda: _ignore(loaded.get(line))
 
     def compile(self, opt_level: int) -> None:
@@ -200,7 +221,7 @@ class _Script:
         try:
             optimise(program)
             self._agent = Agent(target, program, opt_level)
-            self._agent.call(self._registered["spectest"].instantiate, ())
+            self._agent.call(self._spectest.instantiate, ())
         except SwarmcError as error:
             self._problem = f"the script's program: {error}"
 
@@ -226,12 +247,14 @@ class _Script:
         self._compare(command, (), agent.call(instance.instantiate, ()))
 
     def _unlinkable(
-        self, text: ModuleText, namespaces: dict[str, Instance], message: str
+        self, command: Command, text: ModuleText, registered: dict[str, _Loaded]
     ) -> None:
         try:
-            self._linker.resolve(load(text), namespaces, self._running().size_of)
+            module = load(text)
+            namespaces = _providers(module, registered, command.line)
+            self._linker.resolve(module, namespaces, self._running().size_of)
         except LinkError as error:
-            _check_message(message, error.message)
+            _check_message(command.message, error.message)
         except UnsupportedFeatureError as error:
             raise _Skipped(f"no {error.feature}") from error
         except SwarmcError as error:
@@ -250,7 +273,10 @@ class _Script:
             self._compare(command, *agent.read(name))
             return
         type_ = agent.type_of(name)
-        if tuple([arg.type for arg in action.args]) != type_.params:
+        fits = len(action.args) == len(type_.params) and all(
+            arg.type in (param, None) for arg, param in zip(action.args, type_.params, strict=True)
+        )
+        if not fits:
             raise _Unmet(f"{action.name!r} is of type {type_}")
         outcome = agent.call(name, tuple([arg.bits for arg in action.args]))
         self._compare(command, type_.results, outcome)
@@ -267,11 +293,14 @@ class _Script:
             return
         if wants_trap:
             raise _Unmet(f"no trap, but {_show(types, outcome)}")
+        if command.kind is Kind.EXCEPTION:
+            raise _Unmet(f"no exception, but {_show(types, outcome)}")
         if command.kind is not Kind.RETURN:
             return
         expected = command.expected
-        right = types == tuple([pattern.type for pattern in expected]) and all(
-            pattern.matches(value) for pattern, value in zip(expected, outcome, strict=True)
+        right = len(types) == len(expected) and all(
+            pattern.matches(type_, value)
+            for pattern, type_, value in zip(expected, types, outcome, strict=True)
         )
         if not right:
             wanted = ", ".join(map(str, expected))
@@ -298,6 +327,20 @@ def _refused(text: ModuleText, errors: tuple[type[SwarmcError], ...], message: s
         raise _Unmet("it is accepted")
 
 
+def _accepted(text: ModuleText) -> None:
+    """Check that a module is valid."""
+    try:
+        load(text)
+    except UnsupportedFeatureError as error:
+        raise _Skipped(f"no {error.feature}") from error
+    except SwarmcError as error:
+        raise _Unmet(str(error)) from error
+
+
+def _fail(reason: str) -> None:
+    raise _Unmet(reason)
+
+
 def _check_message(wanted: str, message: str) -> None:
     """Compare messages: one may begin like the other, for some name an index besides."""
     if not (message.startswith(wanted) or wanted.startswith(message)):
@@ -307,6 +350,18 @@ def _check_message(wanted: str, message: str) -> None:
 def _show(types: tuple[Type, ...], values: tuple[int, ...]) -> str:
     pairs = zip(types, values, strict=True)
     return "(" + ", ".join([f"{type_.value} {value:#x}" for type_, value in pairs]) + ")"
+
+
+def _providers(
+    module: Module, registered: dict[str, _Loaded], line: int
+) -> dict[str, Instance]:
+    """The instances that a module of some line imports from.
+
+    Raises:
+        _Unmet: one is not there.
+    """
+    names = {item.module for item in module.imports} & registered.keys()
+    return {name: registered[name].get(line) for name in sorted(names)}
 
 
 def _no_host(module: str, name: str, type_: FuncType) -> bool:

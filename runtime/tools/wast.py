@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeAlias
 
@@ -16,7 +16,7 @@ from ...errors import SwarmcError
 from .oracle import load_wasmtime
 from .wast_values import Const, Pattern, parse_const, parse_pattern
 
-_TOKEN = re.compile(rb'\s+|;;[^\n]*|\(;|\(|\)|"(?:[^"\\]|\\.)*"|[^\s()";]+')
+_TOKEN = re.compile(rb'\s+|;;[^\n]*|\(;|\(|\)|"(?:[^"\\]|\\.)*"|[^\s()";]+|;')
 _COMMENT = re.compile(rb"\(;|;\)")
 _ESCAPE = re.compile(rb"\\(u\{[0-9a-fA-F_]+\}|[0-9a-fA-F]{2}|.)", re.DOTALL)
 _LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r"}
@@ -63,11 +63,15 @@ class Form(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ModuleText:
-    """A module as the script gives it: its bytes, or text."""
+    """A module as the script gives it: its bytes, or text.
+
+    ``definition``: it is not instantiated; instances of it may come later.
+    """
 
     name: str | None
     form: Form
     content: bytes
+    definition: bool = False
 
     def binary(self) -> bytes:
         """Its bytes in the binary format.
@@ -89,6 +93,14 @@ class ModuleText:
             return bytes(wasmtime.wat2wasm(text))
         except (wasmtime.WasmtimeError, UnicodeEncodeError) as error:
             raise TextError(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceOf:
+    """A further instance of a definition; names may be missing."""
+
+    name: str | None
+    definition: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +140,7 @@ class Kind(Enum):
     RETURN = "assert_return"
     TRAP = "assert_trap"
     EXHAUSTION = "assert_exhaustion"
+    EXCEPTION = "assert_exception"
     INVALID = "assert_invalid"
     MALFORMED = "assert_malformed"
     UNLINKABLE = "assert_unlinkable"
@@ -146,7 +159,7 @@ class Command:
 
     line: int
     kind: Kind
-    body: ModuleText | Action | Register
+    body: ModuleText | InstanceOf | Action | Register
     message: str = ""
     expected: tuple[Pattern, ...] = ()
 
@@ -190,6 +203,8 @@ def split(source: bytes) -> Iterator[Node]:
         else:
             done = open_.pop()
             done = Node(done.start, pos, done.items)
+            if done.head.startswith(b"@"):
+                continue  # an annotation, which means nothing
             if open_:
                 open_[-1].items.append(done)
             else:
@@ -212,13 +227,13 @@ def _skip_comment(source: bytes, pos: int) -> int:
 def unquote(token: bytes) -> bytes:
     """The bytes that a string in the text format means."""
 
-    def replace(match: re.Match[bytes]) -> bytes:
+    def meaning(match: re.Match[bytes]) -> bytes:
         body = match.group(1)
         if body.startswith(b"u{"):
             return chr(int(body[2:-1], 16)).encode()
         return bytes([int(body, 16)]) if len(body) == 2 else _LETTERS.get(body, body)
 
-    return _ESCAPE.sub(replace, token[1:-1])
+    return _ESCAPE.sub(meaning, token[1:-1])
 
 
 _ASSERTIONS = {kind.value.encode(): kind for kind in Kind if kind.value.startswith("assert")}
@@ -228,7 +243,13 @@ _KNOWN = {b"module", b"register", b"invoke", b"get", *_ASSERTIONS}
 def _command(source: bytes, node: Node, line: int) -> Command:
     head = node.head
     if head == b"module":
-        return Command(line, Kind.MODULE, _module(source, node))
+        words = node.words()[1:]
+        if words[:1] == [b"instance"]:
+            names = [word.decode() for word in words[1:]]
+            body: ModuleText | InstanceOf | Action = InstanceOf(*(*names, None, None)[:2])
+        else:
+            body = _module(source, node)
+        return Command(line, Kind.MODULE, body)
     if head == b"register":
         words = node.words()
         name = words[2].decode() if len(words) > 2 else None
@@ -243,7 +264,8 @@ def _command(source: bytes, node: Node, line: int) -> Command:
     body = _module(source, subject) if subject.head == b"module" else _action(subject)
     if kind is Kind.RETURN:
         return Command(line, kind, body, expected=tuple(map(_pattern, nodes[1:])))
-    return Command(line, kind, body, _string(node.words()[-1]))
+    message = "" if kind is Kind.EXCEPTION else _string(node.words()[-1])
+    return Command(line, kind, body, message)
 
 
 def _string(token: bytes) -> str:
@@ -254,14 +276,17 @@ def _string(token: bytes) -> str:
 def _module(source: bytes, node: Node) -> ModuleText:
     words = node.words()[1:]
     name = None
+    content = source[node.start:node.end]
+    definition = words[:1] == [b"definition"]
+    if definition:
+        del words[0]
+        content = content.replace(b"definition", b"", 1)
     if words and words[0].startswith(b"$"):
         name = words.pop(0).decode()
     if words and words[0] in (b"binary", b"quote"):
         form = Form(words[0].decode())
-        parts = [unquote(word) for word in words[1:]]
-        # Strings of quoted text are tokens apart.
-        return ModuleText(name, form, (b"" if form is Form.BINARY else b"\n").join(parts))
-    return ModuleText(name, Form.TEXT, source[node.start:node.end])
+        return ModuleText(name, form, b"".join(map(unquote, words[1:])), definition)
+    return ModuleText(name, Form.TEXT, content, definition)
 
 
 def _action(node: Node) -> Action:
@@ -274,6 +299,9 @@ def _action(node: Node) -> Action:
 
 
 def _pattern(node: Node) -> Pattern:
+    if node.head == b"either":
+        first, *others = map(_pattern, node.nodes())
+        return replace(first, others=tuple(others))
     return parse_pattern(_texts(node))
 
 

@@ -12,9 +12,9 @@ from ...ir.types import Type
 
 @dataclass(frozen=True, slots=True)
 class Const:
-    """A value as a bit pattern; references are handles."""
+    """A value as a bit pattern; references are handles. ``type`` None: some reference type."""
 
-    type: Type
+    type: Type | None
     bits: int
 
 
@@ -23,23 +23,40 @@ class Pattern:
     """What a result may be: a value whose bits under ``mask`` are ``bits``.
 
     Attributes:
+        type: None: some reference type.
         nonnull: any reference but null is right, whatever the bits.
+        others: patterns that will do as well.
     """
 
-    type: Type
+    type: Type | None
     bits: int
     mask: int
     nonnull: bool = False
+    others: tuple[Pattern, ...] = ()
 
-    def matches(self, value: int) -> bool:
+    @property
+    def constant(self) -> bool:
+        """Whether only one value matches."""
+        width = 64 if self.type is None else self.type.bits
+        return not self.nonnull and not self.others and self.mask == _ones(width)
+
+    def matches(self, type_: Type, value: int) -> bool:
         """Whether a result is right."""
+        if any(other.matches(type_, value) for other in self.others):
+            return True
+        if type_ is not self.type and (self.type is not None or not type_.is_ref):
+            return False
         return value != 0 if self.nonnull else value & self.mask == self.bits
 
     def __str__(self) -> str:
+        text = "ref" if self.type is None else self.type.value
         if self.nonnull:
-            return f"{self.type.value} other than null"
-        exact = self.mask == (1 << self.type.bits) - 1
-        return f"{self.type.value} {self.bits:#x}" + ("" if exact else f" under {self.mask:#x}")
+            text += " other than null"
+        else:
+            text += f" {self.bits:#x}"
+            if not (self.constant or self.others):
+                text += f" under {self.mask:#x}"
+        return " or ".join([text, *map(str, self.others)])
 
 
 #: Bits of (exponent, mantissa) of the float types, by width.
@@ -55,7 +72,7 @@ def parse_const(words: Sequence[str]) -> Const:
         ArgumentError: it is none, or a pattern.
     """
     pattern = parse_pattern(words)
-    if pattern.nonnull or pattern.mask != (1 << pattern.type.bits) - 1:
+    if not pattern.constant:
         raise ArgumentError(f"{' '.join(words)!r} is no constant")
     return Const(pattern.type, pattern.bits)
 
@@ -73,14 +90,13 @@ def parse_pattern(words: Sequence[str]) -> Pattern:
         case ["v128.const", shape, *lanes]:
             return _vector(shape, lanes)
         case ["ref.null", *heap]:
-            type_ = _HEAP_TYPES.get(heap[0], Type.FUNCREF) if heap else Type.FUNCREF
-            return Pattern(type_, 0, _ones(64))
-        case ["ref.func"]:
-            return Pattern(Type.FUNCREF, 0, 0, nonnull=True)
-        case ["ref.extern"]:
-            return Pattern(Type.EXTERNREF, 0, 0, nonnull=True)
-        case ["ref.extern", number]:
-            return Pattern(Type.EXTERNREF, int(number, 0) + 1, _ones(64))
+            return Pattern(_HEAP_TYPES.get("".join(heap)), 0, _ones(64))
+        case ["ref.func" | "ref.extern" as op]:
+            return Pattern(_HEAP_TYPES[op[4:]], 0, 0, nonnull=True)
+        case ["ref.any" | "ref.eq" | "ref.i31" | "ref.struct" | "ref.array"]:
+            return Pattern(None, 0, 0, nonnull=True)
+        case ["ref.extern" | "ref.host" as op, number]:
+            return Pattern(_HEAP_TYPES.get(op[4:]), int(number, 0) + 1, _ones(64))
     raise ArgumentError(f"unknown value {' '.join(words)!r}")
 
 

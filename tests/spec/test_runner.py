@@ -85,10 +85,12 @@ def test_passes_what_is_right() -> None:
 
 
 def test_what_needs_a_missing_feature_is_skipped() -> None:
-    text = '(module (func (export "f") (result v128) (v128.const i64x2 0 0)))\n' \
-        '(assert_return (invoke "f") (v128.const i64x2 0 0))'
+    text = """(module $m (func (export "f") (result v128) (v128.const i64x2 0 0)))
+        (assert_return (invoke "f") (v128.const i64x2 0 0)) (register "m" $m)
+        (module (import "m" "f" (func)))
+        (assert_unlinkable (module (import "m" "g" (func))) "unknown import")"""
     assert [(state, reason) for _, state, reason in outcomes(text)] == [
-        (State.SKIPPED, "no simd"), (State.SKIPPED, "module of line 1: no simd")]
+        (State.SKIPPED, "no simd"), *[(State.SKIPPED, "module of line 1: no simd")] * 4]
 
 
 def test_instances_share_what_they_import() -> None:
@@ -131,8 +133,22 @@ def test_a_trap_at_instantiation_keeps_what_was_done_before() -> None:
         (assert_return (invoke $a "call") (i32.const 9))""") == []
 
 
+def test_definitions_are_instantiated_when_asked() -> None:
+    assert failures("""
+        (module definition $d (global $g (mut i32) (i32.const 0)) (func (export "next")
+            (result i32) (global.set $g (i32.add (global.get $g) (i32.const 1))) (global.get $g)))
+        (module instance $a $d) (module instance $b $d)
+        (assert_return (invoke $a "next") (i32.const 1))
+        (assert_return (invoke $a "next") (i32.const 2))
+        (assert_return (invoke "next") (either (i32.const 1) (i32.const 9)))
+        (assert_return (invoke "next") (either (i32.const 1) (i32.const 9)))
+        (module instance $c $e)""") == [
+            "(i32 0x2) instead of (i32 0x1 or i32 0x9)", "no definition $e"]
+
+
 def test_lines_and_kinds() -> None:
-    commands = read_script(b'(; a\n comment ;)\n(module) ;; "\n(register "\\u{e9}")\n(invoke "f")')
+    commands = read_script(b'(; a\n comment ;)\n((@x ;}") (") module) ;; "\n'
+                           b'(register "\\u{e9}")\n(invoke "f")')
     assert [(c.line, c.kind) for c in commands] == [
         (3, Kind.MODULE), (4, Kind.REGISTER), (5, Kind.ACTION)]
 

@@ -33,7 +33,7 @@ def test_every_command_is_read() -> None:
     assert counts == COMMANDS
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("script", SCRIPTS or [SUITE], ids=lambda path: path.stem)
 def test_script(script: Path) -> None:
     verdicts = run_script(read_script(script.read_bytes()), target_named("cpu"))
     wrong = [(v.command.line, v.state.value, v.reason)

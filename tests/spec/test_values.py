@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -64,16 +65,27 @@ def test_nan_patterns() -> None:
     canonical, arithmetic = (parse_pattern(["f64.const", f"nan:{kind}"])
                              for kind in ("canonical", "arithmetic"))
     for sign in (0, 1 << 63):
-        assert canonical.matches(sign | 0x7FF8 << 48)
-        assert arithmetic.matches(sign | 0x7FF8 << 48 | 1)
-        assert not canonical.matches(sign | 0x7FF8 << 48 | 1)
-        assert not arithmetic.matches(sign | 0x7FF0 << 48 | 1)
+        assert canonical.matches(Type.F64, sign | 0x7FF8 << 48)
+        assert arithmetic.matches(Type.F64, sign | 0x7FF8 << 48 | 1)
+        assert not canonical.matches(Type.F64, sign | 0x7FF8 << 48 | 1)
+        assert not arithmetic.matches(Type.F64, sign | 0x7FF0 << 48 | 1)
     lanes = parse_pattern("v128.const f32x4 nan:canonical 1 2 nan:arithmetic".split())
-    assert lanes.matches(0xFFC00001_40000000_3F800000_FFC00000)
-    assert not lanes.matches(0xFFC00001_40000000_BF800000_FFC00000)
+    assert lanes.matches(Type.V128, 0xFFC00001_40000000_3F800000_FFC00000)
+    assert not lanes.matches(Type.V128, 0xFFC00001_40000000_BF800000_FFC00000)
 
 
 def test_references() -> None:
-    assert parse_pattern(["ref.func"]).matches(3)
-    assert not parse_pattern(["ref.func"]).matches(0)
-    assert not parse_pattern(["ref.null", "func"]).matches(1)
+    assert parse_pattern(["ref.func"]).matches(Type.FUNCREF, 3)
+    assert not parse_pattern(["ref.func"]).matches(Type.FUNCREF, 0)
+    assert not parse_pattern(["ref.func"]).matches(Type.EXTERNREF, 3)
+    assert not parse_pattern(["ref.null", "func"]).matches(Type.FUNCREF, 1)
+    assert parse_pattern(["ref.null"]).matches(Type.EXTERNREF, 0)
+    assert not parse_pattern(["ref.null"]).matches(Type.I32, 0)
+
+
+def test_alternatives() -> None:
+    one, two = (parse_pattern(["i32.const", text]) for text in "12")
+    either = replace(one, others=(two,))
+    assert [either.matches(Type.I32, value) for value in range(4)] == [False, True, True, False]
+    assert not either.matches(Type.I64, 1)
+    assert str(either) == "i32 0x1 or i32 0x2"
