@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
 import struct
@@ -38,7 +39,8 @@ class Reservation:
                 f"cannot reserve {size:,} bytes of address space for {purpose}: {error}",
                 hint="use fewer agents or a smaller max_memory",
             ) from error
-        self._map.madvise(mmap.MADV_NOHUGEPAGE)
+        with contextlib.suppress(OSError):  # EINVAL: this kernel has no huge pages at all
+            self._map.madvise(mmap.MADV_NOHUGEPAGE)
         anchor = ctypes.c_char.from_buffer(self._map)
         self.address = ctypes.addressof(anchor)
         del anchor
