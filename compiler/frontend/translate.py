@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
@@ -71,15 +70,7 @@ def translate(module: Module, *, missing_imports: MissingImports = "error",
         into = Placement(irm.Module(), 0, [None] * len(module.imports), "")
     if missing_imports == "error":
         _refuse_missing(module, known_host, into.imports)
-    # All that is made here stays, in cycles: looking for garbage in between takes two thirds of
-    # the time, and finds none.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        return _Translation(module, into).run(known_host)
-    finally:
-        if collecting:
-            gc.enable()
+    return _Translation(module, into).run(known_host)
 
 
 def describe(module: Module, item: Import) -> str:
