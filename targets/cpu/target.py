@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from ...errors import ArgumentError
 from ...ir import module as ir
 from ..executable import CompileOptions, Entry, Executable, GlobalExport, HostImport
 from ..image import initial_state
@@ -135,13 +134,6 @@ def _entry_exports(module: ir.Module, options: CompileOptions) -> list[ir.Export
     exports = list(module.function_exports())
     if options.entry_points is None:
         return exports
-    known = {export.name for export in exports}
-    for name in options.entry_points:
-        if name not in known:
-            raise ArgumentError(
-                f"no exported function is called {name!r}",
-                hint=f"there are: {', '.join(sorted(known)) or 'none'}",
-            )
     return [export for export in exports if export.name in options.entry_points]
 
 
