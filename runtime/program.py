@@ -31,13 +31,13 @@ _DEAD_AT_MOST = 64
 class AgentSnapshot:
     """The state of an agent, to put it or another agent of the same program back to.
 
-    ``state`` is None for an agent that had not been touched. It is as trusted as the process that
-    made it: do not restore one that came from elsewhere.
+    ``scratch`` is None where the module has a memory. It is as trusted as the process that made
+    it: do not restore one that came from elsewhere.
     """
 
     program: str
     stage: int
-    state: bytes | None
+    state: bytes
     scratch: bytes | None
 
 
@@ -304,7 +304,8 @@ class Program:
         """Digest of what the program is, however it is compiled: a snapshot must agree with it."""
         executable = self.executable
         digest = hashlib.sha256(executable.template)
-        shape = (executable.layout, executable.entries, executable.spans, executable.signatures)
+        shape = (executable.layout, executable.entries, executable.spans, executable.signatures,
+                 self.scratch_size)
         digest.update(repr(shape).encode("utf-8", "surrogatepass"))
         for run in executable.runs:
             digest.update(hashlib.sha256(run.data).digest())
@@ -312,13 +313,12 @@ class Program:
 
     def snapshot(self, slot: int) -> AgentSnapshot:
         """The state of a slot."""
-        if self.table.memory_init[slot]:
-            self.prepare(np.array([slot]))
-        found = self._scratch.get(slot)
-        scratch = None if found is None else bytes(found)
-        stage = int(self.table.stage[slot])
-        state = None if stage == Stage.FRESH else self.slices.snapshot(slot)
-        return AgentSnapshot(self.identity, stage, state, scratch)
+        # A fresh slot, too: elsewhere, being fresh would mean another memory_init.
+        self.prepare(np.array([slot]))
+        scratch = bytes(self._scratch_of(slot)) if self.scratch_size else None
+        return AgentSnapshot(
+            self.identity, int(self.table.stage[slot]), self.slices.snapshot(slot), scratch
+        )
 
     def restore(self, slot: int, snapshot: AgentSnapshot) -> None:
         """Put a slot into the state of a snapshot.
@@ -329,10 +329,9 @@ class Program:
         if snapshot.program != self.identity:
             raise ArgumentError("the snapshot was taken of another program")
         self.scrub(np.array([slot]))
-        if snapshot.state is not None:
-            self.table.stage[slot] = Stage.RAN  # to be scrubbed, should this be interrupted
-            self.slices.restore(slot, snapshot.state)
-            self.table.stage[slot] = snapshot.stage
+        self.table.stage[slot] = Stage.RAN  # to be scrubbed, should this be interrupted
+        self.slices.restore(slot, snapshot.state)
+        self.table.stage[slot] = snapshot.stage
         if snapshot.scratch is not None:
             self._scratch[slot] = bytearray(snapshot.scratch)
 

@@ -147,6 +147,20 @@ class TestState:
         with pytest.raises(ArgumentError, match="another program"):
             other.restore(other.spawn_agent(), saved)
 
+    def test_snapshot_of_an_untouched_agent_replaces_memory_init(
+        self, make_swarm: Make, library: bytes, single: bytes
+    ) -> None:
+        for wasm in (library, single):
+            swarm = make_swarm(wasm)
+            a, b = swarm.spawn_agent(), swarm.spawn_agent(memory_init=b"hello")
+            swarm.restore(b, swarm.snapshot(a))
+            assert swarm.get_agent_memory(b, 0, 8) == swarm.get_agent_memory(a, 0, 8)
+            swarm.reset_agent(b)
+            assert swarm.get_agent_memory(b, 0, 5) == b"hello"
+        other = make_swarm(single, memory_per_agent=64)
+        with pytest.raises(ArgumentError, match="another program"):
+            other.restore(other.spawn_agent(), swarm.snapshot(a))
+
     def test_reset_agents(self, make_swarm: Make, library: bytes) -> None:
         swarm = make_swarm(library)
         swarm.spawn_agents(3, "tick")
