@@ -1,7 +1,7 @@
 """The family of errors that swarmc raises; imports nothing.
 
 Every error a user can cause is a :class:`SwarmcError`. Positions are fields, and only ``__str__``
-formats them: ``message (in function NAME, at byte 0x1f)``.
+formats them: ``message (in function NAME, at byte 0x1f); hint``.
 """
 
 from __future__ import annotations
@@ -37,8 +37,13 @@ class SwarmcError(Exception):
             where.append(f"in function {self.function}")
         if self.offset is not None:
             where.append(f"at byte {self.offset:#x}")
-        text = self.message + (f" ({', '.join(where)})" if where else "")
-        return f"{text}: {self.hint}" if self.hint else text
+        text = self.message.rstrip("\n")
+        lines = "\n" in text  # a list ends the message: nothing belongs behind its last item
+        if where:
+            text += ("\n" if lines else " ") + f"({', '.join(where)})"
+        if not self.hint:
+            return text
+        return f"{text}\n{self.hint}" if lines else f"{text.removesuffix('.')}; {self.hint}"
 
 
 class DecodeError(SwarmcError):
