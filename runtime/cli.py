@@ -79,13 +79,15 @@ def _root(
         int, typer.Option("--verbose", "-v", count=True, help="Say what is done; twice: more.")
     ] = 0,
 ) -> None:
-    if verbose:
-        logging.basicConfig(
-            level=logging.INFO if verbose == 1 else logging.DEBUG,
-            format="%(relativeCreated)6d ms  %(name)s: %(message)s",
-        )
-        for noisy in ("numba", "asyncio"):
-            logging.getLogger(noisy).setLevel(logging.WARNING)
+    if not verbose:
+        logging.basicConfig(level=logging.WARNING, format="swarmc: %(message)s")
+        return
+    logging.basicConfig(
+        level=logging.INFO if verbose == 1 else logging.DEBUG,
+        format="%(relativeCreated)6d ms  %(name)s: %(message)s",
+    )
+    for noisy in ("numba", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 @app.command()

@@ -77,13 +77,12 @@ def emit_text(path: Path, output: Path | None, options: CompileOptions, stage: s
 
 
 def _text(wasm: bytes, options: CompileOptions, stage: str) -> str:
-    if stage == "wat":
-        from ..compiler.wasm.decoder import decode
-        from ..compiler.wasm.printer import print_wat
-
-        return print_wat(decode(wasm))
     from .compile import read_module, to_program
 
+    if stage == "wat":
+        from ..compiler.wasm.printer import print_wat
+
+        return print_wat(read_module(wasm))
     program = to_program(read_module(wasm), options)
     if stage == "ir":
         from ..ir.printer import print_module

@@ -257,14 +257,14 @@ def _write_csv(report: Report, file: TextIO) -> None:
                      "instructions", "stdout", "stderr"])  # fmt: skip
     empty = [""] * len(types)
     values, codes, traps = _values(report), result.exit_codes, result.traps
+    endings = result.endings
     for id_, count, out, err in zip(
         result.ids.tolist(), result.counts_array.tolist(), result.agent_outputs.values(),
         result.agent_errors.values(), strict=True,
     ):  # fmt: skip
         trap, code = traps.get(id_), codes.get(id_, "")
         texts = value_texts(types, values[id_]) if types and id_ in values else empty
-        ended = "trapped" if trap else "exited" if code != "" else "returned"
         where = ["", "", ""] if trap is None else [trap.code.slug, trap.offset, trap.function]
-        writer.writerow([id_, ended, code, *texts, *where, count,
+        writer.writerow([id_, endings[id_], code, *texts, *where, count,
                          out.decode("utf-8", "backslashreplace"),
                          err.decode("utf-8", "backslashreplace")])  # fmt: skip

@@ -228,6 +228,14 @@ class SwarmResult:
             has = has | (self.returned_array & (self._entries == self._start))
         return dict(zip(self.ids[has].tolist(), codes[has].tolist(), strict=True))
 
+    @cached_property
+    def endings(self) -> dict[int, str]:
+        """How each agent ended: ``trapped``, ``exited`` if it has an exit code, or ``returned``."""
+        endings = dict.fromkeys(self.ids.tolist(), "returned")
+        endings.update(dict.fromkeys(self.exit_codes, "exited"))
+        endings.update(dict.fromkeys(self.ids[self.trapped_array].tolist(), "trapped"))
+        return endings
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values.
 
@@ -235,8 +243,8 @@ class SwarmResult:
         not know become ``"nan"``, ``"inf"`` and ``"-inf"``.
         """
         agents = []
-        for place, id_ in enumerate(self.ids.tolist()):
-            agent: dict[str, Any] = {"id": id_, "status": self._status_name(place)}
+        for id_ in self.ids.tolist():
+            agent: dict[str, Any] = {"id": id_, "status": self.endings[id_]}
             if id_ in self.agent_results:
                 agent["result"] = _plain(self.agent_results[id_])
             if id_ in self.exit_codes:
@@ -259,12 +267,6 @@ class SwarmResult:
             "interrupted": self.interrupted,
             "agents": agents,
         }
-
-    def _status_name(self, place: int) -> str:
-        status = int(self.status[place])
-        if status == Status.RETURNED:
-            return "returned"
-        return "exited" if status == Status.EXITED else "trapped"
 
 
 def _distinct(numbers: NDArray[np.int32]) -> list[int]:

@@ -103,6 +103,17 @@ def test_exit_codes_of_agents(swarmc: Swarmc, wasm: Path) -> None:
     assert "3: 3 exited (2 with another code than 0)" in text_of(failed)
 
 
+def test_all_reports_agree_on_how_agents_ended(swarmc: Swarmc, tmp_path: Path) -> None:
+    wat = tmp_path / "command.wat"
+    wat.write_text('(module (func (export "_start")))')
+    found = json.loads(swarmc("run", wat, "-n", 2, "--json").output)
+    assert (found["summary"]["exited"], found["summary"]["returned"]) == (2, 0)
+    assert [(a["status"], a["exit_code"]) for a in found["agents"]] == [("exited", 0)] * 2
+    rows = csv.DictReader(io.StringIO(swarmc("run", wat, "-n", 2, "--csv", "-").output))
+    assert [(row["ended"], row["exit_code"]) for row in rows] == [("exited", "0")] * 2
+    assert "2: 2 exited with 0" in text_of(swarmc("run", wat, "-n", 2))
+
+
 def test_fuel(swarmc: Swarmc, wasm: Path) -> None:
     result = swarmc("run", wasm, "--invoke", "forever", "--fuel", "1e4")
     assert result.exit_code == 1
@@ -119,9 +130,9 @@ def test_programs_cannot_write_to_the_terminal(swarmc: Swarmc, wasm: Path) -> No
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--invoke", "nope"], "no function 'nope': it exports add,"),
-        ([], "not exactly one exported function: --invoke chooses one of: add,"),
-        (["--invoke", "add"], "add takes 2 arguments (i32, i32): --args"),
+        (["--invoke", "nope"], "no function 'nope'; it exports add,"),
+        ([], "not exactly one exported function; --invoke chooses one of: add,"),
+        (["--invoke", "add"], "add takes 2 arguments (i32, i32); --args"),
         (["--invoke", "add", "--args", "1"], "--args gives 1"),
         (["--invoke", "add", "--args", "1,x"], "argument 1 of add is i32: 'x' is not an integer"),
         (["--invoke", "nothing", "-n", "0"], "--agents takes a number from 1"),
@@ -197,6 +208,15 @@ def test_stages(
     assert expected in printed.output
     swarmc("compile", wasm, "--emit", stage, "-o", tmp_path / "text")
     assert (tmp_path / "text").read_text() == printed.output
+
+
+def test_text_of_an_invalid_module(swarmc: Swarmc, tmp_path: Path) -> None:
+    invalid = tmp_path / "invalid.wasm"  # its only function has a type that there is not
+    invalid.write_bytes(b"\0asm\1\0\0\0\3\2\1\5\x0a\4\1\2\0\x0b")
+    for stage in ("wat", "ir"):
+        result = swarmc("compile", invalid, "--emit", stage)
+        assert result.exit_code == 2
+        assert f"{invalid}: unknown type" in result.output
 
 
 def test_inspect(swarmc: Swarmc, wasm: Path) -> None:
