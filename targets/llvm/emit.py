@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from ...ir.analysis.cfg import reverse_postorder
 from ...ir.function import Block, Function, Inst, Value
 from ...ir.module import Module
-from ...ir.ops import CONST, Op
+from ...ir.ops import CONST, RETURN_CALL, RETURN_CALL_REF, Op
 from ...ir.types import EntityId, Trap, Type
 from ..layout import AgentLayout, MemorySlot
 from .abi import Abi
@@ -54,7 +54,7 @@ class ProgramEmitter:
         self._used: set[EntityId] = set()
         self._defined: set[EntityId] = set()
         tail = any(
-            block.terminator.op.name.startswith("return_call")
+            block.terminator.op in (RETURN_CALL, RETURN_CALL_REF)
             for function in module.functions.values()
             for block in function.blocks
         )
