@@ -89,7 +89,7 @@ class SwarmManager(AgentAccess):
         _check("memory_per_agent", memory_per_agent, 0, 1 << 32)
         _check("globals_per_agent", globals_per_agent, 0, 1 << 32)
         _check("output_size", output_size, 0, 1 << 40)
-        _check("call_depth", call_depth, 1, 1 << 31)
+        _check("call_depth", call_depth, 1, (1 << 31) - 1)
         _check("opt_level", opt_level or 0, 0, 3)
         _check("max_memory", max_memory or 0, 0, 1 << 48)
         if missing_imports not in ("error", "trap"):

@@ -86,7 +86,7 @@ class TestEntryPoints:
 
     def test_unknown_entry_point(self, make_swarm: Make, library: bytes) -> None:
         swarm = make_swarm(library)
-        with pytest.raises(ArgumentError, match="no function 'ad': it exports add, divide, double"):
+        with pytest.raises(ArgumentError, match="no function 'ad'; it exports add, divide, double"):
             swarm.spawn_agent("ad")
         id_ = swarm.spawn_agent()
         with pytest.raises(ArgumentError, match="no function 'ad'"):
@@ -305,6 +305,7 @@ def test_result_can_be_pickled(make_swarm: Make, library: bytes) -> None:
         ({"argv": ["a\0b"]}, "NUL"),
         ({"env": {"A=B": "C"}}, "not the name of an environment variable"),
         ({"opt_level": 4}, "opt_level"),
+        ({"call_depth": 1 << 31}, "call_depth must be an integer from 1 to 2147483647"),
     ],
 )
 def test_wrong_options(options: dict[str, Any], words: str) -> None:
@@ -313,7 +314,7 @@ def test_wrong_options(options: dict[str, Any], words: str) -> None:
 
 
 def test_unknown_target() -> None:
-    with pytest.raises(TargetError, match="no target 'tpu': the targets are"):
+    with pytest.raises(TargetError, match="no target 'tpu'; the targets are"):
         SwarmManager("tpu", cache=False)
 
 
