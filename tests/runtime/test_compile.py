@@ -101,7 +101,7 @@ def test_executables_can_be_saved(library: bytes) -> None:
 
 
 def test_unknown_entry_points(library: bytes) -> None:
-    with pytest.raises(ArgumentError, match="no function 'nix': it exports add, divide"):
+    with pytest.raises(ArgumentError, match="no function 'nix'; it exports add, divide"):
         compile_wasm(library, CompileOptions(entry_points=("nix",)))
     with pytest.raises(TargetError):
         target_named("nix")

@@ -119,7 +119,7 @@ class TestState:
             swarm.set_agent_global(a, "answer", 1)
         with pytest.raises(ArgumentError, match="global 'count' is an i32"):
             swarm.set_agent_global(a, "count", 0.5)
-        with pytest.raises(ArgumentError, match="no global 'x': it has: answer, big, count, half"):
+        with pytest.raises(ArgumentError, match="no global 'x'; it has: answer, big, count, half"):
             swarm.get_agent_global(a, "x")
 
     def test_snapshot_and_restore(self, make_swarm: Make, library: bytes, single: bytes) -> None:
