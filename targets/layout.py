@@ -89,6 +89,10 @@ class Shared(enum.IntEnum):
     END = 64
 
 
+#: Bits 8-39 of a status word that has no position.
+NO_POSITION = 0xFFFFFFFF
+
+
 class Status(enum.IntEnum):
     """Low byte of a status word, where it is no :class:`~swarmc.ir.types.Trap`.
 

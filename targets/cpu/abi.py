@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..layout import AgentLayout, Ctx, MemorySlot
 from ..llvm.emit import FunctionEmitter
 from .prelude import DECLARATIONS, driver_text, support_text
+from .stack_switch import probe_attributes
 
 _MEMORY = "!tbaa !3"
 
@@ -12,12 +13,12 @@ _MEMORY = "!tbaa !3"
 class CpuAbi:
     """Memory of an agent is one contiguous range; a trap restores the worker's stack."""
 
-    attributes = 'nounwind "probe-stack"="inline-asm"'
     declarations: tuple[str, ...] = DECLARATIONS
 
     def __init__(self, triple: str, data_layout: str) -> None:
         self.triple = triple
         self.data_layout = data_layout
+        self.attributes = f"nounwind {probe_attributes(triple)}"
 
     def support(self, layout: AgentLayout) -> str:
         return support_text(self.triple, layout)

@@ -8,7 +8,16 @@ from __future__ import annotations
 import re
 
 from ...ir.types import Trap
-from ..layout import FLAG_INSTANTIATED, FLAG_STARTED, AgentLayout, Ctx, Job, MemorySlot, Shared
+from ..layout import (
+    FLAG_INSTANTIATED,
+    FLAG_STARTED,
+    NO_POSITION,
+    AgentLayout,
+    Ctx,
+    Job,
+    MemorySlot,
+    Shared,
+)
 from .stack_switch import switch_stack_assembly
 
 #: Fuel handed out at a time. When it is used up, an agent looks whether it should stop.
@@ -20,6 +29,9 @@ STACK_MARGIN = 8 << 20
 _SUPPORT = """\
 declare void @swarm_enter(ptr, ptr, ptr, ptr)
 declare void @swarm_leave(ptr) noreturn
+
+; The assembly calls it, which LLVM does not see.
+@llvm.compiler.used = appending global [1 x ptr] [ptr @swarm_trap], section "llvm.metadata"
 
 define internal void @swarm_trap(ptr %ctx, i64 %status, i64 %fuel) noreturn noinline cold nounwind {
   call void @swarm_report(ptr %ctx, i64 %status, i64 %fuel)
@@ -53,9 +65,7 @@ define internal void @swarm_report(ptr %ctx, i64 %status, i64 %fuel) nounwind {
 define internal i64 @swarm_refill(ptr %ctx, i64 %fuel, i64 %status) noinline cold nounwind {
   %job.p = getelementptr i8, ptr %ctx, i64 {ctx.JOB}
   %job = load ptr, ptr %job.p
-  %stop.pp = getelementptr i8, ptr %job, i64 {job.STOP}
-  %stop.p = load ptr, ptr %stop.pp
-  %stop = load atomic i64, ptr %stop.p monotonic, align 8
+  %stop = call i64 @swarm_stopping(ptr %job)
   %stopped = icmp ne i64 %stop, 0
   br i1 %stopped, label %interrupted, label %count
 interrupted:
@@ -75,6 +85,24 @@ out:
 more:
   %part = call i64 @swarm_take(ptr %ctx, i64 %total)
   ret i64 %part
+}
+
+define internal i64 @swarm_poll(ptr %ctx, i64 %status) nounwind {
+  %job.p = getelementptr i8, ptr %ctx, i64 {ctx.JOB}
+  %job = load ptr, ptr %job.p
+  %stop = call i64 @swarm_stopping(ptr %job)
+  %stopped = icmp ne i64 %stop, 0
+  %going = icmp eq i64 %status, 0
+  %end = and i1 %stopped, %going
+  %word = select i1 %end, i64 {interrupted}, i64 %status
+  ret i64 %word
+}
+
+define internal i64 @swarm_stopping(ptr %job) nounwind {
+  %stop.pp = getelementptr i8, ptr %job, i64 {job.STOP}
+  %stop.p = load ptr, ptr %stop.pp
+  %stop = load atomic i64, ptr %stop.p monotonic, align 8
+  ret i64 %stop
 }
 
 define internal i64 @swarm_take(ptr %ctx, i64 %total) nounwind {
@@ -268,7 +296,19 @@ ready:
   %entry.p = getelementptr i32, ptr %entries, i64 %index
   %entry.n = load i32, ptr %entry.p
   %only = icmp slt i32 %entry.n, 0
-  br i1 %only, label %draw, label %run
+  br i1 %only, label %draw, label %look
+look:
+  %fields = getelementptr i8, ptr %ctx, i64 {ctx.OUT_LEN}
+  call void @llvm.memset.p0.i64(ptr %fields, i8 0, i64 {run_fields}, i1 false)
+  %stop = call i64 @swarm_stopping(ptr %job)
+  %stopped = icmp ne i64 %stop, 0
+  br i1 %stopped, label %skip, label %run
+skip:
+  %status.pp = getelementptr i8, ptr %job, i64 {job.STATUS}
+  %status.p = load ptr, ptr %status.pp
+  %status.i = getelementptr i64, ptr %status.p, i64 %index
+  store i64 {interrupted_nowhere}, ptr %status.i
+  br label %draw
 run:
   %limit.p = getelementptr i8, ptr %ctx, i64 {ctx.STACK_LIMIT}
   store ptr %limit, ptr %limit.p
@@ -282,8 +322,6 @@ run:
   %id = load i64, ptr %id.p
   %agent.p = getelementptr i8, ptr %ctx, i64 {ctx.AGENT}
   store i64 %id, ptr %agent.p
-  %fields = getelementptr i8, ptr %ctx, i64 {ctx.OUT_LEN}
-  call void @llvm.memset.p0.i64(ptr %fields, i8 0, i64 {run_fields}, i1 false)
   %saved = getelementptr i8, ptr %ctx, i64 {ctx.SAVED_SP}
   call void @swarm_enter(ptr @swarm_run, ptr %ctx, ptr %top, ptr %saved)
   br label %draw
@@ -315,6 +353,7 @@ def driver_text(layout: AgentLayout) -> str:
 def _fill_in(text: str, layout: AgentLayout) -> str:
     values = {
         "interrupted": int(Trap.INTERRUPTED),
+        "interrupted_nowhere": int(Trap.INTERRUPTED) | NO_POSITION << 8,
         "slice": FUEL_SLICE,
         "margin": STACK_MARGIN,
         "instantiated": FLAG_INSTANTIATED,

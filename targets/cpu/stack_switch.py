@@ -4,11 +4,20 @@
 calls ``function(argument)`` on the other stack. ``swarm_leave(place)`` returns from it, however
 deep in calls: together they are setjmp and longjmp, without help of libc. They also hold the
 floating point mode at IEEE defaults (round to nearest, no flush to zero), whatever the thread had.
+
+``swarm_probe`` is what LLVM calls before a large frame is taken, with its size in ``rax``: an
+agent whose stack does not hold it ends there. Smaller frames are covered by the stack check of
+each function, which leaves a margin. Only x86-64 has such a hook.
 """
 
 from __future__ import annotations
 
 from ...errors import TargetError
+from ...ir.types import Trap
+from ..layout import NO_POSITION, Ctx
+
+#: Bytes of a frame from which on it is probed.
+PROBED_FRAME = 64 << 10
 
 _ENTER_X86_64 = """\
 swarm_enter:
@@ -41,6 +50,22 @@ swarm_leave:
  popq %rbx
  popq %rbp
  retq
+"""
+
+# Every compiled function has the context in rdi and the fuel in rsi when it is entered.
+_PROBE_X86_64 = f"""\
+swarm_probe:
+ movq %rsp, %r11
+ subq %rax, %r11
+ jb swarm_no_room
+ cmpq {int(Ctx.STACK_LIMIT)}(%rdi), %r11
+ jb swarm_no_room
+ retq
+swarm_no_room:
+ movq %rsi, %rdx
+ movabsq ${int(Trap.CALL_STACK_EXHAUSTED) | NO_POSITION << 8}, %rsi
+ andq $-16, %rsp
+ callq swarm_trap
 """
 
 _ENTER_AARCH64 = """\
@@ -87,6 +112,13 @@ swarm_leave:
 """
 
 
+def probe_attributes(triple: str) -> str:
+    """Attributes of a function whose large frames are probed."""
+    if triple.startswith("x86_64"):
+        return f'"probe-stack"="swarm_probe" "stack-probe-size"="{PROBED_FRAME}"'
+    return '"probe-stack"="inline-asm"'
+
+
 def switch_stack_assembly(triple: str) -> str:
     """Both functions as assembly of an LLVM module.
 
@@ -94,7 +126,7 @@ def switch_stack_assembly(triple: str) -> str:
         TargetError: the processor is neither x86-64 nor aarch64.
     """
     if triple.startswith("x86_64"):
-        text = _ENTER_X86_64
+        text = _ENTER_X86_64 + _PROBE_X86_64
     elif triple.startswith("aarch64"):
         text = _ENTER_AARCH64
     else:

@@ -22,6 +22,8 @@ class Abi(Protocol):
 
         void @swarm_trap(ptr C, i64 status, i64 fuel)        noreturn: end the agent
         i64  @swarm_refill(ptr C, i64 fuel, i64 status)      more fuel, or end with the status
+        i64  @swarm_poll(ptr C, i64 status)                  after a host call: its status, or
+                                                             another if the agent should stop
         i64  @swarm_memory_grow(ptr C, i64 size_field, i64 reserve, i64 pages)
         i64  @swarm_table_grow(ptr C, i64 size_field, i64 capacity, i64 value, i64 delta)
         void @swarm_fill64(ptr to, i64 value, i64 count)

@@ -13,15 +13,12 @@ from ...ir.function import Block, Function, Inst, Value
 from ...ir.module import Module
 from ...ir.ops import CONST, RETURN_CALL, RETURN_CALL_REF, Op
 from ...ir.types import EntityId, Trap, Type
-from ..layout import AgentLayout, MemorySlot
+from ..layout import NO_POSITION, AgentLayout, MemorySlot
 from .abi import Abi
 from .types import LLVM_TYPES, constant, return_type
 
 #: An op's emitter writes the text of one instruction.
 Emitter = Callable[["FunctionEmitter", Inst], None]
-
-NO_POSITION = 0xFFFFFFFF
-
 
 class ProgramEmitter:
     """What all functions of a program share while they are lowered.

@@ -32,7 +32,8 @@ def emit_host_call(e: FunctionEmitter, inst: Inst, host: HostFunction) -> None:
         f"getelementptr ptr, ptr {hosts}, i64 {e.program.host_numbers[host.id]}"
     )
     code = e.assign(f"load ptr, ptr {pointer}, align 8, !invariant.load !1")
-    status = e.assign(f"call i64 {code}(ptr %ctx, ptr {slots})")
+    returned = e.assign(f"call i64 {code}(ptr %ctx, ptr {slots})")
+    status = e.assign(f"call i64 @swarm_poll(ptr %ctx, i64 {returned})")
     _leave_unless_zero(e, status, inst)
     for value, text in zip(
         inst.results, _load_slots(e.assign, slots, host.type.results), strict=True
