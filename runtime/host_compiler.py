@@ -13,13 +13,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from ..targets.child import last_line, start_child
 from ..targets.executable import HostImport
 from .cache import Cache
 from .hosts import is_cached, put_in_cache
 
 log = logging.getLogger(__name__)
-
-_COMMAND = f"from {__name__} import main; main()"
 
 
 @contextmanager
@@ -35,12 +34,8 @@ def compiled_meanwhile(imports: Sequence[HostImport], cache: Cache | None) -> It
         yield
         return
     request = [str(cache.directory), cache.limit, [[h.module, h.name] for h in lacking]]
-    process = subprocess.Popen(
-        [sys.executable, "-c", _COMMAND, json.dumps(request)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+    process = start_child(
+        __name__, json.dumps(request), stderr=subprocess.PIPE
     )
     try:
         yield
@@ -51,8 +46,7 @@ def compiled_meanwhile(imports: Sequence[HostImport], cache: Cache | None) -> It
             process.communicate()
     if process.returncode != 0:
         # Loading compiles what is missing, and reports what is wrong with it.
-        last = errors.decode(errors="replace").strip().rpartition("\n")[2]
-        log.warning("compiling host functions elsewhere ended with %s", last)
+        log.warning("compiling host functions elsewhere ended with %s", last_line(errors))
 
 
 def main() -> None:

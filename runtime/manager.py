@@ -23,7 +23,7 @@ from .cache import open_cache
 from .compile import Progress, compile_wasm, target_named
 from .inputs import Argv, Data, Env
 from .program import Program, load_kernel
-from .recompile import Upgrade
+from .recompile import Upgrade, upgrade_for
 from .results import SwarmResult
 
 __all__ = ["SwarmManager"]
@@ -187,9 +187,13 @@ class SwarmManager(AgentAccess):
         executable = compile_wasm(
             data, self._options, target=self.target, cache=self._cache, progress=self._progress
         )
-        self.load_executable(executable)
-        if executable.provisional:
-            self._upgrade = Upgrade(data, self._options, self.target, self._cache)
+        with self._lock:
+            self.load_executable(executable)
+            if executable.provisional:
+                program = self._loaded("compiling it again")
+                self._upgrade = upgrade_for(
+                    program, data, self._options, self.target, self._cache
+                )
 
     def load_executable(self, executable: Executable) -> None:
         """Load a program that was compiled before. It is machine code: it must be trusted.
@@ -356,7 +360,7 @@ class SwarmManager(AgentAccess):
         started = time.perf_counter()
         with self._lock:
             program = self._loaded("dispatching")
-            if self._upgrade is not None and self._upgrade.apply(program):
+            if self._upgrade is not None and self._upgrade.apply():
                 self._upgrade = None
             table = program.table
             ids, slots = table.living() if agent_ids is None else table.select(agent_ids)

@@ -1,11 +1,13 @@
 """Compile a large program again, well, while the quickly compiled one already runs.
 
 Another process does it, at low priority, so that it neither holds up agents nor shares LLVM's
-lock. It ends with the swarm that it was started for.
+lock. Where there is a cache it puts the program there by itself, and finishes even when the swarm
+is gone: the next run of the same module starts with it. Without a cache it ends with the swarm.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
@@ -13,12 +15,16 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 import weakref
 from dataclasses import asdict, replace
+from pathlib import Path
 
-from ..errors import CacheError
+from ..errors import CacheError, TargetError
 from ..targets.base import Target
+from ..targets.child import start_child
 from ..targets.executable import CompileOptions, Executable
 from .cache import Cache
 from .compile import compile_wasm, program_key
@@ -26,103 +32,124 @@ from .program import Program, load_kernel
 
 log = logging.getLogger(__name__)
 
-_COMMAND = f"from {__name__} import main; main()"
 _NICENESS = 10
+_ALREADY = 3  # exit status: another process compiles the same program
+
+#: Processes that may outlive the swarm they were started for, to be reaped when they end.
+_left: list[subprocess.Popen[bytes]] = []
 
 
 class Recompilation:
-    """A compilation in the background, until it is done, stopped or forgotten.
+    """A compilation in another process.
 
     Args:
         wasm, options: what the provisional program was compiled from, and how.
+        cache, key: where the program is to be put; None: it only comes back.
+
+    Raises:
+        TargetError: no process can be started.
     """
 
-    def __init__(self, wasm: bytes, options: CompileOptions) -> None:
-        settings = json.dumps(asdict(replace(options, patient=True))).encode()
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _COMMAND],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-            start_new_session=True,  # so that the processes it starts can be ended with it
-        )
-        self._output: list[bytes] = []
-        self._end = weakref.finalize(self, _end, self._process)
-        self._reader = threading.Thread(
-            target=_communicate,
-            args=(
-                self._process,
-                struct.pack("<Q", len(settings)) + settings + wasm,
-                self._output,
-            ),
-            daemon=True,
-        )
-        self._reader.start()
+    def __init__(
+        self, wasm: bytes, options: CompileOptions, cache: Cache | None, key: str
+    ) -> None:
+        _left[:] = [process for process in _left if process.poll() is None]
+        place = None if cache is None else [str(cache.directory), cache.limit, key]
+        header = json.dumps([asdict(replace(options, patient=True)), place, os.getpid()]).encode()
+        self._output = tempfile.TemporaryFile()
+        # Files, not pipes: this process may be gone before the other has read and written all.
+        with tempfile.TemporaryFile() as request:
+            request.write(struct.pack("<Q", len(header)) + header + wasm)
+            request.seek(0)
+            self._process = start_child(
+                __name__, stdin=request, stdout=self._output, new_session=True
+            )
+        _left.append(self._process)
+        self._end = weakref.finalize(self, _end, self._process) if cache is None else None
 
     def done(self, seconds: float = 0.0) -> bool:
         """Wait for the end, so long at most; whether it has come."""
-        self._reader.join(seconds)
-        return not self._reader.is_alive()
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def result(self) -> Executable | None:
         """What it made, once it is done; None if it failed."""
-        if not self._output:
+        if self._process.returncode != 0:
+            if self._process.returncode != _ALREADY:
+                log.warning("compiling again ended with %s", self._process.returncode)
             return None
+        self._output.seek(0)
         try:
-            return Executable.from_bytes(self._output[0])
+            return Executable.from_bytes(self._output.read())
         except CacheError as error:
             log.warning("compiling again gave nothing usable: %s", error)
             return None
 
     def stop(self) -> None:
-        """End it; what it has done so far is lost."""
-        self._end()
+        """Nobody here waits for it any more."""
+        if self._end is not None:
+            self._end()
 
 
 class Upgrade:
-    """Brings the better program into a swarm, and into the cache, when it is there.
+    """Brings the better program into the swarm of a provisional one, when it is there.
 
     Args:
-        wasm, options, target, cache: as for ``compile_wasm``, which made a provisional program.
+        program: the provisional program, loaded.
+        wasm, options, target, cache: as for ``compile_wasm``, which made it.
+
+    Raises:
+        TargetError: no process can be started.
     """
 
     def __init__(
-        self, wasm: bytes, options: CompileOptions, target: Target, cache: Cache | None
+        self,
+        program: Program,
+        wasm: bytes,
+        options: CompileOptions,
+        target: Target,
+        cache: Cache | None,
     ) -> None:
-        self._recompilation = Recompilation(wasm, options)
+        key = program_key(wasm, options, target)
+        self._recompilation = Recompilation(wasm, options, cache, key)
+        self._program = program
         self._target = target
         self._cache = cache
-        self._key = program_key(wasm, options, target)
+        self._applied = False
 
-    def apply(self, program: Program, seconds: float = 0.0) -> bool:
-        """Let the next dispatches of ``program`` run better code; whether there is no more to do.
+    def apply(self, seconds: float = 0.0) -> bool:
+        """Let the next dispatches run better code; whether there is no more to do.
 
         Agents notice nothing: what they own lies where it lay.
         """
+        if self._applied:
+            return True
         if not self._recompilation.done(seconds):
             return False
+        self._applied = True
         executable = self._recompilation.result()
-        if executable is None:
-            return True
-        if self._cache:
-            self._cache.put(self._key, executable)
-        if executable.layout == program.executable.layout:
-            program.exchange(executable, load_kernel(executable, self._target, self._cache))
+        if executable is not None and executable.layout == self._program.executable.layout:
+            kernel = load_kernel(executable, self._target, self._cache)
+            self._program.exchange(executable, kernel)
         return True
 
     def stop(self) -> None:
-        """Give up."""
+        """Give up waiting for it."""
         self._recompilation.stop()
 
 
-def _communicate(process: subprocess.Popen[bytes], data: bytes, output: list[bytes]) -> None:
-    """Hand over the module and keep what comes back."""
-    result, _ = process.communicate(data)
-    if process.returncode == 0:
-        output.append(result)
-    elif process.returncode != -signal.SIGKILL:
-        log.warning("compiling again in the background ended with %s", process.returncode)
+def upgrade_for(
+    program: Program, wasm: bytes, options: CompileOptions, target: Target, cache: Cache | None
+) -> Upgrade | None:
+    """Start to make a provisional program better; None where that cannot be."""
+    try:
+        return Upgrade(program, wasm, options, target, cache)
+    except TargetError as error:
+        log.warning("the program stays as quickly compiled as it is: %s", error)
+        return None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -131,12 +158,32 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> None:
-    """What the process does: options and module on standard input, executable on output."""
+    """What the process does: request on standard input, executable on standard output."""
     os.nice(_NICENESS)
     data = sys.stdin.buffer.read()
     (length,) = struct.unpack_from("<Q", data)
-    settings = json.loads(data[8 : 8 + length])
-    if settings["entry_points"] is not None:
-        settings["entry_points"] = tuple(settings["entry_points"])
-    executable = compile_wasm(data[8 + length :], CompileOptions(**settings))
+    settings, place, parent = json.loads(data[8 : 8 + length])
+    wasm = data[8 + length :]
+    names = settings["entry_points"]
+    options = CompileOptions(**settings | {"entry_points": names and tuple(names)})
+    if place is None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+        sys.stdout.buffer.write(compile_wasm(wasm, options).to_bytes())
+        return
+    directory, limit, key = place
+    cache = Cache(directory, limit)
+    with open(Path(directory) / f"{key}.lock", "wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(_ALREADY)
+        executable = compile_wasm(wasm, options, cache=cache)
+        os.unlink(lock.name)
     sys.stdout.buffer.write(executable.to_bytes())
+
+
+def _end_with(parent: int) -> None:
+    """End this process and those it started when its parent has ended."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.killpg(0, signal.SIGKILL)

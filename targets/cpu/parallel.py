@@ -1,8 +1,6 @@
 """Compile several LLVM modules at once, each in a process of its own.
 
-llvmlite holds one lock around LLVM, so threads would wait for each other. The processes are
-plain interpreters running this module: ``multiprocessing`` would run the user's main script
-again in each.
+llvmlite holds one lock around LLVM, so threads would wait for each other.
 """
 
 from __future__ import annotations
@@ -15,9 +13,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from ...errors import TargetError
+from ..child import last_line, start_child
 from .machine import compile_text
-
-_COMMAND = f"from {__name__} import main; main()"
 
 
 def compile_modules(
@@ -51,20 +48,14 @@ def compile_modules(
 
 
 def _compile_elsewhere(text: str, level: int, running: list[subprocess.Popen[bytes]]) -> bytes:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    process = subprocess.Popen(
-        [sys.executable, "-c", _COMMAND],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment,
-    )
+    pipe = subprocess.PIPE
+    process = start_child(__name__, stdin=pipe, stdout=pipe, stderr=pipe)
     running.append(process)
     result, errors = process.communicate(struct.pack("<Q", level) + text.encode())
     running.remove(process)
     if process.returncode != 0:
-        last = errors.decode(errors="replace").strip().rpartition("\n")[2]
-        raise TargetError(f"a compiling process ended with {process.returncode}: {last}")
+        said = last_line(errors)
+        raise TargetError(f"a compiling process ended with {process.returncode}: {said}")
     return result
 
 
@@ -73,7 +64,3 @@ def main() -> None:
     data = sys.stdin.buffer.read()
     (level,) = struct.unpack_from("<Q", data)
     sys.stdout.buffer.write(compile_text(data[8:].decode(), level))
-
-
-if __name__ == "__main__":
-    main()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import wasmtime
 
 from swarmc.runtime import SwarmManager
-from swarmc.runtime.recompile import Upgrade
 from swarmc.targets.cpu import target
 
 CORPUS = Path(__file__).parents[2] / "corpus"
@@ -20,12 +20,12 @@ def test_large_program_is_exchanged_between_dispatches(
     monkeypatch.setattr(target, "LARGE_PROGRAM", 100)
     swarm = SwarmManager.from_wasm(wasm, cache=tmp_path, max_agents=4)
     assert swarm.executable.provisional
-    program, upgrade = swarm._program, swarm._upgrade
-    assert program is not None and isinstance(upgrade, Upgrade)
+    upgrade = swarm._upgrade
+    assert upgrade is not None
     agent = swarm.spawn_agent()
     first = swarm.dispatch([agent], "digest_of_number", [7])
     before = swarm.get_agent_memory(agent)
-    assert upgrade.apply(program, seconds=60.0)
+    assert upgrade.apply(seconds=120.0)
     assert not swarm.executable.provisional
     assert swarm.get_agent_memory(agent) == before
     second = swarm.dispatch([agent], "digest_of_number", [7])
@@ -37,14 +37,57 @@ def test_large_program_is_exchanged_between_dispatches(
     again.close()
 
 
-def test_closing_a_swarm_ends_the_compilation(
+def test_the_cache_gets_it_after_the_swarm_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    wasm = (CORPUS / "lib.wasm").read_bytes()
     monkeypatch.setattr(target, "LARGE_PROGRAM", 100)
-    swarm = SwarmManager.from_wasm((CORPUS / "mlp.wasm").read_bytes(), cache=tmp_path)
+    swarm = SwarmManager.from_wasm(wasm, cache=tmp_path, max_agents=4)
     upgrade = swarm._upgrade
     assert upgrade is not None
     process = upgrade._recompilation._process
-    assert process.poll() is None
+    swarm.close()
+    assert process.wait(120) == 0
+    again = SwarmManager.from_wasm(wasm, cache=tmp_path, max_agents=4)
+    assert not again.executable.provisional
+    again.close()
+    assert not list(tmp_path.glob("*.lock"))
+
+
+def test_without_a_cache_it_ends_with_the_swarm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target, "LARGE_PROGRAM", 100)
+    swarm = SwarmManager.from_wasm((CORPUS / "lib.wasm").read_bytes(), cache=False)
+    upgrade = swarm._upgrade
+    assert upgrade is not None
+    process = upgrade._recompilation._process
     swarm.close()
     assert process.wait(30) != 0
+
+
+def test_another_program_is_not_exchanged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "LARGE_PROGRAM", 1)
+    swarm = SwarmManager(cache=tmp_path, max_agents=4)
+    for number in (111, 222):
+        swarm.load_bytecode(
+            wasmtime.wat2wasm(f'(module (func (export "f") (result i32) (i32.const {number})))')
+        )
+    agent = swarm.spawn_agent()
+    upgrade = swarm._upgrade
+    assert upgrade is not None and upgrade.apply(seconds=120.0)
+    assert not swarm.executable.provisional
+    assert swarm.dispatch([agent]).agent_results == {agent: 222}
+    swarm.close()
+
+
+def test_a_machine_that_starts_no_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "LARGE_PROGRAM", 100)
+    monkeypatch.setattr("sys.executable", "")
+    swarm = SwarmManager.from_wasm((CORPUS / "lib.wasm").read_bytes(), cache=tmp_path)
+    assert swarm.executable.provisional and swarm._upgrade is None
+    agent = swarm.spawn_agent("fib", args=[10])
+    assert swarm.dispatch().agent_results == {agent: 55}
+    swarm.close()
