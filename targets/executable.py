@@ -16,7 +16,7 @@ from ..errors import CacheError
 from ..ir.types import EntityId, FuncType, Type
 from .layout import AgentLayout, MemorySlot, TableSlot
 
-MAGIC = b"SWARMC\x00\x01"
+MAGIC = b"SWARMC\x00\x02"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,8 @@ class Executable:
         objects: machine code files.
         template: initial bytes of the state block after its header.
         runs: active data segments. data, elems: all segments (active ones empty, as
-            instantiation drops them). tables: contents of the shared tables.
+            instantiation drops them). tables: contents of the shared tables. Handles of
+            elems and tables are 8 bytes each.
         signatures: index of each function's type, by function number.
         command: whether it is a WASI command, whose agents start afresh at every dispatch.
         provisional: whether it was compiled quickly, so that compiling it again pays.
@@ -116,8 +117,8 @@ class Executable:
     template: bytes
     runs: tuple[DataRun, ...]
     data: tuple[bytes, ...]
-    elems: tuple[tuple[int, ...], ...]
-    tables: tuple[tuple[int, ...], ...]
+    elems: tuple[bytes, ...]
+    tables: tuple[bytes, ...]
     call_depth: int
     command: bool
     provisional: bool = False
@@ -153,8 +154,6 @@ class Executable:
             ],
             "spans": [[s.start, s.end, s.name] for s in self.spans],
             "signatures": self.signatures,
-            "elems": self.elems,
-            "tables": self.tables,
             "call_depth": self.call_depth,
             "command": self.command,
             "provisional": self.provisional,
@@ -163,10 +162,15 @@ class Executable:
             "objects": [blob(data) for data in self.objects],
             "runs": [[r.memory, r.offset, blob(r.data)] for r in self.runs],
             "data": [blob(data) for data in self.data],
+            "elems": [blob(handles) for handles in self.elems],
+            "tables": [blob(handles) for handles in self.tables],
         }
         text = json.dumps(header, separators=(",", ":")).encode("utf-8", "surrogatepass")
-        body = struct.pack("<Q", len(text)) + text + b"".join(blobs)
-        return MAGIC + hashlib.sha256(body).digest() + body
+        body = (struct.pack("<Q", len(text)), text, *blobs)
+        digest = hashlib.sha256()
+        for part in body:
+            digest.update(part)
+        return b"".join((MAGIC, digest.digest(), *body))
 
     @staticmethod
     def from_bytes(data: bytes) -> Executable:
@@ -193,6 +197,8 @@ class Executable:
         objects = tuple(blob(size) for size in header["objects"])
         runs = tuple(DataRun(m, offset, blob(size)) for m, offset, size in header["runs"])
         segments = tuple(blob(size) for size in header["data"])
+        elems = tuple(blob(size) for size in header["elems"])
+        tables = tuple(blob(size) for size in header["tables"])
         return Executable(
             target=header["target"],
             fingerprint=header["fingerprint"],
@@ -208,8 +214,8 @@ class Executable:
             template=template,
             runs=runs,
             data=segments,
-            elems=tuple(tuple(items) for items in header["elems"]),
-            tables=tuple(tuple(items) for items in header["tables"]),
+            elems=elems,
+            tables=tables,
             call_depth=header["call_depth"],
             command=header["command"],
             provisional=header["provisional"],

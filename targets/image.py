@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..errors import InstantiationError
 from ..ir import module as ir
-from ..ir.types import Type
+from ..ir.types import EntityId, Type
 from .executable import DataRun
 from .layout import AgentLayout, Ctx
+
+_HandleOf = Callable[[int | ir.FuncInit], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +22,8 @@ class InitialState:
     template: bytes
     runs: tuple[DataRun, ...]
     data: tuple[bytes, ...]
-    elems: tuple[tuple[int, ...], ...]
-    tables: tuple[tuple[int, ...], ...]
+    elems: tuple[bytes, ...]
+    tables: tuple[bytes, ...]
 
 
 def initial_state(module: ir.Module, layout: AgentLayout) -> InitialState:
@@ -33,17 +37,25 @@ def initial_state(module: ir.Module, layout: AgentLayout) -> InitialState:
     def handle(init: int | ir.FuncInit) -> int:
         return numbers[init.id] + 1 if isinstance(init, ir.FuncInit) else init
 
-    template = bytearray(layout.state_size - Ctx.END)
+    contents = _contents(module, handle)
+    return InitialState(
+        _template(module, layout, handle, contents),
+        _runs(module, layout),
+        tuple(b"" if segment.active else segment.data for segment in module.data.values()),
+        tuple(
+            b"" if segment.active or segment.declarative
+            else array("Q", map(handle, segment.items)).tobytes()
+            for segment in module.elems.values()
+        ),
+        tuple(contents[table.id] for table in layout.tables.values() if table.shared),
+    )  # fmt: skip
 
-    def put(offset: int, value: int, size: int = 8) -> None:
-        start = offset - Ctx.END
-        template[start : start + size] = value.to_bytes(size, "little")
 
-    for global_ in module.globals.values():
-        size = 16 if global_.type is Type.V128 else 8
-        put(layout.globals[global_.id], handle(global_.init), size)
+def _contents(module: ir.Module, handle: _HandleOf) -> dict[EntityId, bytes]:
+    """Handles in each table once active segments have been copied into it."""
     contents = {
-        table.id: [handle(table.init)] * table.minimum for table in module.tables.values()
+        table.id: array("Q", [handle(table.init)]) * table.minimum
+        for table in module.tables.values()
     }
     for segment in module.elems.values():
         if segment.table is None:
@@ -55,28 +67,30 @@ def initial_state(module: ir.Module, layout: AgentLayout) -> InitialState:
                 f"out of bounds table access: element segment {segment.id.index} ends at {end}, "
                 f"its table has {len(items)} elements"
             )
-        items[segment.offset : end] = [handle(item) for item in segment.items]
-    shared: list[tuple[int, ...]] = []
+        items[segment.offset : end] = array("Q", map(handle, segment.items))
+    return {id_: items.tobytes() for id_, items in contents.items()}
+
+
+def _template(
+    module: ir.Module, layout: AgentLayout, handle: _HandleOf, contents: dict[EntityId, bytes]
+) -> bytes:
+    """The state block after its header: globals, tables that are not shared, segment flags."""
+    template = bytearray(layout.state_size - Ctx.END)
+
+    def put(offset: int, value: bytes) -> None:
+        start = offset - Ctx.END
+        template[start : start + len(value)] = value
+
+    for global_ in module.globals.values():
+        size = 16 if global_.type is Type.V128 else 8
+        put(layout.globals[global_.id], handle(global_.init).to_bytes(size, "little"))
     for table in layout.tables.values():
-        if table.shared:
-            shared.append(tuple(contents[table.id]))
-            continue
-        put(table.size, table.minimum)
-        for n, item in enumerate(contents[table.id]):
-            if item:
-                put(table.elements + 8 * n, item)
+        if not table.shared:
+            put(table.size, table.minimum.to_bytes(8, "little"))
+            put(table.elements, contents[table.id])
     for offset, live in _segment_flags(module, layout):
-        put(offset, 0 if live else 1, 1)
-    return InitialState(
-        bytes(template),
-        _runs(module, layout),
-        tuple(b"" if segment.active else segment.data for segment in module.data.values()),
-        tuple(
-            () if segment.active or segment.declarative else tuple(map(handle, segment.items))
-            for segment in module.elems.values()
-        ),
-        tuple(shared),
-    )
+        put(offset, b"\0" if live else b"\1")
+    return bytes(template)
 
 
 def _segment_flags(module: ir.Module, layout: AgentLayout) -> list[tuple[int, bool]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from ..errors import TargetError
 from ..ir import module as ir
 from ..ir import ops
 from ..ir.types import EntityId, Type
@@ -170,6 +171,9 @@ class AgentLayout:
 DEFAULT_HEADROOM = 1 << 20
 TABLE_HEADROOM = 1 << 12
 
+#: Most elements of a program's tables together: a few bytes of code can ask for gigabytes.
+MAX_TABLE_ELEMENTS = 10_000_000
+
 _TABLE_WRITERS = frozenset(
     {ops.TABLE_SET, ops.TABLE_GROW, ops.TABLE_FILL, ops.TABLE_COPY, ops.TABLE_INIT}
 )
@@ -181,7 +185,11 @@ def plan_layout(module: ir.Module, *, max_memory: int | None = None) -> AgentLay
     Args:
         max_memory: most bytes that a memory may grow to; None: its minimum plus 1 MiB. The
             declared maximum and the minimum win over it.
+
+    Raises:
+        TargetError: the tables have too many elements.
     """
+    _check_tables(module)
     written, grown = _usage(module)
     cursor = int(Ctx.END)
 
@@ -210,15 +218,23 @@ def plan_layout(module: ir.Module, *, max_memory: int | None = None) -> AgentLay
             continue
         capacity = table.minimum
         if table.id in grown:
-            limit = 1 << 32 if table.maximum is None else table.maximum
-            capacity = min(table.minimum + TABLE_HEADROOM, limit)
-            capacity = max(capacity, table.minimum)
+            limit = MAX_TABLE_ELEMENTS if table.maximum is None else table.maximum
+            capacity = min(table.minimum + TABLE_HEADROOM, limit, MAX_TABLE_ELEMENTS)
         size = take(8)
         tables[table.id] = TableSlot(table.id, size, cursor, table.minimum, capacity)
         cursor += 8 * capacity
     state_size = -(-cursor // 64) * 64
     return AgentLayout(state_size, tuple(memories), global_offsets, tables, dropped_data,
                        dropped_elems)
+
+
+def _check_tables(module: ir.Module) -> None:
+    elements = sum(table.minimum for table in module.tables.values())
+    if elements > MAX_TABLE_ELEMENTS:
+        raise TargetError(
+            f"the tables have {elements:,} elements at least, which is more than the"
+            f" implementation limit of {MAX_TABLE_ELEMENTS:,}"
+        )
 
 
 def _reserve(memory: ir.Memory, grows: bool, max_memory: int | None) -> int:

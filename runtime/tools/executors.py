@@ -306,11 +306,11 @@ class _Swarm:
     def _table(self, slot: int, id_: EntityId) -> tuple[int, ...]:
         where, element = self.executable.layout.tables[id_], self.program.tables[id_].type
         if where.shared:
-            handles: Sequence[int] = self.executable.tables[where.number]
+            data = self.executable.tables[where.number]
         else:
             size = int.from_bytes(self.slices.read_state(slot, where.size, 8), "little")
             data = self.slices.read_state(slot, where.elements, 8 * size)
-            handles = np.frombuffer(data, "<u8").tolist()
+        handles = np.frombuffer(data, "<u8").tolist()
         return tuple(_function_handle(element, bits, self.numbers) for bits in handles)
 
 

@@ -170,10 +170,10 @@ class CpuKernel:
         shared[int(Shared.RUN_COUNT) // 8] = len(runs)
         data = [(blob(item).ctypes.data, len(item)) for item in executable.data]
         point(Shared.DATA, rows(data, 2))
-        handles = [np.array(items, np.uint64) for items in executable.elems]
+        handles = [np.frombuffer(items, "<u8") for items in executable.elems]
         self._keep += handles
         point(Shared.ELEMS, rows([(a.ctypes.data, len(a)) for a in handles], 2))
-        tables = [np.array(items, np.uint64) for items in executable.tables]
+        tables = [np.frombuffer(items, "<u8") for items in executable.tables]
         self._keep += tables
         point(Shared.TABLES, np.array([a.ctypes.data for a in tables], np.uint64))
         return shared
