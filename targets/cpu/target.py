@@ -43,29 +43,19 @@ class CpuTarget:
         options: CompileOptions,
         progress: Progress | None = None,
     ) -> Executable:
-        report = progress or _silent
         layout = plan_layout(module, max_memory=options.max_memory)
         state = initial_state(module, layout)
-        entries = _entry_exports(module, options)
         size = sum(len(b.insts) for f in module.functions.values() for b in f.blocks)
         provisional = options.opt_level is None and not options.patient and size >= LARGE_PROGRAM
         level = 0 if provisional else _level(options, size)
-        parts = -(-size // PART_SIZE) or 1
-        texts = lower(
-            _lowering(module, options),
-            parts if level else min(parts, len(os.sched_getaffinity(0))),
-            progress=lambda share: report("lower", share),
-        )
-        objects = compile_modules(texts, level, lambda share: report("compile", share))
-        ids = module.function_numbers()
         return Executable(
             target=self.name,
             fingerprint=self.fingerprint(),
-            objects=objects,
+            objects=_objects(module, options, size, level, progress or _silent),
             layout=layout,
             entries=tuple(
                 Entry(export.name, module.types[module.sig_of(export.id)], number)
-                for number, export in enumerate(entries)
+                for number, export in enumerate(_entry_exports(module, options))
             ),
             hosts=tuple(
                 HostImport(h.module, h.name, h.type) for h in module.host_functions.values()
@@ -77,7 +67,7 @@ class CpuTarget:
                 if e.kind == "global" and (g := module.globals[e.id])
             ),
             spans=(),
-            signatures=tuple(module.sig_of(id_) for id_ in ids),
+            signatures=tuple(module.sig_of(id_) for id_ in module.function_numbers()),
             template=state.template,
             runs=state.runs,
             data=state.data,
@@ -110,6 +100,19 @@ class CpuTarget:
 
     def load(self, executable: Executable, hosts: Sequence[int]) -> CpuKernel:
         return CpuKernel(executable, hosts)
+
+
+def _objects(
+    module: ir.Module, options: CompileOptions, size: int, level: int, report: Progress
+) -> tuple[bytes, ...]:
+    """Machine code of a program of ``size`` instructions, in parts compiled at once."""
+    parts = -(-size // PART_SIZE) or 1
+    texts = lower(
+        _lowering(module, options),
+        parts if level else min(parts, len(os.sched_getaffinity(0))),
+        progress=lambda share: report("lower", share),
+    )
+    return compile_modules(texts, level, lambda share: report("compile", share))
 
 
 def _lowering(module: ir.Module, options: CompileOptions) -> Lowering:
