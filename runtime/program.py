@@ -9,19 +9,18 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, TargetError
 from ..ir.types import Type
 from ..targets.base import Dispatch, Int64s, Kernel, Outcome, Slices, Target
 from ..targets.executable import Entry, Executable, GlobalExport
-from ..targets.layout import Ctx
+from ..targets.layout import FLAG_STARTED, FLAG_STARTING, Ctx
 from . import values
 from .agents import AgentTable, Stage
 from .cache import Cache
-from .compile import no_such_function
+from .entry_points import default_name, no_entry_point, no_such_function
 from .launch import run_serialised
 from .results import Stream, empty_stream
 
-_INITIALISE = "_initialize"
 _BATCH_AGENTS = 256
 _BATCH_BYTES = 4 << 20
 _DEAD_AT_MOST = 64
@@ -39,6 +38,26 @@ class AgentSnapshot:
     stage: int
     state: bytes
     scratch: bytes | None
+
+
+def check_usable(executable: Executable, target: Target, call_depth: int | None) -> None:
+    """Refuse a program that was compiled for something else than it is to be used for.
+
+    Raises:
+        TargetError: for another machine or another version.
+        ArgumentError: for another call depth; None: any will do.
+    """
+    if executable.fingerprint != target.fingerprint():
+        raise TargetError(
+            f"the program was compiled for {executable.fingerprint!r},"
+            f" this is {target.fingerprint()!r}",
+            hint="compile it again on this machine",
+        )
+    if call_depth not in (None, executable.call_depth):
+        raise ArgumentError(
+            f"the program was compiled for a call_depth of {executable.call_depth},"
+            f" not {call_depth}"
+        )
 
 
 def load_kernel(executable: Executable, target: Target, cache: Cache | None) -> Kernel:
@@ -71,7 +90,8 @@ class Program:
         self.table = table
         self.entries: dict[str, Entry] = {entry.name: entry for entry in executable.entries}
         self.by_number: dict[int, Entry] = {entry.number: entry for entry in executable.entries}
-        self.default = self._default_entry()
+        default = default_name(self.entries)
+        self.default = None if default is None else self.entries[default]
         start = self.entries.get("_start") if executable.command else None
         self.reset_entry = start.number if start else None
         # A module without a memory has this one, which only the host can see.
@@ -82,35 +102,20 @@ class Program:
         initial = len(executable.template) + sum(len(run.data) for run in executable.runs)
         self._batch = max(1, min(_BATCH_AGENTS, _BATCH_BYTES // (initial + 1)))
 
-    def _default_entry(self) -> Entry | None:
-        for name in ("_start", "main"):
-            if name in self.entries:
-                return self.entries[name]
-        others = [entry for entry in self.executable.entries if entry.name != _INITIALISE]
-        return others[0] if len(others) == 1 else None
-
     def entry(self, name: str) -> Entry:
         """The entry point of that name.
 
         Raises:
             ArgumentError: there is none; it says which there are.
         """
-        entry = self.entries.get(name)
+        entry = self.entries.get(name) if isinstance(name, str) else None
         if entry is None:
-            raise no_such_function(name, list(self.entries))
+            raise no_such_function(name, self.entries)
         return entry
 
     def no_entry(self) -> ArgumentError:
         """The error for agents that have no entry point."""
-        if not self.entries:
-            return ArgumentError("the module exports no functions: there is nothing to run")
-        names = sorted(self.entries)
-        shown = ", ".join(names[:40]) + (f" and {len(names) - 40} more" if names[40:] else "")
-        return ArgumentError(
-            "no entry point was chosen, and the module has no _start, no main and not exactly one"
-            " exported function",
-            hint=f"give entry_point, one of: {shown}",
-        )
+        return no_entry_point(self.entries, "entry_point")
 
     @property
     def initial_memory(self) -> int:
@@ -128,9 +133,13 @@ class Program:
     def run(self, request: Dispatch) -> tuple[Outcome, BaseException | None]:
         """Dispatch slots; see :func:`~.launch.run_serialised`."""
         self.free_dead()
+        # Start functions run once: an agent whose did not come to their end begins afresh.
+        flags = self.slices.column(Ctx.FLAGS, request.slots)
+        again = flags & (FLAG_STARTING | FLAG_STARTED) == FLAG_STARTING
         if self.reset_entry is not None:
-            again = self.table.stage[request.slots] == Stage.RAN
-            self.scrub(request.slots[again & (request.entries == self.reset_entry)])
+            again |= request.entries == self.reset_entry
+        again &= self.table.stage[request.slots] == Stage.RAN
+        self.scrub(request.slots[again])
         self.prepare(self.table.memory_init.given(request.slots), request.stop)
         self.table.stage[request.slots] = Stage.RAN
         return run_serialised(lambda: self.kernel.dispatch(self.slices, request), request.stop)

@@ -28,7 +28,7 @@ class Ctx(enum.IntEnum):
     MEM_SIZE = 56  # its current size in bytes
     INDEX = 64  # the agent's place in this dispatch
     AGENT = 72  # the agent's id
-    FLAGS = 80  # bit 0: instantiated, bit 1: started; bits 8 to 13 are WASI's descriptors
+    FLAGS = 80  # the FLAG_ bits below; bits 8 to 13 are WASI's descriptors
     OUT_LEN = 88  # bytes written to standard output, which may be more than were kept
     ERR_LEN = 96  # the same for standard error
     STDIN_POS = 104  # bytes consumed of standard input
@@ -39,6 +39,7 @@ class Ctx(enum.IntEnum):
 
 FLAG_INSTANTIATED = 1
 FLAG_STARTED = 2
+FLAG_STARTING = 4
 
 
 class Job(enum.IntEnum):

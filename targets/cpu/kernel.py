@@ -46,6 +46,7 @@ class CpuKernel:
         self._stack_size = max(STACK_MINIMUM, executable.call_depth * STACK_PER_UNIT + STACK_MARGIN)
 
     def allocate(self, capacity: int, output_size: int) -> CpuSlices:
+        self._stack_address()  # what does not fit is refused now, not when agents run
         return CpuSlices(self.executable.layout, capacity, output_size)
 
     def instantiate(self, slices: Slices, slots: Int64s) -> None:

@@ -11,6 +11,7 @@ from ...ir.types import Trap
 from ..layout import (
     FLAG_INSTANTIATED,
     FLAG_STARTED,
+    FLAG_STARTING,
     NO_POSITION,
     AgentLayout,
     Ctx,
@@ -219,6 +220,8 @@ define internal void @swarm_run(ptr %ctx) nounwind {
   %fresh = icmp eq i64 %started.bit, 0
   br i1 %fresh, label %start, label %enter
 start:
+  %flags.starting = or i64 %flags, {starting}
+  store i64 %flags.starting, ptr %flags.p
   %part0 = call i64 @swarm_take(ptr %ctx, i64 %fuel)
   %ignored = call i64 @swarm_start(ptr %ctx, i64 %part0, i32 %depth)
   %flags.now = load i64, ptr %flags.p
@@ -358,6 +361,7 @@ def _fill_in(text: str, layout: AgentLayout) -> str:
         "margin": STACK_MARGIN,
         "instantiated": FLAG_INSTANTIATED,
         "started": FLAG_STARTED,
+        "starting": FLAG_STARTING,
         "state_size": layout.state_size,
         "template_size": layout.state_size - Ctx.END,
         "run_fields": Ctx.END - Ctx.OUT_LEN,
