@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import SwarmStateError, UnknownAgentError
 from . import inputs
+from .checks import to_integer
 from .inputs import Data
 from .program import AgentSnapshot, Program
 
@@ -34,7 +35,7 @@ class AgentAccess:
         """Bytes of an agent's memory at the moment."""
         with self._lock:
             program, slot = self._slot(agent_id)
-            return program.memory_size(slot, program.memory_number(memory))
+            return program.memory_size(slot, _memory_number(program, memory))
 
     def get_agent_memory(
         self, agent_id: int, offset: int = 0, length: int | None = None, *, memory: int | str = 0
@@ -47,7 +48,9 @@ class AgentAccess:
         """
         with self._lock:
             program, slot = self._slot(agent_id)
-            return program.read_memory(slot, offset, length, program.memory_number(memory))
+            offset = to_integer("offset", offset)
+            length = None if length is None else to_integer("length", length)
+            return program.read_memory(slot, offset, length, _memory_number(program, memory))
 
     def set_agent_memory(
         self, agent_id: int, data: Data, offset: int = 0, *, memory: int | str = 0
@@ -55,7 +58,7 @@ class AgentAccess:
         """Overwrite bytes of an agent's memory; the errors are ``get_agent_memory``'s."""
         with self._lock:
             program, slot = self._slot(agent_id)
-            number = program.memory_number(memory)
+            offset, number = to_integer("offset", offset), _memory_number(program, memory)
             program.write_memory(slot, offset, inputs.encode_data(data, "data"), number)
 
     def get_agent_global(self, agent_id: int, name: str) -> Any:
@@ -111,3 +114,9 @@ class AgentAccess:
             program = self._loaded("killing agents")
             ids = program.table.living()[0] if agent_ids is None else agent_ids
             program.bury(program.table.remove_many(ids).tolist())
+
+
+def _memory_number(program: Program, memory: int | str) -> int:
+    if not isinstance(memory, str):
+        memory = to_integer("memory", memory)
+    return program.memory_number(memory)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ArgumentError, CapacityError, UnknownAgentError
+from .checks import to_list
 from .inputs import InputColumn
 
 Int64s = NDArray[np.int64]
@@ -174,8 +175,13 @@ class AgentTable:
 
     def _find(self, agent_ids: Any) -> tuple[Int64s, Int64s]:
         if not isinstance(agent_ids, np.ndarray):
-            agent_ids = list(agent_ids)
-        array = np.asarray(agent_ids)
+            agent_ids = to_list(agent_ids, "agent_ids", "integers")
+        try:
+            array = np.asarray(agent_ids)
+        except ValueError:  # sequences of different lengths
+            raise ArgumentError(
+                f"agent_ids must be a sequence of integers, not {agent_ids!r}"
+            ) from None
         if array.size == 0:
             array = array.astype(np.int64)
         if array.dtype.kind not in "iu" or array.ndim != 1:

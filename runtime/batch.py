@@ -12,6 +12,7 @@ from ..errors import ArgumentError
 from ..targets.base import Int64s, Strings, Uint64s
 from . import inputs, values
 from .agents import NO_ENTRY
+from .checks import to_list
 from .inputs import InputColumn
 from .program import Program
 
@@ -102,7 +103,7 @@ def choose_args(
                 _check_stored(program, ids, slots, entries == entry.number, entry.number)
         return np.ascontiguousarray(program.table.args[slots, :width])
     if not isinstance(args, np.ndarray):
-        args = list(args)
+        args = to_list(args, "args", "values")
     if len(kinds) == 1:
         return values.encode_rows(kinds[0].type.params, args, len(slots), kinds[0].name)
     table = np.zeros((len(slots), width), np.uint64)

@@ -15,6 +15,7 @@ from ..ir.types import EntityId, FuncType
 from ..targets.base import Target
 from ..targets.executable import CompileOptions, Executable, FunctionSpan, HostImport
 from .cache import Cache, cache_key
+from .entry_points import no_such_function
 from .host_compiler import compiled_meanwhile
 
 if TYPE_CHECKING:
@@ -36,6 +37,15 @@ def target_named(name: str) -> Target:
 
         return CpuTarget()
     raise TargetError(f"no target {name!r}", hint="the targets are: cpu")
+
+
+def choose_target(target: str | Target | None) -> Target:
+    """A target that was given, the one of that name, or for None the best of this machine."""
+    if target is None or isinstance(target, str):
+        return target_named(target or "cpu")
+    if not hasattr(target, "fingerprint"):
+        raise ArgumentError(f"target must be the name of one, or a target, not {target!r}")
+    return target
 
 
 def compile_wasm(
@@ -178,14 +188,6 @@ def choose_exports(program: ir.Module, entry_points: tuple[str, ...] | None) -> 
         for export in program.exports
         if export.kind != "func" or export.name in entry_points
     ]
-
-
-def no_such_function(name: str, names: list[str]) -> ArgumentError:
-    """The error for an entry point that does not exist: it says which do."""
-    shown = sorted(names)[:40]
-    more = f" and {len(names) - 40} more" if len(names) > 40 else ""
-    listed = f"it exports {', '.join(shown)}{more}" if names else "it exports no functions"
-    return ArgumentError(f"the module exports no function {name!r}", hint=listed)
 
 
 def is_command(module: Module) -> bool:

@@ -5,24 +5,25 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import ArgumentError, TargetError
+from ..errors import ArgumentError
 from ..ir.types import FuncType
 from ..targets.base import Dispatch, Int64s, Target
-from ..targets.executable import CompileOptions, Entry, Executable
+from ..targets.executable import DEFAULT_CALL_DEPTH, CompileOptions, Entry, Executable
 from . import inputs, values
 from .access import AgentAccess
 from .agents import NO_ENTRY, AgentTable
 from .batch import Inputs, InputStrings, choose_args, choose_entries
 from .cache import open_cache
-from .compile import Progress, compile_wasm, target_named
+from .checks import check_integer, to_list, to_names
+from .compile import Progress, choose_target, compile_wasm
 from .inputs import Argv, Data, Env
-from .program import Program, load_kernel
+from .program import Program, check_usable, load_kernel
 from .recompile import Upgrade, upgrade_for
 from .results import SwarmResult
 
@@ -47,7 +48,8 @@ class SwarmManager(AgentAccess):
         output_size: bytes kept of each agent's standard output, and of its standard error.
         max_memory: bytes that an agent's memory may grow to; None: its minimum plus 1 MiB.
         fuel: instructions an agent may execute in one dispatch.
-        call_depth: units of call depth an agent may use.
+        call_depth: units of call depth an agent may use; None: 2048, or what a program that
+            was compiled before is compiled for.
         missing_imports: ``error``, or ``trap`` to let an agent that calls one trap.
         entry_points: exported functions to compile; None: all.
         opt_level: LLVM's optimisation level, 0 to 3; None: by the size of the program.
@@ -71,7 +73,7 @@ class SwarmManager(AgentAccess):
         output_size: int = 4096,
         max_memory: int | None = None,
         fuel: int = 10**10,
-        call_depth: int = 2048,
+        call_depth: int | None = None,
         missing_imports: str = "error",
         entry_points: Sequence[str] | None = None,
         opt_level: int | None = None,
@@ -83,32 +85,32 @@ class SwarmManager(AgentAccess):
         cache: bool | str | os.PathLike[str] = True,
         progress: Progress | None = None,
     ) -> None:
-        self.max_agents = _check(
+        self.max_agents = check_integer(
             "max_agents", self.MAX_AGENTS if max_agents is None else max_agents, 1, 1 << 31
         )
-        _check("memory_per_agent", memory_per_agent, 0, 1 << 32)
-        _check("globals_per_agent", globals_per_agent, 0, 1 << 32)
-        _check("output_size", output_size, 0, 1 << 40)
-        _check("call_depth", call_depth, 1, (1 << 31) - 1)
-        _check("opt_level", opt_level or 0, 0, 3)
-        _check("max_memory", max_memory or 0, 0, 1 << 48)
+        check_integer("memory_per_agent", memory_per_agent, 0, 1 << 32)
+        check_integer("globals_per_agent", globals_per_agent, 0, 1 << 32)
+        check_integer("output_size", output_size, 0, 1 << 40)
+        depth = DEFAULT_CALL_DEPTH if call_depth is None else call_depth
+        check_integer("call_depth", depth, 1, (1 << 31) - 1)
+        self._call_depth = call_depth
+        check_integer("opt_level", opt_level or 0, 0, 3)
+        check_integer("max_memory", max_memory or 0, 0, 1 << 48)
         if missing_imports not in ("error", "trap"):
             raise ArgumentError(f"missing_imports is 'error' or 'trap', not {missing_imports!r}")
-        if target is None or isinstance(target, str):
-            target = target_named(target or "cpu")
-        self.target: Target = target
+        self.target: Target = choose_target(target)
         self.memory_per_agent = memory_per_agent
         self.globals_per_agent = globals_per_agent
         self.output_size = output_size
-        self.fuel = _check("fuel", fuel, 1, _MAX_FUEL)
-        self.seed = _check("seed", seed, 0, _MAX_SEED)
-        self.clock = _check("clock", clock, 0, _MAX_CLOCK)
+        self.fuel = check_integer("fuel", fuel, 1, _MAX_FUEL)
+        self.seed = check_integer("seed", seed, 0, _MAX_SEED)
+        self.clock = check_integer("clock", clock, 0, _MAX_CLOCK)
         self.last_result: SwarmResult | None = None
         self._options = CompileOptions(
-            target=target.name,
-            entry_points=None if entry_points is None else tuple(entry_points),
+            target=self.target.name,
+            entry_points=None if entry_points is None else to_names(entry_points, "entry_points"),
             max_memory=max_memory,
-            call_depth=call_depth,
+            call_depth=depth,
             opt_level=opt_level,
             missing_imports=missing_imports,
         )
@@ -200,13 +202,9 @@ class SwarmManager(AgentAccess):
 
         Raises:
             TargetError: it was compiled for another machine or another version.
+            ArgumentError: it was compiled for another call depth than the swarm is to have.
         """
-        if executable.fingerprint != self.target.fingerprint():
-            raise TargetError(
-                f"the program was compiled for {executable.fingerprint!r},"
-                f" this is {self.target.fingerprint()!r}",
-                hint="compile it again on this machine",
-            )
+        check_usable(executable, self.target, self._call_depth)
         kernel = load_kernel(executable, self.target, self._cache)
         slices = kernel.allocate(self.max_agents, self.output_size)
         with self._lock:
@@ -277,9 +275,9 @@ class SwarmManager(AgentAccess):
     def _row(program: Program, entry: Entry | None, args: Sequence[Any]) -> list[int]:
         if entry is None:
             raise program.no_entry()
-        if isinstance(args, str | bytes | Mapping):
-            raise ArgumentError(f"args must be a sequence of numbers, not {args!r}")
-        return values.encode_row(entry.type.params, args, entry.name)
+        return values.encode_row(
+            entry.type.params, to_list(args, "args", "values"), entry.name
+        )
 
     def spawn_agents(
         self,
@@ -303,7 +301,7 @@ class SwarmManager(AgentAccess):
             RuntimeError: no program is loaded, or too few slots are free.
             ArgumentError: as ``spawn_agent``.
         """
-        count = _check("count", count, 0, 1 << 31)
+        count = check_integer("count", count, 0, 1 << 31)
         with self._lock:
             program = self._loaded("spawning agents")
             table = program.table
@@ -370,9 +368,11 @@ class SwarmManager(AgentAccess):
             stdin_, argv_, env_ = given.strings(program, slots)
             request = Dispatch(
                 slots, ids, entries, arguments, stdin_, argv_, env_,
-                fuel=_check("fuel", self.fuel if fuel is None else fuel, 1, _MAX_FUEL),
-                seed=_check("seed", self.seed if seed is None else seed, 0, _MAX_SEED),
-                clock_ns=_check("clock", self.clock if clock is None else clock, 0, _MAX_CLOCK),
+                fuel=check_integer("fuel", self.fuel if fuel is None else fuel, 1, _MAX_FUEL),
+                seed=check_integer("seed", self.seed if seed is None else seed, 0, _MAX_SEED),
+                clock_ns=check_integer(
+                    "clock", self.clock if clock is None else clock, 0, _MAX_CLOCK
+                ),
             )  # fmt: skip
             self._stop = request.stop
             try:
@@ -395,10 +395,3 @@ class SwarmManager(AgentAccess):
         stop = self._stop
         if stop is not None:
             stop[0] = 1
-
-
-def _check(name: str, value: int, low: int, high: int) -> int:
-    """The value of an option, if it is an integer within limits."""
-    if isinstance(value, int | np.integer) and low <= value <= high:
-        return int(value)
-    raise ArgumentError(f"{name} must be an integer from {low} to {high}, not {value!r}")

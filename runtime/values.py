@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import ArgumentError
 from ..ir.types import Type
+from .checks import to_list
 
 Uint64s = NDArray[np.uint64]
 
@@ -128,11 +129,14 @@ def encode_row(types: Sequence[Type], values: Sequence[object], name: str) -> li
     return row
 
 
-def wrong_count(types: Sequence[Type], given: int, name: str) -> ArgumentError:
+def wrong_count(
+    types: Sequence[Type], given: int, name: str, hint: str | None = None
+) -> ArgumentError:
     """The error for a wrong number of arguments."""
+    if hint is None and name == "_start":
+        hint = "argv= gives a command its arguments"
     wanted = f"{len(types)} argument{'' if len(types) == 1 else 's'}" if types else "no arguments"
     listed = f" ({', '.join(type_.value for type_ in types)})" if types else ""
-    hint = "argv= gives a command its arguments" if name == "_start" else None
     return ArgumentError(f"{name} takes {wanted}{listed}, got {given}", hint=hint)
 
 
@@ -150,7 +154,7 @@ def encode_rows(types: Sequence[Type], args: Any, count: int, name: str) -> Uint
     """
     if isinstance(args, np.ndarray):
         return _encode_array(types, args, count, name)
-    values = list(args)
+    values = to_list(args, "args", "values")
     if values and all(isinstance(row, list | tuple | np.ndarray) for row in values):
         if len(values) != count:
             raise _wrong_rows(len(values), count, name)

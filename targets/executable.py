@@ -17,6 +17,7 @@ from ..ir.types import EntityId, FuncType, Type
 from .layout import AgentLayout, MemorySlot, TableSlot
 
 MAGIC = b"SWARMC\x00\x02"
+DEFAULT_CALL_DEPTH = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class CompileOptions:
     target: str = "cpu"
     entry_points: tuple[str, ...] | None = None
     max_memory: int | None = None
-    call_depth: int = 2048
+    call_depth: int = DEFAULT_CALL_DEPTH
     opt_level: int | None = None
     patient: bool = False
     missing_imports: str = "error"

@@ -95,7 +95,7 @@ def test_other_types() -> None:
 def test_number_of_arguments() -> None:
     with pytest.raises(ArgumentError, match=r"f takes 2 arguments \(i32, f64\), got 1"):
         values.encode_row((I32, F64), [1], "f")
-    with pytest.raises(ArgumentError, match="_start takes no arguments, got 1: argv="):
+    with pytest.raises(ArgumentError, match="_start takes no arguments, got 1; argv="):
         values.encode_row((), [1], "_start")
 
 
