@@ -9,21 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...errors import DecodeError, SwarmcError, UnsupportedFeatureError
-from ...ir.types import FuncType, Type
+from ...ir.types import Type
 from .body import read_body
+from .interface import (
+    after_header,
+    read_exports,
+    read_functions,
+    read_imports,
+    read_types,
+    refuse_second_memory,
+)
 from .module import (
     Body,
     Custom,
     Data,
     Elem,
-    Export,
     Func,
     Global,
-    GlobalType,
-    Import,
-    MemoryType,
     Module,
-    TableType,
 )
 from .opcodes import BY_NAME
 from .reader import UNEXPECTED_END, Reader
@@ -31,17 +34,12 @@ from .type_reader import (
     global_type,
     memory_type,
     reference_type,
-    result_type,
     table_type,
     unsupported,
     value_type,
 )
 
-_MAGIC = b"\0asm"
-_VERSION = b"\1\0\0\0"
-_COMPONENT = b"\x0d\0\1\0"
 _MAX_LOCALS = 2**32 - 1
-_KINDS = ("func", "table", "memory", "global")
 _REF_FUNC, _END = BY_NAME["ref.func"], BY_NAME["end"]
 _NEED_DATA_COUNT = (BY_NAME["memory.init"], BY_NAME["data.drop"])
 
@@ -53,19 +51,10 @@ def decode(data: bytes) -> Module:
         DecodeError: the bytes are malformed.
         UnsupportedFeatureError: they belong to a proposal that is not supported.
     """
-    data = bytes(data)
-    if len(data) >= 4 and data[:4] != _MAGIC:
-        raise DecodeError("magic header not detected", offset=0)
-    if len(data) < 8:
-        raise DecodeError("unexpected end", offset=len(data))
-    if data[4:8] == _COMPONENT:
-        raise unsupported("component-model", "unknown binary version", 4)
-    if data[4:8] != _VERSION:
-        raise DecodeError("unknown binary version", offset=4)
+    reader = after_header(bytes(data))
     module = Module()
-    reader = Reader(data, 8)
     last = 0
-    while reader.pos < len(data):
+    while reader.pos < len(reader.data):
         last = _section(reader, module, last)
     if len(module.func_types) != len(module.funcs):
         raise reader.fail("function and code section have inconsistent lengths")
@@ -134,63 +123,6 @@ def _expression(reader: Reader) -> Body:
     return body
 
 
-_GC_FORMS = (0x4E, 0x4F, 0x50, 0x5E, 0x5F)
-
-
-def _types(reader: Reader, module: Module) -> None:
-    for _ in range(reader.count()):
-        start = reader.pos
-        form = reader.byte()
-        if form in _GC_FORMS:
-            raise unsupported("gc", f"type form {form:#04x}", start)
-        if form == 0x5D:
-            raise unsupported("stack-switching", f"type form {form:#04x}", start)
-        if form != 0x60:
-            message = "malformed type" if form < 0x80 else "integer representation too long"
-            raise reader.fail(message, start)
-        params = result_type(reader)
-        module.types.append(FuncType(params, result_type(reader)))
-
-
-def _imports(reader: Reader, module: Module) -> None:
-    types: tuple[Callable[[Reader], int | TableType | MemoryType | GlobalType], ...] = (
-        Reader.u32, table_type, memory_type, global_type)
-    for _ in range(reader.count()):
-        start = reader.pos
-        module_name = reader.name()
-        name = reader.name()
-        kind_at = reader.pos
-        kind = reader.byte()
-        if kind >= len(types):
-            raise _other_kind(reader, kind, "malformed import kind", kind_at)
-        item = Import(module_name, name, _KINDS[kind], types[kind](reader), start)
-        module.imports.append(item)
-        if isinstance(item.type, MemoryType):
-            _refuse_second_memory(module, start)
-
-
-def _refuse_second_memory(module: Module, offset: int) -> None:
-    # Well-formed, but code is decoded in the belief that there is only one.
-    if len(module.memories) + len(module.imported("memory")) > 1:
-        raise unsupported("multi-memory", "multiple memories", offset)
-
-
-def _other_kind(reader: Reader, kind: int, message: str, start: int) -> SwarmcError:
-    """The error for an import that is no function, table, memory or global: perhaps a tag."""
-    if kind == 4:
-        try:
-            if reader.byte() == 0:
-                reader.u32()
-                return unsupported("exception-handling", "import of a tag", start)
-        except DecodeError:
-            pass  # not even a tag: malformed
-    return reader.fail(message, start)
-
-
-def _functions(reader: Reader, module: Module) -> None:
-    module.func_types = [reader.u32() for _ in range(reader.count())]
-
-
 def _tables(reader: Reader, module: Module) -> None:
     module.tables = [table_type(reader) for _ in range(reader.count())]
 
@@ -199,7 +131,7 @@ def _memories(reader: Reader, module: Module) -> None:
     for _ in range(reader.count()):
         start = reader.pos
         module.memories.append(memory_type(reader))
-        _refuse_second_memory(module, start)
+        refuse_second_memory(module, start)
 
 
 def _tags(reader: Reader, module: Module) -> None:
@@ -211,19 +143,6 @@ def _globals(reader: Reader, module: Module) -> None:
         start = reader.pos
         type_ = global_type(reader)
         module.globals.append(Global(type_, _expression(reader), start))
-
-
-def _exports(reader: Reader, module: Module) -> None:
-    for _ in range(reader.count()):
-        start = reader.pos
-        name = reader.name()
-        kind_at = reader.pos
-        kind = reader.byte()
-        if kind == 4:
-            raise unsupported("exception-handling", "export of a tag", kind_at)
-        if kind >= len(_KINDS):
-            raise reader.fail("malformed export kind", kind_at)
-        module.exports.append(Export(name, _KINDS[kind], reader.u32(), start))
 
 
 def _start(reader: Reader, module: Module) -> None:
@@ -341,7 +260,7 @@ def _no_section(reader: Reader, module: Module) -> None:
 
 #: By section id: its place in the order of sections, and what reads it.
 _SECTIONS: dict[int, tuple[int, Callable[[Reader, Module], None]]] = {
-    0: (0, _no_section), 1: (1, _types), 2: (2, _imports), 3: (3, _functions), 4: (4, _tables),
-    5: (5, _memories), 13: (6, _tags), 6: (7, _globals), 7: (8, _exports), 8: (9, _start),
-    9: (10, _elements), 12: (11, _data_count), 10: (12, _code), 11: (13, _data),
+    0: (0, _no_section), 1: (1, read_types), 2: (2, read_imports), 3: (3, read_functions),
+    4: (4, _tables), 5: (5, _memories), 13: (6, _tags), 6: (7, _globals), 7: (8, read_exports),
+    8: (9, _start), 9: (10, _elements), 12: (11, _data_count), 10: (12, _code), 11: (13, _data),
 }

@@ -9,6 +9,7 @@ import pytest
 import wasmtime
 
 from swarmc.compiler.wasm.decoder import decode
+from swarmc.compiler.wasm.interface import decode_interface
 from swarmc.compiler.wasm.module import Elem, GlobalType, Limits, MemoryType, Module, TableType
 from swarmc.compiler.wasm.opcodes import OPCODES, Imm, Opcode
 from swarmc.compiler.wasm.reader import read_signed, read_unsigned
@@ -93,6 +94,30 @@ def test_sections() -> None:
 
 def _summary(elem: Elem) -> tuple[str, Type, list[list[object]]]:
     return elem.mode, elem.type, [item.imms for item in elem.items]
+
+
+def test_the_interface_is_what_the_whole_module_says() -> None:
+    data = bytes(wasmtime.wat2wasm("""(module
+        (type (func (param i32) (result i64)))
+        (import "env" "f" (func (type 0)))
+        (memory (export "memory") 1)
+        (func (export "g") (result i32) i32.const 1)
+        (export "h" (func 0))
+        (data (i32.const 0) "data"))"""))
+    found, whole = decode_interface(data), decode(data)
+    for part in ("types", "imports", "func_types", "exports"):
+        assert getattr(found, part) == getattr(whole, part) != []
+    assert (found.funcs, found.data) == ([], [])
+
+
+def test_the_interface_of_what_is_no_module() -> None:
+    for data, message in (
+        (b"hello", "magic header not detected"),
+        (HEADER + section(1, b"\1\x40"), "malformed type"),
+        (HEADER + b"\x0a\x7f", "length out of bounds"),
+    ):
+        with pytest.raises(DecodeError, match=message):
+            decode_interface(data)
 
 
 def test_offsets_point_at_the_instructions() -> None:

@@ -1,0 +1,135 @@
+"""Decodes a module's interface: its types, imports and exports, which are quick to know.
+
+It needs no table of instructions, so that a program that is compiled already starts quickly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ...errors import DecodeError, SwarmcError
+from ...ir.types import FuncType
+from .module import Export, GlobalType, Import, MemoryType, Module, TableType
+from .reader import Reader
+from .type_reader import global_type, memory_type, result_type, table_type, unsupported
+
+_MAGIC = b"\0asm"
+_VERSION = b"\1\0\0\0"
+_COMPONENT = b"\x0d\0\1\0"
+_KINDS = ("func", "table", "memory", "global")
+_GC_FORMS = (0x4E, 0x4F, 0x50, 0x5E, 0x5F)
+
+
+def after_header(data: bytes) -> Reader:
+    """A reader of a module's sections.
+
+    Raises:
+        DecodeError: the bytes do not start as a module does.
+        UnsupportedFeatureError: they start as a component does.
+    """
+    if len(data) >= 4 and data[:4] != _MAGIC:
+        raise DecodeError("magic header not detected", offset=0)
+    if len(data) < 8:
+        raise DecodeError("unexpected end", offset=len(data))
+    if data[4:8] == _COMPONENT:
+        raise unsupported("component-model", "unknown binary version", 4)
+    if data[4:8] != _VERSION:
+        raise DecodeError("unknown binary version", offset=4)
+    return Reader(data, 8)
+
+
+def decode_interface(data: bytes) -> Module:
+    """Decode the types, imports, function types and exports alone: what is quick to know.
+
+    What is wrong with the module elsewhere is for :func:`~.decoder.decode` to say.
+
+    Raises:
+        DecodeError, UnsupportedFeatureError: as :func:`~.decoder.decode`.
+    """
+    reader = after_header(bytes(data))
+    module = Module()
+    while reader.pos < len(reader.data):
+        id_ = reader.byte()
+        size = reader.count()
+        end = reader.pos + size
+        if id_ in _READERS:
+            _READERS[id_](reader, module)
+        reader.pos = end
+    return module
+
+
+def read_types(reader: Reader, module: Module) -> None:
+    """Read the type section."""
+    for _ in range(reader.count()):
+        start = reader.pos
+        form = reader.byte()
+        if form in _GC_FORMS:
+            raise unsupported("gc", f"type form {form:#04x}", start)
+        if form == 0x5D:
+            raise unsupported("stack-switching", f"type form {form:#04x}", start)
+        if form != 0x60:
+            message = "malformed type" if form < 0x80 else "integer representation too long"
+            raise reader.fail(message, start)
+        params = result_type(reader)
+        module.types.append(FuncType(params, result_type(reader)))
+
+
+def read_imports(reader: Reader, module: Module) -> None:
+    """Read the import section."""
+    types: tuple[Callable[[Reader], int | TableType | MemoryType | GlobalType], ...] = (
+        Reader.u32, table_type, memory_type, global_type)
+    for _ in range(reader.count()):
+        start = reader.pos
+        module_name = reader.name()
+        name = reader.name()
+        kind_at = reader.pos
+        kind = reader.byte()
+        if kind >= len(types):
+            raise _other_kind(reader, kind, "malformed import kind", kind_at)
+        item = Import(module_name, name, _KINDS[kind], types[kind](reader), start)
+        module.imports.append(item)
+        if isinstance(item.type, MemoryType):
+            refuse_second_memory(module, start)
+
+
+def refuse_second_memory(module: Module, offset: int) -> None:
+    """Refuse a memory beyond the first."""
+    # Well-formed, but code is decoded in the belief that there is only one.
+    if len(module.memories) + len(module.imported("memory")) > 1:
+        raise unsupported("multi-memory", "multiple memories", offset)
+
+
+def _other_kind(reader: Reader, kind: int, message: str, start: int) -> SwarmcError:
+    """The error for an import that is no function, table, memory or global: perhaps a tag."""
+    if kind == 4:
+        try:
+            if reader.byte() == 0:
+                reader.u32()
+                return unsupported("exception-handling", "import of a tag", start)
+        except DecodeError:
+            pass  # not even a tag: malformed
+    return reader.fail(message, start)
+
+
+def read_functions(reader: Reader, module: Module) -> None:
+    """Read the function section, which says of what type each function is."""
+    module.func_types = [reader.u32() for _ in range(reader.count())]
+
+
+def read_exports(reader: Reader, module: Module) -> None:
+    """Read the export section."""
+    for _ in range(reader.count()):
+        start = reader.pos
+        name = reader.name()
+        kind_at = reader.pos
+        kind = reader.byte()
+        if kind == 4:
+            raise unsupported("exception-handling", "export of a tag", kind_at)
+        if kind >= len(_KINDS):
+            raise reader.fail("malformed export kind", kind_at)
+        module.exports.append(Export(name, _KINDS[kind], reader.u32(), start))
+
+
+_READERS: dict[int, Callable[[Reader, Module], None]] = {
+    1: read_types, 2: read_imports, 3: read_functions, 7: read_exports,
+}  # fmt: skip
