@@ -109,8 +109,8 @@ def run(
     fuel: o.Fuel = "1e10",
     target: o.TargetOption = o.Target.CPU,
     max_memory: o.MaxMemory = None,
-    call_depth: o.CallDepth = 2048,
-    missing_imports: o.Imports = o.MissingImports.ERROR,
+    call_depth: o.CallDepth = None,
+    missing_imports: o.Imports = None,
     opt_level: o.OptLevel = None,
     no_cache: o.NoCache = False,
     output_size: o.OutputSize = "4KiB",
@@ -128,8 +128,8 @@ def run(
     return run_swarm(RunCommand(
         file, tuple(argv or ()), agents, invoke, tuple(args or ()), args_file, argv_lines, stdin,
         stdin_lines, stdin_dir, tuple(env or ()), seed, clock, fuel, target.value, max_memory,
-        call_depth, missing_imports.value, opt_level, not no_cache, output_size, show, json, csv,
-        save_stdout,
+        call_depth, missing_imports and missing_imports.value, opt_level, not no_cache,
+        output_size, show, json, csv, save_stdout,
     ))  # fmt: skip
 
 
@@ -142,8 +142,8 @@ def compile_(
     target: o.TargetOption = o.Target.CPU,
     entry_point: o.EntryPoints = None,
     max_memory: o.MaxMemory = None,
-    call_depth: o.CallDepth = 2048,
-    missing_imports: o.Imports = o.MissingImports.ERROR,
+    call_depth: o.CallDepth = None,
+    missing_imports: o.Imports = None,
     opt_level: o.OptLevel = None,
     no_cache: o.NoCache = False,
 ) -> None:
@@ -155,7 +155,7 @@ def compile_(
 
     options = compile_options(
         target.value, tuple(entry_point) if entry_point else None, max_memory, call_depth,
-        opt_level, missing_imports.value,
+        opt_level, missing_imports and missing_imports.value,
     )  # fmt: skip
     if emit is None:
         compile_file(file, output, options, cached=not no_cache)

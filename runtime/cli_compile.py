@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import ArgumentError
-from ..targets.executable import CompileOptions
+from ..targets.executable import DEFAULT_CALL_DEPTH, CompileOptions
 from .cli_inputs import parse_size
 from .cli_module import naming, read_wasm
 from .cli_terminal import (
@@ -26,9 +26,9 @@ def compile_options(
     target: str,
     entry_points: tuple[str, ...] | None,
     max_memory: str | None,
-    call_depth: int,
+    call_depth: int | None,
     opt_level: int | None,
-    missing_imports: str,
+    missing_imports: str | None,
 ) -> CompileOptions:
     """The options as they were typed.
 
@@ -39,10 +39,10 @@ def compile_options(
         target=target,
         entry_points=entry_points,
         max_memory=None if max_memory is None else parse_size(max_memory, "--max-memory"),
-        call_depth=call_depth,
+        call_depth=DEFAULT_CALL_DEPTH if call_depth is None else call_depth,
         opt_level=opt_level,
         patient=True,  # who compiles beforehand wants it done well
-        missing_imports=missing_imports,
+        missing_imports=missing_imports or "error",
     )
 
 

@@ -22,6 +22,7 @@ from typing import Any
 
 from ..errors import ArgumentError
 from ..ir.types import FuncType, Type
+from .values import wrong_count
 
 _GROUP = re.compile(r"\{([^{}]*)\}")
 _WORD = re.compile(r"(?:\{[^{}]*\}|[^\s,{}]|[{}])+")
@@ -138,8 +139,7 @@ def argument_rows(
     """Arguments from ``--args``: one row for all agents, or a list with a row for each."""
     templates = [Template(word) for word in words(texts)]
     if len(templates) != len(type_.params):
-        given = len(templates)
-        raise ArgumentError(f"{name} takes {parameters_text(type_)}, --args gives {given}")
+        raise wrong_number(type_, len(templates), name)
     where = [f"argument {place} of {name}" for place in range(len(templates))]
     if all(template.constant for template in templates):
         return [
@@ -154,12 +154,12 @@ def argument_rows(
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def parameters_text(type_: FuncType) -> str:
-    """How many parameters of which types."""
-    listed = ", ".join(t.value for t in type_.params)
-    if not type_.params:
-        return "no arguments"
-    return f"{len(type_.params)} argument{'s' if len(type_.params) > 1 else ''} ({listed})"
+def wrong_number(type_: FuncType, given: int, name: str) -> ArgumentError:
+    """The error for a wrong number of arguments, with how they are given here."""
+    hint = "--args or --args-file give them" if type_.params else None
+    if name == "_start":
+        hint = "arguments of its command line come after --"
+    return wrong_count(type_.params, given, name, hint)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -212,10 +212,8 @@ def csv_arguments(rows: list[list[str]], type_: FuncType, name: str) -> list[lis
     parsed = []
     for number, row in enumerate(rows):
         if len(row) != len(params):
-            raise ArgumentError(
-                f"row {number} of --args-file has {len(row)} values, {name} takes"
-                f" {parameters_text(type_)}"
-            )
+            wrong = wrong_count(params, len(row), name)
+            raise ArgumentError(f"row {number} of --args-file: {wrong.message}")
         parsed.append([
             parse_value(t, text, f"argument {place} of {name} in row {number}")
             for place, (t, text) in enumerate(zip(params, row, strict=True))

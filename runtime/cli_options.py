@@ -49,9 +49,12 @@ MaxMemory = Annotated[str | None, _option(
     metavar="SIZE", help="How far a memory may grow, e.g. 64MiB.",
     show_default="its minimum plus 1 MiB",
 )]  # fmt: skip
-CallDepth = Annotated[int, _option(help="How deep an agent's calls may nest.")]
-Imports = Annotated[MissingImports, _option(
+CallDepth = Annotated[int | None, _option(
+    help="How deep an agent's calls may nest.", show_default="2048",
+)]  # fmt: skip
+Imports = Annotated[MissingImports | None, _option(
     help="Refuse a module with unknown imports, or let agents that call one trap.",
+    show_default="error",
 )]  # fmt: skip
 OptLevel = Annotated[int | None, _option(
     min=0, max=3, help="LLVM's optimisation level.", show_default="by size",

@@ -10,19 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..compiler.wasm.interface import decode_interface
 from ..errors import ArgumentError
+from ..ir.types import FuncType
 from ..targets.executable import Executable
 from . import cli_inputs as inputs
+from . import values
 from .cli_module import naming, read_module
 from .cli_report import Report, print_report
 from .cli_terminal import interruptible, spinner, stage_progress
+from .entry_points import default_name, exported_functions, no_entry_point, no_such_function
 from .manager import SwarmManager
 
 log = logging.getLogger(__name__)
 
 _FAILED = 1
 _INTERRUPTED = 130
-_SHOWN_NAMES = 40
 _ARGUMENT_READERS = frozenset({"args_get", "args_sizes_get"})
 
 
@@ -46,8 +49,8 @@ class RunCommand:
     fuel: str = "1e10"
     target: str = "cpu"
     max_memory: str | None = None
-    call_depth: int = 2048
-    missing_imports: str = "error"
+    call_depth: int | None = None
+    missing_imports: str | None = None
     opt_level: int | None = None
     cached: bool = True
     output_size: str = "4KiB"
@@ -98,17 +101,48 @@ class _Lists:
         return count
 
 
+@dataclass(frozen=True, slots=True)
+class _Interface:
+    """What can be called, and whether the program reads its command line."""
+
+    functions: dict[str, FuncType]
+    reads_arguments: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Spawning:
+    """What agents are made with; all of it is checked before anything is compiled."""
+
+    count: int
+    name: str
+    args: list[Any] | None
+    stdin: list[bytes] | None
+    argv: list[str] | list[list[str]]
+    env: dict[str, str] | list[dict[str, str]]
+
+    def spawn(self, swarm: SwarmManager) -> None:
+        """Make the agents."""
+        swarm.spawn_agents(
+            self.count, self.name, self.args, stdin=self.stdin, argv=self.argv, env=self.env
+        )
+
+
 def run_swarm(command: RunCommand) -> int:
     """Run agents and report; returns the exit code."""
     lists = _read_lists(command)
     count = lists.count(command.agents)
     program = read_module(command.file)
+    if isinstance(program, Executable):
+        _refuse_compile_options(command)
+    with naming(command.file):
+        interface = _interface(program)
+    spawning = _plan(command, lists, count, interface)
+    name = spawning.name
     started = time.perf_counter()
     swarm = _load(command, program, count)
     load_ms = (time.perf_counter() - started) * 1000
     with swarm:
-        name = command.invoke or swarm.default_entry_point
-        _spawn(swarm, command, lists, count, name)
+        spawning.spawn(swarm)
         interrupted = False
         log.info("dispatching %d agents at %s", count, name)
         try:
@@ -119,7 +153,7 @@ def run_swarm(command: RunCommand) -> int:
                 raise
             result, interrupted = swarm.last_result, True
         report = Report(
-            str(command.file), swarm.target.name, name or "", swarm.executable, result, load_ms
+            str(command.file), swarm.target.name, name, swarm.executable, result, load_ms
         )
         print_report(report, command.show, json_=command.json, csv_=command.csv,
                      save_stdout=command.save_stdout)
@@ -159,7 +193,7 @@ def _load(command: RunCommand, program: bytes | Executable, count: int) -> Swarm
             max_memory=size(command.max_memory, "--max-memory"),
             fuel=inputs.parse_count(command.fuel, "--fuel"),
             call_depth=command.call_depth,
-            missing_imports=command.missing_imports,
+            missing_imports=command.missing_imports or "error",
             # what only other functions need is not compiled
             entry_points=None if command.invoke is None else (command.invoke,),
             opt_level=command.opt_level,
@@ -183,38 +217,60 @@ def _load(command: RunCommand, program: bytes | Executable, count: int) -> Swarm
     return swarm
 
 
-def _no_entry_point(swarm: SwarmManager) -> ArgumentError:
-    names = sorted(swarm.functions)
-    shown = ", ".join(names[:_SHOWN_NAMES]) + (" …" if names[_SHOWN_NAMES:] else "")
-    return ArgumentError(
-        "the module has no _start, no main and not exactly one exported function",
-        hint=f"--invoke chooses one of: {shown}" if names else "there is nothing to run",
-    )
-
-
-def _spawn(
-    swarm: SwarmManager, command: RunCommand, lists: _Lists, count: int, name: str | None
-) -> None:
-    if name is None:
-        raise _no_entry_point(swarm)
-    type_ = swarm.functions[name]
-    args = None
-    if command.args:
-        args = inputs.argument_rows(command.args, type_, count, name)
-    elif lists.args is not None:
-        args = inputs.csv_arguments(lists.args[:count], type_, name)
-    elif type_.params:
+def _refuse_compile_options(command: RunCommand) -> None:
+    given = {
+        "--call-depth": command.call_depth, "--max-memory": command.max_memory,
+        "--missing-imports": command.missing_imports, "--opt-level": command.opt_level,
+    }  # fmt: skip
+    names = [name for name, value in given.items() if value is not None]
+    if names:
         raise ArgumentError(
-            f"{name} takes {inputs.parameters_text(type_)}", hint="--args or --args-file give them"
+            f"{command.file} is compiled already: {', '.join(names)} would change nothing",
+            hint="give such options to swarmc compile",
         )
-    if command.argv and not any(h.name in _ARGUMENT_READERS for h in swarm.executable.hosts):
+
+
+def _interface(program: bytes | Executable) -> _Interface:
+    if isinstance(program, Executable):
+        functions = {entry.name: entry.type for entry in program.entries}
+        hosts = {host.name for host in program.hosts}
+    else:
+        module = decode_interface(program)
+        functions = exported_functions(module)
+        hosts = {item.name for item in module.imported("func")}
+    return _Interface(functions, not hosts.isdisjoint(_ARGUMENT_READERS))
+
+
+def _plan(command: RunCommand, lists: _Lists, count: int, interface: _Interface) -> _Spawning:
+    functions = interface.functions
+    name = default_name(functions) if command.invoke is None else command.invoke
+    if name is None:
+        raise no_entry_point(functions, "--invoke")
+    if name not in functions:
+        raise no_such_function(name, functions)
+    if command.argv and not interface.reads_arguments:
         raise ArgumentError(
             f"{command.file} takes no arguments from its command line",
             hint=None if name == "_start" else "--args gives them to a function",
         )
     lines = inputs.CommandLines(command.file.name, command.argv, lists.argv, command.env)
-    swarm.spawn_agents(
-        count, name, args,
-        stdin=None if lists.stdin is None else lists.stdin[:count],
-        argv=lines.argvs(count), env=lines.envs(count),
+    return _Spawning(
+        count, name, _arguments(command, lists, count, functions[name], name),
+        None if lists.stdin is None else lists.stdin[:count],
+        lines.argvs(count), lines.envs(count),
     )  # fmt: skip
+
+
+def _arguments(
+    command: RunCommand, lists: _Lists, count: int, type_: FuncType, name: str
+) -> list[Any] | None:
+    if command.args:
+        args = inputs.argument_rows(command.args, type_, count, name)
+    elif lists.args is not None:
+        args = inputs.csv_arguments(lists.args[:count], type_, name)
+    elif type_.params:
+        raise inputs.wrong_number(type_, 0, name)
+    else:
+        return None
+    values.encode_rows(type_.params, args, count, name)  # for its errors
+    return args

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import Result
 
 from swarmc import __version__
+from swarmc.runtime import SwarmManager
 from swarmc.runtime.wasi.table import PREVIEW1
 
 Swarmc = Callable[..., Result]
@@ -131,10 +132,13 @@ def test_programs_cannot_write_to_the_terminal(swarmc: Swarmc, wasm: Path) -> No
     ("args", "message"),
     [
         (["--invoke", "nope"], "no function 'nope'; it exports add,"),
-        ([], "not exactly one exported function; --invoke chooses one of: add,"),
-        (["--invoke", "add"], "add takes 2 arguments (i32, i32); --args"),
-        (["--invoke", "add", "--args", "1"], "--args gives 1"),
+        ([], "not exactly one exported function; give --invoke, one of: add,"),
+        (["--invoke", "add"], "add takes 2 arguments (i32, i32), got 0; --args"),
+        (["--invoke", "add", "--args", "1"], "add takes 2 arguments (i32, i32), got 1; --args"),
         (["--invoke", "add", "--args", "1,x"], "argument 1 of add is i32: 'x' is not an integer"),
+        (["--invoke", "add", "--args", "1,4294967296"], "out of the range of i32"),
+        (["--invoke", "nothing", "--args", "1"], "nothing takes no arguments, got 1"),
+        (["--invoke", "nothing", "--env", "A"], "--env takes KEY=VALUE"),
         (["--invoke", "nothing", "-n", "0"], "--agents takes a number from 1"),
         (["--invoke", "nothing", "--stdin", "a", "--stdin-lines", "b"], "exclude each other"),
         (["--invoke", "nothing", "--stdin", "/nowhere/x"], "cannot read /nowhere/x"),
@@ -144,7 +148,11 @@ def test_programs_cannot_write_to_the_terminal(swarmc: Swarmc, wasm: Path) -> No
         (["--bogus"], "No such option"),
     ],
 )
-def test_mistakes(swarmc: Swarmc, wasm: Path, args: list[str], message: str) -> None:
+def test_mistakes(
+    swarmc: Swarmc, wasm: Path, args: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "--csv" not in args:  # all but this is found before anything is compiled
+        monkeypatch.delattr(SwarmManager, "load_bytecode")
     result = swarmc("run", wasm, *args)
     assert result.exit_code == 2
     assert message in text_of(result)
@@ -194,6 +202,22 @@ def test_wat_and_compiled_programs_run(swarmc: Swarmc, wat: Path, tmp_path: Path
         result = swarmc("run", file, "--invoke", "add", "--args", "40 2", "--json")
         assert json.loads(result.output)["agents"][0]["result"] == 42
     assert swarmc("inspect", compiled).exit_code == 2
+
+
+def test_compiled_programs_refuse_options_of_compilation(
+    swarmc: Swarmc, wat: Path, tmp_path: Path
+) -> None:
+    compiled = tmp_path / "module.swarmc"
+    assert swarmc("compile", wat, "-o", compiled, "--call-depth", 5).exit_code == 0
+    run = ("run", compiled, "--invoke", "nothing")
+    assert swarmc(*run).exit_code == 0
+    for option, value in (
+        ("--call-depth", 2048), ("--opt-level", 0), ("--max-memory", "1MiB"),
+        ("--missing-imports", "error"),
+    ):  # fmt: skip
+        result = swarmc(*run, option, value)
+        assert result.exit_code == 2
+        assert f"is compiled already: {option} would change nothing" in text_of(result)
 
 
 @pytest.mark.parametrize(
