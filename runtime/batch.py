@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ArgumentError
-from ..targets.base import Int64s, Strings, Uint64s
+from ..targets.base import Dispatch, Int64s, Strings, Uint64s
 from . import inputs, values
 from .agents import NO_ENTRY
-from .checks import to_list
+from .checks import check_clock, check_fuel, check_seed, to_list
 from .inputs import InputColumn
 from .program import Program
 
@@ -68,6 +69,27 @@ class Inputs:
             return column.pack(slots)
 
         return strings(table.stdin), strings(table.argv), strings(table.env)
+
+
+def make_request(
+    program: Program, agent_ids: Iterable[int] | None, entry_point: str | None, args: Any,
+    given: Inputs, *, fuel: int, seed: int, clock: int,
+) -> Dispatch:  # fmt: skip
+    """The request for what ``SwarmManager.dispatch`` was asked to do.
+
+    Raises:
+        KeyError: an agent does not live.
+        ArgumentError: there is no such function, or an argument is wrong or missing.
+    """
+    table = program.table
+    ids, slots = table.living() if agent_ids is None else table.select(agent_ids)
+    entries = choose_entries(program, slots, entry_point)
+    arguments = choose_args(program, ids, slots, entries, args)
+    stdin, argv, env = given.strings(program, slots)
+    return Dispatch(
+        slots, ids, entries, arguments, stdin, argv, env,
+        fuel=check_fuel(fuel), seed=check_seed(seed), clock_ns=check_clock(clock),
+    )  # fmt: skip
 
 
 def choose_entries(program: Program, slots: Int64s, name: str | None) -> Int32s:

@@ -9,6 +9,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
+from ..targets.executable import CompileOptions
+
+_MAX_FUEL = 1 << 62
+_MAX_SEED = (1 << 64) - 1
+_MAX_CLOCK = (1 << 63) - 1
 
 
 def check_integer(name: str, value: int, low: int, high: int) -> int:
@@ -16,6 +21,33 @@ def check_integer(name: str, value: int, low: int, high: int) -> int:
     if isinstance(value, int | np.integer) and low <= value <= high:
         return int(value)
     raise ArgumentError(f"{name} must be an integer from {low} to {high}, not {value!r}")
+
+
+def check_fuel(value: int) -> int:
+    """A budget that the 63 bits of the fuel counter hold."""
+    return check_integer("fuel", value, 1, _MAX_FUEL)
+
+
+def check_seed(value: int) -> int:
+    """A seed of 64 bits."""
+    return check_integer("seed", value, 0, _MAX_SEED)
+
+
+def check_clock(value: int) -> int:
+    """Nanoseconds since the epoch."""
+    return check_integer("clock", value, 0, _MAX_CLOCK)
+
+
+def check_options(options: CompileOptions) -> CompileOptions:
+    """Options as they are, if all of them are within limits."""
+    check_integer("call_depth", options.call_depth, 1, (1 << 31) - 1)
+    check_integer("opt_level", options.opt_level or 0, 0, 3)
+    check_integer("max_memory", options.max_memory or 0, 0, 1 << 48)
+    if options.missing_imports not in ("error", "trap"):
+        raise ArgumentError(
+            f"missing_imports is 'error' or 'trap', not {options.missing_imports!r}"
+        )
+    return options
 
 
 def to_integer(name: str, value: object) -> int:

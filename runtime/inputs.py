@@ -165,6 +165,11 @@ def encode_env(env: object) -> bytes:
     return b"".join(parts)
 
 
+def encode_defaults(stdin: Data, argv: Argv, env: Env | None) -> tuple[bytes, bytes, bytes]:
+    """The inputs of agents that are spawned without."""
+    return encode_data(stdin, "stdin"), encode_argv(argv), encode_env(env or {})
+
+
 def each_data(data: object, count: int, what: str) -> bytes | list[bytes]:
     """Bytes for all agents, or a sequence with bytes for each."""
     if isinstance(data, list | tuple):

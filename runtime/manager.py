@@ -11,16 +11,23 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import ArgumentError
 from ..ir.types import FuncType
-from ..targets.base import Dispatch, Int64s, Target
+from ..targets.base import Int64s, Target
 from ..targets.executable import DEFAULT_CALL_DEPTH, CompileOptions, Entry, Executable
 from . import inputs, values
 from .access import AgentAccess
 from .agents import NO_ENTRY, AgentTable
-from .batch import Inputs, InputStrings, choose_args, choose_entries
+from .batch import Inputs, InputStrings, make_request
 from .cache import open_cache
-from .checks import check_integer, to_list, to_names
+from .checks import (
+    check_clock,
+    check_fuel,
+    check_integer,
+    check_options,
+    check_seed,
+    to_list,
+    to_names,
+)
 from .compile import Progress, choose_target, compile_wasm
 from .inputs import Argv, Data, Env
 from .program import Program, check_usable, load_kernel
@@ -29,9 +36,6 @@ from .results import SwarmResult
 
 __all__ = ["SwarmManager"]
 
-_MAX_FUEL = 1 << 62
-_MAX_SEED = (1 << 64) - 1
-_MAX_CLOCK = (1 << 63) - 1
 _DEFAULT_ARGV = ("module.wasm",)
 
 
@@ -91,34 +95,21 @@ class SwarmManager(AgentAccess):
         check_integer("memory_per_agent", memory_per_agent, 0, 1 << 32)
         check_integer("globals_per_agent", globals_per_agent, 0, 1 << 32)
         check_integer("output_size", output_size, 0, 1 << 40)
-        depth = DEFAULT_CALL_DEPTH if call_depth is None else call_depth
-        check_integer("call_depth", depth, 1, (1 << 31) - 1)
-        self._call_depth = call_depth
-        check_integer("opt_level", opt_level or 0, 0, 3)
-        check_integer("max_memory", max_memory or 0, 0, 1 << 48)
-        if missing_imports not in ("error", "trap"):
-            raise ArgumentError(f"missing_imports is 'error' or 'trap', not {missing_imports!r}")
         self.target: Target = choose_target(target)
-        self.memory_per_agent = memory_per_agent
-        self.globals_per_agent = globals_per_agent
+        self.memory_per_agent, self.globals_per_agent = memory_per_agent, globals_per_agent
         self.output_size = output_size
-        self.fuel = check_integer("fuel", fuel, 1, _MAX_FUEL)
-        self.seed = check_integer("seed", seed, 0, _MAX_SEED)
-        self.clock = check_integer("clock", clock, 0, _MAX_CLOCK)
+        self.fuel, self.seed, self.clock = check_fuel(fuel), check_seed(seed), check_clock(clock)
         self.last_result: SwarmResult | None = None
-        self._options = CompileOptions(
-            target=self.target.name,
-            entry_points=None if entry_points is None else to_names(entry_points, "entry_points"),
-            max_memory=max_memory,
-            call_depth=depth,
-            opt_level=opt_level,
+        self._call_depth = call_depth
+        self._options = check_options(CompileOptions(
+            self.target.name,
+            None if entry_points is None else to_names(entry_points, "entry_points"),
+            max_memory,
+            DEFAULT_CALL_DEPTH if call_depth is None else call_depth,
+            opt_level,
             missing_imports=missing_imports,
-        )
-        self._defaults = (
-            inputs.encode_data(stdin, "stdin"),
-            inputs.encode_argv(argv),
-            inputs.encode_env(env or {}),
-        )
+        ))  # fmt: skip
+        self._defaults = inputs.encode_defaults(stdin, argv, env)
         self._cache = open_cache(cache)
         self._progress = progress
         self._program: Program | None = None
@@ -352,40 +343,25 @@ class SwarmManager(AgentAccess):
             RuntimeError: no program is loaded.
             KeyError: an agent does not live.
             ArgumentError: there is no such function, or an argument is wrong or missing.
-            KeyboardInterrupt: Ctrl-C; the agents were stopped, and ``last_result`` has what
-                there is.
+            KeyboardInterrupt: the agents were stopped; ``last_result`` has what there is.
         """
         started = time.perf_counter()
         with self._lock:
             program = self._loaded("dispatching")
             if self._upgrade is not None and self._upgrade.apply():
                 self._upgrade = None
-            table = program.table
-            ids, slots = table.living() if agent_ids is None else table.select(agent_ids)
-            entries = choose_entries(program, slots, entry_point)
-            arguments = choose_args(program, ids, slots, entries, args)
-            given = Inputs(stdin, argv, env)
-            stdin_, argv_, env_ = given.strings(program, slots)
-            request = Dispatch(
-                slots, ids, entries, arguments, stdin_, argv_, env_,
-                fuel=check_integer("fuel", self.fuel if fuel is None else fuel, 1, _MAX_FUEL),
-                seed=check_integer("seed", self.seed if seed is None else seed, 0, _MAX_SEED),
-                clock_ns=check_integer(
-                    "clock", self.clock if clock is None else clock, 0, _MAX_CLOCK
-                ),
+            request = make_request(
+                program, agent_ids, entry_point, args, Inputs(stdin, argv, env),
+                fuel=self.fuel if fuel is None else fuel,
+                seed=self.seed if seed is None else seed,
+                clock=self.clock if clock is None else clock,
             )  # fmt: skip
             self._stop = request.stop
             try:
                 outcome, interruption = program.run(request)
             finally:
                 self._stop = None
-            output, errors = program.streams(slots)
-            result = SwarmResult(
-                program.executable, ids, entries, outcome, output=output, errors=errors,
-                truncated=program.truncated(slots),
-                total_time_ms=(time.perf_counter() - started) * 1000,
-            )  # fmt: skip
-            self.last_result = result
+            self.last_result = result = program.result(request, outcome, started)
         if interruption is not None:
             raise interruption
         return result

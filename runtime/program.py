@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,7 +20,7 @@ from .agents import AgentTable, Stage
 from .cache import Cache
 from .entry_points import default_name, no_entry_point, no_such_function
 from .launch import run_serialised
-from .results import Stream, empty_stream
+from .results import Stream, SwarmResult, empty_stream
 
 _BATCH_AGENTS = 256
 _BATCH_BYTES = 4 << 20
@@ -196,6 +197,16 @@ class Program:
             self.scrub(slots)
             self._dead = []
             self.table.free(slots)
+
+    def result(self, request: Dispatch, outcome: Outcome, started: float) -> SwarmResult:
+        """What a dispatch gave that began at ``started``, by ``time.perf_counter``."""
+        slots = request.slots
+        output, errors = self.streams(slots)
+        return SwarmResult(
+            self.executable, request.agent_ids, request.entries, outcome,
+            output=output, errors=errors, truncated=self.truncated(slots),
+            total_time_ms=(time.perf_counter() - started) * 1000,
+        )  # fmt: skip
 
     def streams(self, slots: Int64s) -> tuple[Stream, Stream]:
         """Standard output and error of slots that ran."""
