@@ -58,7 +58,7 @@ def test_stdin_and_environment(wasi: SwarmManager) -> None:
     assert over == {a: b"1", c: b"2"}
     with pytest.raises(ArgumentError, match="stdin: 2 given for 3 agents"):
         wasi.dispatch([a, b, c], stdin=[b"1", b"2"])
-    with pytest.raises(ArgumentError, match="_start takes no arguments, got 1: argv= gives"):
+    with pytest.raises(ArgumentError, match="_start takes no arguments, got 1; argv= gives"):
         wasi.spawn_agent(args=["x"])
 
 
