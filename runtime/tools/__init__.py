@@ -1,1 +1,1 @@
-"""What the commands spec, fuzz and bench run."""
+"""What the commands spec, fuzz and bench run, and what makes random IR for tests."""

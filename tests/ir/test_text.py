@@ -42,10 +42,10 @@ from swarmc.ir.ops import (
 )
 from swarmc.ir.parser import parse_function, parse_module
 from swarmc.ir.printer import print_function, print_module
-from swarmc.ir.random_program import make_program
 from swarmc.ir.text import Cursor, quote, quote_bytes
 from swarmc.ir.types import EntityId, FuncType, Trap, Type
 from swarmc.ir.verifier import verify
+from swarmc.runtime.tools.random_program import make_program
 
 TYPES = list(Type)
 DETERMINISTIC = settings(derandomize=True, deadline=None)

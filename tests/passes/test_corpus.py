@@ -13,7 +13,7 @@ from swarmc.compiler.wasm.decoder import decode
 from swarmc.ir import ops as o
 from swarmc.ir.interpreter import Interpreter
 from swarmc.ir.module import Module
-from swarmc.ir.random_function import CONSTS
+from swarmc.runtime.tools.random_function import CONSTS
 
 CORPUS = Path(__file__).parents[2] / "corpus"
 NULL = (0,) * 8

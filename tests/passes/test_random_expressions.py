@@ -18,9 +18,9 @@ from swarmc.ir.passes.nan_canon import nan_canon
 from swarmc.ir.passes.redundant_checks import redundant_checks
 from swarmc.ir.passes.value_numbering import value_numbering
 from swarmc.ir.printer import print_function
-from swarmc.ir.random_function import CONSTS, NAN_ANY, PURE
 from swarmc.ir.types import EntityId, FuncType, Trap, Type
 from swarmc.ir.verifier import verify
+from swarmc.runtime.tools.random_function import CONSTS, NAN_ANY, PURE
 
 I32, I64, F32, F64 = NUMS
 ID = EntityId(0, 0)

@@ -19,10 +19,10 @@ from swarmc.ir.interpreter import Interpreter, Outcome
 from swarmc.ir.module import Module
 from swarmc.ir.passes.manager import MODULE_PASSES, PASSES
 from swarmc.ir.printer import print_module
-from swarmc.ir.random_function import CONSTS, NAN_ANY
-from swarmc.ir.random_program import make_program
 from swarmc.ir.types import Trap, Type
 from swarmc.ir.verifier import verify
+from swarmc.runtime.tools.random_function import CONSTS, NAN_ANY
+from swarmc.runtime.tools.random_program import make_program
 
 WRONG_NAN = {Type.F32: 0xFFA12345, Type.F64: 0xFFF4123456789ABC}
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 
-from . import ops as o
-from .builder import Builder
-from .function import Block, Edge, Function, Inst, Value
-from .module import Module
-from .ops import NUMS, OPS, Effect, Op
-from .semantics import EVALUABLE
-from .types import EntityId, Trap, Type
+from ...ir import ops as o
+from ...ir.builder import Builder
+from ...ir.function import Block, Edge, Function, Inst, Value
+from ...ir.module import Module
+from ...ir.ops import NUMS, OPS, Effect, Op
+from ...ir.semantics import EVALUABLE
+from ...ir.types import EntityId, Trap, Type
 
 I32, I64, F32, F64 = NUMS
 MEMORY, TABLE, HOST = EntityId(0, 0), EntityId(0, 0), EntityId(0, 0)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import random
 
-from .function import Function
-from .module import (
+from ...ir.function import Function
+from ...ir.module import (
     DataSegment,
     ElemSegment,
     Export,
@@ -21,9 +21,9 @@ from .module import (
     Module,
     Table,
 )
-from .ops import NUMS
+from ...ir.ops import NUMS
+from ...ir.types import EntityId, FuncType, Type
 from .random_function import CONSTS, GLOBALS, HOST, MEMORY, TABLE, FunctionMaker
-from .types import EntityId, FuncType, Type
 
 
 def make_program(seed: int) -> Module:
