@@ -16,6 +16,7 @@ from collections.abc import Callable
 from . import ops as o
 from .ops import Op
 from .types import Type
+from .vector_semantics import VECTOR_OPS
 
 #: Canonical NaN: quiet bit alone, positive.
 CANONICAL_NAN = {Type.F32: 0x7FC00000, Type.F64: 0x7FF8000000000000}
@@ -271,7 +272,7 @@ _CONVERSIONS: dict[Op, tuple[Callable[[Type, Type, bool], Evaluator], bool]] = {
 #: The ops that :func:`evaluate` knows: all pure ones but constants and what asks the program.
 EVALUABLE = frozenset({
     *_INT_BINARY, *_INT_UNARY, *_FLOAT_BINARY, *_FLOAT_UNARY, *_FLOAT_COMPARE, *_FLOAT_BITS,
-    *_CONVERSIONS, o.CANON, o.SELECT,
+    *_CONVERSIONS, o.CANON, o.SELECT, *VECTOR_OPS,
 })
 
 

@@ -11,6 +11,7 @@ from ...ir import ops
 from ...ir.function import Inst
 from ...ir.ops import OPS, Op
 from ...ir.types import FuncType, Trap
+from ...ir.vector_semantics import VECTOR_OPS
 from .emit import Emitter, FunctionEmitter
 from .host_calls import emit_host_call
 from .state_ops import STATE_EMITTERS, function_record
@@ -355,6 +356,8 @@ EMITTERS |= {
     ops.BR_IF: _br_if,
     ops.BR_TABLE: _br_table,
 }
+
+EMITTERS |= dict.fromkeys(VECTOR_OPS, _try_call)
 
 _missing = [name for name, op in OPS.items() if op not in EMITTERS]
 if _missing:
