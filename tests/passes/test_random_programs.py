@@ -22,7 +22,7 @@ from swarmc.ir.printer import print_module
 from swarmc.ir.random_function import CONSTS, NAN_ANY
 from swarmc.ir.random_program import make_program
 from swarmc.ir.random_vectors import canonical_form
-from swarmc.ir.types import Trap, Type
+from swarmc.ir.types import Shape, Trap, Type
 from swarmc.ir.verifier import verify
 
 WRONG_NAN = {Type.F32: 0xFFA12345, Type.F64: 0xFFF4123456789ABC}

@@ -89,7 +89,7 @@ def _cases() -> list[Case]:
 
 def _forms(op: Op) -> list[tuple[Any, ...]]:
     """Immediates of an op on vectors: all of them, but for shuffles."""
-    forms = []
+    forms: list[tuple[Any, ...]] = []
     for shape in op.shapes or [Shape.I8X16]:
         choices: dict[Attr, Sequence[Any]] = {
             Attr.SHAPE: [shape], Attr.LANE: range(shape.lanes), Attr.HIGH: (False, True),
