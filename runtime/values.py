@@ -32,7 +32,8 @@ def slot_count(types: Iterable[Type]) -> int:
 
 
 def _wrong_type(type_: Type, value: object, where: str) -> ArgumentError:
-    kind = {"i": "an integer", "f": "a number", "v": "16 bytes or an integer"}.get(type_.value[0], "a reference")
+    kinds = {"i": "an integer", "f": "a number", "v": "16 bytes or an integer"}
+    kind = kinds.get(type_.value[0], "a reference")
     if type_ is Type.FUNCREF:
         kind = "None"
     elif type_ is Type.EXTERNREF:
