@@ -16,10 +16,11 @@ from .function import Block, Edge, Function, Inst, Value
 from .module import HostFunction, Module
 from .ops import Op
 from .printer import Names, print_inst
-from .semantics import EVALUABLE, Evaluator, evaluator
+from .semantics import EVALUABLE, evaluator
 from .state import AgentState, Trapped
 from .state_ops import STATE_HANDLERS
 from .types import EntityId, Trap
+from .vector_semantics import Evaluator
 
 DEFAULT_FUEL = 10**10
 
@@ -161,7 +162,8 @@ def _evaluator_of(inst: Inst) -> Evaluator | None:
         bits: int = inst.attrs[0]
         return lambda: bits
     if inst.op in EVALUABLE:
-        return evaluator(inst.op, inst.type, tuple([value.type for value in inst.args]))
+        types = tuple([value.type for value in inst.args])
+        return evaluator(inst.op, inst.type, types, inst.attrs)
     return None
 
 

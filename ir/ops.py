@@ -14,7 +14,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
-from .types import Type
+from .types import Shape, Type
 
 
 class Effect(enum.Flag):
@@ -48,6 +48,10 @@ class Attr(enum.Enum):
     SIG = "sig"  # int: index into Module.types
     TRAP = "trap"  # Trap
     AMOUNT = "amount"  # int, units of fuel
+    SHAPE = "shape"  # Shape of the op's v128 lanes; one of the row's shapes
+    LANE = "lane"  # int, number of a lane of the shape
+    LANES = "lanes"  # bytes, 16 of them, each the number of a byte of the two operands, 0 to 31
+    HIGH = "high"  # bool: the high half of the operands' lanes
 
 
 INTS = (Type.I32, Type.I64)
@@ -55,6 +59,10 @@ FLOATS = (Type.F32, Type.F64)
 REFS = (Type.FUNCREF, Type.EXTERNREF)
 NUMS = INTS + FLOATS
 ANY = tuple(Type)
+INT_SHAPES = (Shape.I8X16, Shape.I16X8, Shape.I32X4, Shape.I64X2)
+WIDE_SHAPES = INT_SHAPES[1:]
+FLOAT_SHAPES = (Shape.F32X4, Shape.F64X2)
+SHAPES = tuple(Shape)
 
 #: Operand classes that are not one type: what the verifier accepts in that place.
 OPERAND_CLASSES: dict[str, tuple[Type, ...]] = {
@@ -81,6 +89,8 @@ class Op:
         traps: the trap codes it may raise (``Attr.TRAP`` names the code where it is immediate).
         edges: number of successor edges of a terminator, -1 for any number.
         doc: meaning, one line.
+        commutes: whether the two operands may be exchanged.
+        shapes: the values that ``Attr.SHAPE`` may have, where the op has that attribute.
     """
 
     name: str
@@ -92,6 +102,7 @@ class Op:
     edges: int = 0
     doc: str = ""
     commutes: bool = False
+    shapes: tuple[Shape, ...] = ()
     pure: bool = field(init=False)
     is_terminator: bool = field(init=False)
 
@@ -108,9 +119,9 @@ OPS: dict[str, Op] = {}
 
 def _op(name: str, operands: str, results: str, types: tuple[Type, ...] = (), *,
         attrs: tuple[Attr, ...] = (), effect: Effect = Effect.NONE, edges: int = 0,
-        commutes: bool = False, doc: str) -> Op:
+        commutes: bool = False, shapes: tuple[Shape, ...] = (), doc: str) -> Op:
     row = Op(name, tuple(operands.split()), tuple(results.split()), types, attrs, effect, edges,
-             doc, commutes)
+             doc, commutes, shapes)
     assert name not in OPS, name
     OPS[name] = row
     return row
@@ -199,6 +210,163 @@ CONVERT_U = _op("convert_u", "int", "T", FLOATS, doc="unsigned integer, rounded 
 BITCAST = _op("bitcast", "num", "T", NUMS, doc="the same bits, as the type of equal width")
 
 SELECT = _op("select", "i32 T T", "T", ANY, doc="b if a != 0 else c")
+
+# Vectors of 128 bits. The shape says which lanes an op works on; lane 0 is in the low bits.
+# Narrow integer lanes are in an i32 when they are scalars, T is the shape's scalar type.
+VSPLAT = _op("vsplat", "T", "v128", NUMS, attrs=(_A.SHAPE,), shapes=SHAPES,
+             doc="every lane is a (its low bits)")
+VEXTRACT = _op("vextract", "v128", "T", NUMS, attrs=(_A.SHAPE, _A.LANE, _A.SIGNED), shapes=SHAPES,
+               doc="the lane; a narrow one is extended by sign or zero")
+VREPLACE = _op("vreplace", "v128 T", "v128", NUMS, attrs=(_A.SHAPE, _A.LANE), shapes=SHAPES,
+               doc="a with the lane replaced by b (its low bits)")
+VSHUFFLE = _op("vshuffle", "v128 v128", "v128", attrs=(_A.LANES,),
+               doc="bytes chosen from a (0 to 15) and b (16 to 31)")
+VSWIZZLE = _op("vswizzle", "v128 v128", "v128",
+               doc="byte i is byte b[i] of a, or 0 where b[i] > 15")
+VNOT = _op("vnot", "v128", "v128", doc="bitwise not")
+VAND = _op("vand", "v128 v128", "v128", commutes=True, doc="bitwise and")
+VANDNOT = _op("vandnot", "v128 v128", "v128", doc="a and not b, bitwise")
+VOR = _op("vor", "v128 v128", "v128", commutes=True, doc="bitwise or")
+VXOR = _op("vxor", "v128 v128", "v128", commutes=True, doc="bitwise exclusive or")
+VBITSELECT = _op("vbitselect", "v128 v128 v128", "v128",
+                 doc="bits of a where c has ones, of b where it has zeros")
+VANY_TRUE = _op("vany_true", "v128", "i32", doc="1 if a bit is set, else 0")
+VALL_TRUE = _op("vall_true", "v128", "i32", attrs=(_A.SHAPE,), shapes=INT_SHAPES,
+                doc="1 if every lane is not 0, else 0")
+VBITMASK = _op("vbitmask", "v128", "i32", attrs=(_A.SHAPE,), shapes=INT_SHAPES,
+               doc="bit i is the sign of lane i")
+
+# Integer lanes, modulo 2^N. Comparisons give lanes of all ones or all zeros.
+VADD = _op("vadd", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES, commutes=True,
+           doc="a + b")
+VSUB = _op("vsub", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES, doc="a - b")
+VMUL = _op("vmul", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES, commutes=True,
+           doc="a * b")
+VNEG = _op("vneg", "v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES, doc="-a")
+VABS = _op("vabs", "v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES,
+           doc="absolute value; MIN stays MIN")
+VPOPCNT = _op("vpopcnt", "v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES, doc="number of ones")
+VSHL = _op("vshl", "v128 i32", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES, doc="a << (b mod N)")
+VSHR_S = _op("vshr_s", "v128 i32", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES,
+             doc="a >> (b mod N), sign filled")
+VSHR_U = _op("vshr_u", "v128 i32", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES,
+             doc="a >> (b mod N), zero filled")
+VMIN_S = _op("vmin_s", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES, commutes=True,
+             doc="signed minimum")
+VMIN_U = _op("vmin_u", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES, commutes=True,
+             doc="unsigned minimum")
+VMAX_S = _op("vmax_s", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES, commutes=True,
+             doc="signed maximum")
+VMAX_U = _op("vmax_u", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES, commutes=True,
+             doc="unsigned maximum")
+VAVGR_U = _op("vavgr_u", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES, commutes=True,
+              doc="(a + b + 1) / 2, unsigned, unbounded")
+VADD_SAT_S = _op("vadd_sat_s", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES,
+                 commutes=True, doc="a + b, signed, saturating")
+VADD_SAT_U = _op("vadd_sat_u", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES,
+                 commutes=True, doc="a + b, unsigned, saturating")
+VSUB_SAT_S = _op("vsub_sat_s", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES,
+                 doc="a - b, signed, saturating")
+VSUB_SAT_U = _op("vsub_sat_u", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES,
+                 doc="a - b, unsigned, saturating")
+VEQ = _op("veq", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES, commutes=True,
+          doc="a == b")
+VNE = _op("vne", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES, commutes=True,
+          doc="a != b")
+VLT_S = _op("vlt_s", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES, doc="a < b, signed")
+VLT_U = _op("vlt_u", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES,
+            doc="a < b, unsigned")
+VGT_S = _op("vgt_s", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES, doc="a > b, signed")
+VGT_U = _op("vgt_u", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES,
+            doc="a > b, unsigned")
+VLE_S = _op("vle_s", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES,
+            doc="a <= b, signed")
+VLE_U = _op("vle_u", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES,
+            doc="a <= b, unsigned")
+VGE_S = _op("vge_s", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES,
+            doc="a >= b, signed")
+VGE_U = _op("vge_u", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES,
+            doc="a >= b, unsigned")
+
+# Integer lanes of two widths: the shape is the result's, operand lanes are half or twice as wide.
+VNARROW_S = _op("vnarrow_s", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES[:2],
+                doc="a's, then b's lanes, signed, saturated to the signed half width")
+VNARROW_U = _op("vnarrow_u", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=INT_SHAPES[:2],
+                doc="a's, then b's lanes, signed, saturated to the unsigned half width")
+VEXTEND_S = _op("vextend_s", "v128", "v128", attrs=(_A.SHAPE, _A.HIGH), shapes=WIDE_SHAPES,
+                doc="half of a's lanes, sign-extended")
+VEXTEND_U = _op("vextend_u", "v128", "v128", attrs=(_A.SHAPE, _A.HIGH), shapes=WIDE_SHAPES,
+                doc="half of a's lanes, zero-extended")
+VEXTMUL_S = _op("vextmul_s", "v128 v128", "v128", attrs=(_A.SHAPE, _A.HIGH), shapes=WIDE_SHAPES,
+                commutes=True, doc="signed products of half of the lanes, exact")
+VEXTMUL_U = _op("vextmul_u", "v128 v128", "v128", attrs=(_A.SHAPE, _A.HIGH), shapes=WIDE_SHAPES,
+                commutes=True, doc="unsigned products of half of the lanes, exact")
+VEXTADD_S = _op("vextadd_s", "v128", "v128", attrs=(_A.SHAPE,), shapes=WIDE_SHAPES[:2],
+                doc="signed sums of lane pairs, exact")
+VEXTADD_U = _op("vextadd_u", "v128", "v128", attrs=(_A.SHAPE,), shapes=WIDE_SHAPES[:2],
+                doc="unsigned sums of lane pairs, exact")
+VDOT = _op("vdot", "v128 v128", "v128", commutes=True,
+           doc="i32 sums of pairs of products of signed i16 lanes")
+VQ15MULR_SAT = _op("vq15mulr_sat", "v128 v128", "v128", commutes=True,
+                   doc="i16 lanes: (a * b + 2^14) >> 15, signed, saturating")
+
+# Float lanes. In those marked "NaN any" each lane that is a NaN is unspecified until `vcanon`.
+VFADD = _op("vfadd", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+            doc="a + b; NaN any")
+VFSUB = _op("vfsub", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+            doc="a - b; NaN any")
+VFMUL = _op("vfmul", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+            doc="a * b; NaN any")
+VFDIV = _op("vfdiv", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+            doc="a / b; NaN any")
+VFMIN = _op("vfmin", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+            doc="minimum, -0 < +0, NaN if either is; NaN any")
+VFMAX = _op("vfmax", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+            doc="maximum, -0 < +0, NaN if either is; NaN any")
+VFSQRT = _op("vfsqrt", "v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+             doc="square root; NaN any")
+VFCEIL = _op("vfceil", "v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+             doc="round up; NaN any")
+VFFLOOR = _op("vffloor", "v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+              doc="round down; NaN any")
+VFTRUNC = _op("vftrunc", "v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+              doc="round towards zero; NaN any")
+VFNEAREST = _op("vfnearest", "v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+                doc="round to nearest, ties to even; NaN any")
+VCANON = _op("vcanon", "v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+             doc="a, or the canonical NaN in lanes that are NaNs")
+VFABS = _op("vfabs", "v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+            doc="clear the sign bit (of a NaN too)")
+VFNEG = _op("vfneg", "v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+            doc="flip the sign bit (of a NaN too)")
+VFPMIN = _op("vfpmin", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+             doc="b if b < a else a")
+VFPMAX = _op("vfpmax", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+             doc="b if a < b else a")
+VFEQ = _op("vfeq", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES, commutes=True,
+           doc="a == b; false if unordered")
+VFNE = _op("vfne", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES, commutes=True,
+           doc="a != b; true if unordered")
+VFLT = _op("vflt", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+           doc="a < b; false if unordered")
+VFGT = _op("vfgt", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+           doc="a > b; false if unordered")
+VFLE = _op("vfle", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+           doc="a <= b; false if unordered")
+VFGE = _op("vfge", "v128 v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+           doc="a >= b; false if unordered")
+
+# Lane conversions. Lanes of f64x2 pair with the low two of i32x4 or f32x4; the others become 0.
+VTRUNC_SAT_S = _op("vtrunc_sat_s", "v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+                   doc="float lanes to i32, towards zero, saturating; NaN gives 0")
+VTRUNC_SAT_U = _op("vtrunc_sat_u", "v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+                   doc="the same, unsigned")
+VCONVERT_S = _op("vconvert_s", "v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+                 doc="signed i32 lanes, rounded to nearest even")
+VCONVERT_U = _op("vconvert_u", "v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+                 doc="unsigned i32 lanes, rounded to nearest even")
+VDEMOTE = _op("vdemote", "v128", "v128", doc="f64x2 rounded to the low lanes of f32x4; NaN any")
+VPROMOTE = _op("vpromote", "v128", "v128", doc="the low lanes of f32x4, exactly, as f64x2; NaN any")
 
 # References and tables. Table accesses are unchecked: `table_size`, `ige_u` and `trap_if` guard.
 REF_IS_NULL = _op("ref_is_null", "ref", "i32", doc="1 for null")

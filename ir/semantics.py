@@ -12,15 +12,15 @@ import functools
 import math
 import struct
 from collections.abc import Callable
+from typing import Any
 
 from . import ops as o
 from .ops import Op
 from .types import Type
+from .vector_semantics import VECTOR_OPS, Evaluator, vector_evaluator
 
 #: Canonical NaN: quiet bit alone, positive.
 CANONICAL_NAN = {Type.F32: 0x7FC00000, Type.F64: 0x7FF8000000000000}
-
-Evaluator = Callable[..., int]
 
 _F32, _F64 = struct.Struct("<f"), struct.Struct("<d")
 _U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
@@ -271,7 +271,7 @@ _CONVERSIONS: dict[Op, tuple[Callable[[Type, Type, bool], Evaluator], bool]] = {
 #: The ops that :func:`evaluate` knows: all pure ones but constants and what asks the program.
 EVALUABLE = frozenset({
     *_INT_BINARY, *_INT_UNARY, *_FLOAT_BINARY, *_FLOAT_UNARY, *_FLOAT_COMPARE, *_FLOAT_BITS,
-    *_CONVERSIONS, o.CANON, o.SELECT,
+    *_CONVERSIONS, o.CANON, o.SELECT, *VECTOR_OPS,
 })
 
 
@@ -284,9 +284,12 @@ def result_type(op: Op, type_: Type | None) -> Type:
     return type_
 
 
-@functools.cache
-def evaluator(op: Op, type_: Type | None, operand_types: tuple[Type, ...]) -> Evaluator:
-    """A function from operand bits to result bits for one op at given types."""
+@functools.lru_cache(4096)
+def evaluator(op: Op, type_: Type | None, operand_types: tuple[Type, ...],
+              attrs: tuple[Any, ...] = ()) -> Evaluator:
+    """A function from operand bits to result bits for one op at given types and immediates."""
+    if op in VECTOR_OPS:
+        return vector_evaluator(op, attrs, evaluator)
     if op is o.SELECT:
         return lambda a, b, c: b if a else c
     source = operand_types[0]
@@ -321,7 +324,8 @@ def _float_evaluator(op: Op, source: Type, result: Type) -> Evaluator:
     return lambda a, b: from_float(result, binary(to_float(source, a), to_float(source, b)))
 
 
-def evaluate(op: Op, type_: Type | None, operand_types: tuple[Type, ...], *bits: int) -> int:
+def evaluate(op: Op, type_: Type | None, operand_types: tuple[Type, ...], *bits: int,
+             attrs: tuple[Any, ...] = ()) -> int:
     """Result bits of a pure op.
 
     Args:
@@ -329,12 +333,13 @@ def evaluate(op: Op, type_: Type | None, operand_types: tuple[Type, ...], *bits:
         type_: its controlling type ``T``, None if it has none.
         operand_types: types of the operands.
         bits: operands, unsigned bit patterns.
+        attrs: its immediates.
 
     Raises:
         ArithmeticError: the operands are outside what the op "needs" (division by zero,
             a float outside the integer's range): the result is undefined.
     """
     try:
-        return evaluator(op, type_, operand_types)(*bits)
+        return evaluator(op, type_, operand_types, attrs)(*bits)
     except ValueError as error:  # an integer made from a NaN
         raise ArithmeticError(str(error)) from error

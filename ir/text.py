@@ -7,7 +7,7 @@ from typing import Any, NoReturn, assert_never
 
 from ..errors import IRError
 from .ops import Attr
-from .types import EntityId, Trap, Type
+from .types import EntityId, Shape, Trap, Type
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|;.*|->|-?[\w.%]+|\S')
 _ESCAPE = re.compile(r"\\(?:u\{([0-9a-fA-F]+)\}|([0-9a-fA-F]{2})|(.))", re.DOTALL)
@@ -107,6 +107,14 @@ class Cursor:
         except ValueError:
             self.fail(f"unknown type '{token}'")
 
+    def shape(self) -> Shape:
+        """Consume the name of a shape."""
+        token = self.take("a shape")
+        try:
+            return Shape(token)
+        except ValueError:
+            self.fail(f"unknown shape '{token}'")
+
     def types(self) -> tuple[Type, ...]:
         """Consume a parenthesised list of types."""
         self.expect("(")
@@ -180,6 +188,10 @@ def format_attr(kind: Attr, value: Any, type_: Type | None) -> str:
         return value.slug
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, Shape):
+        return str(value.value)
+    if isinstance(value, bytes):
+        return value.hex()
     return str(value)
 
 
@@ -193,15 +205,23 @@ def parse_attr(cursor: Cursor, kind: Attr, type_: Type | None) -> Any:
             if token.upper() not in Trap.__members__ or not token.islower():
                 cursor.fail(f"unknown trap '{token}'")
             return Trap[token.upper()]
-        case Attr.SIGNED:
+        case Attr.SIGNED | Attr.HIGH:
             token = cursor.take("true or false")
             if token not in ("true", "false"):
                 cursor.fail(f"expected true or false, found '{token}'")
             return token == "true"
-        case Attr.OFFSET | Attr.WIDTH | Attr.ALIGN | Attr.SIG | Attr.AMOUNT:
+        case Attr.OFFSET | Attr.WIDTH | Attr.ALIGN | Attr.SIG | Attr.AMOUNT | Attr.LANE:
             return cursor.natural(kind.value)
         case (Attr.MEMORY | Attr.SRC_MEMORY | Attr.GLOBAL | Attr.TABLE | Attr.SRC_TABLE
               | Attr.DATA | Attr.ELEM | Attr.FUNC):
             return cursor.entity()
+        case Attr.SHAPE:
+            return cursor.shape()
+        case Attr.LANES:
+            token = cursor.take("lanes")
+            try:
+                return bytes.fromhex(token)
+            except ValueError:
+                cursor.fail(f"expected hexadecimal digits of lanes, found '{token}'")
         case _:
             assert_never(kind)

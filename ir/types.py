@@ -40,6 +40,40 @@ for _type in Type:
     _type.is_ref = _type in (Type.FUNCREF, Type.EXTERNREF)
 
 
+class Shape(enum.Enum):
+    """How an op splits a ``v128`` into lanes, lane 0 in the low bits.
+
+    Attributes:
+        lanes: how many there are.
+        bits: width of one.
+        lane: the scalar type that holds one; narrow integers are in an i32.
+        is_float: whether lanes are floats.
+    """
+
+    I8X16 = "i8x16"
+    I16X8 = "i16x8"
+    I32X4 = "i32x4"
+    I64X2 = "i64x2"
+    F32X4 = "f32x4"
+    F64X2 = "f64x2"
+
+    lanes: int
+    bits: int
+    lane: Type
+    is_float: bool
+
+    def __repr__(self) -> str:
+        return f"Shape.{self.name}"
+
+    __hash__ = object.__hash__
+
+
+for _shape in Shape:
+    _shape.bits, _shape.lanes = (int(n) for n in _shape.value[1:].split("x"))
+    _shape.is_float = _shape.value[0] == "f"
+    _shape.lane = Type(f"{_shape.value[0]}{max(_shape.bits, 32)}")
+
+
 class FuncType(NamedTuple):
     """Parameter and result types of a function."""
 

@@ -10,7 +10,7 @@ from .builder import BY_SIGNATURE, RESULT_TYPE
 from .function import Function, Inst
 from .module import Module
 from .ops import OPERAND_CLASSES, OPS, Attr, Effect, Op
-from .types import EntityId, FuncType, Trap, Type
+from .types import EntityId, FuncType, Shape, Trap, Type
 
 
 class RuleError(Exception):
@@ -103,15 +103,20 @@ def _check_attrs(inst: Inst, module: Module) -> None:
         if space is not None:
             if value not in space:
                 raise RuleError(f"there is no {kind.value} {value}")
-        elif not _attr_ok(kind, value, inst.type, module):
+        elif not _attr_ok(kind, value, inst, module):
             raise RuleError(f"{kind.value}={value} is wrong")
 
 
-def _attr_ok(kind: Attr, value: Any, type_: Type | None, module: Module) -> bool:
+def _attr_ok(kind: Attr, value: Any, inst: Inst, module: Module) -> bool:
+    type_ = inst.type
     if kind is Attr.TRAP:
         return isinstance(value, Trap)
-    if kind is Attr.SIGNED:
+    if kind is Attr.SIGNED or kind is Attr.HIGH:
         return isinstance(value, bool)
+    if kind is Attr.SHAPE:
+        return value in inst.op.shapes
+    if kind is Attr.LANES:
+        return isinstance(value, bytes) and len(value) == 16 and max(value) < 32
     if not isinstance(value, int) or value < 0:
         return False
     match kind:
@@ -125,6 +130,9 @@ def _attr_ok(kind: Attr, value: Any, type_: Type | None, module: Module) -> bool
             return value.bit_count() == 1
         case Attr.WIDTH:
             return value > 0
+        case Attr.LANE:
+            shape = inst.attrs[0]  # it comes first, and is checked first
+            return isinstance(shape, Shape) and value < shape.lanes
         case _:
             return True
 
@@ -194,11 +202,19 @@ def _access(inst: Inst, function: Function, module: Module) -> None:
     _address(inst, module)
     assert inst.type is not None
     width, size = inst.attrs[2], inst.type.bits // 8
-    exact = not (inst.type.is_int or inst.type is Type.V128)
-    _require(width == size if exact else width <= size and width.bit_count() == 1,
+    _require(width == size if not inst.type.is_int else width <= size and width.bit_count() == 1,
              f"width {width} does not suit {inst.type.value}")
     if inst.op is o.LOAD:
         _require(not inst.attrs[3] or inst.type.is_int, f"{inst.type.value} has no sign to extend")
+
+
+def _lane(inst: Inst, function: Function, module: Module) -> None:
+    """``T`` is the scalar type of the shape's lanes."""
+    shape = inst.attrs[0]
+    _is("the lane", inst.type, shape.lane)
+    if inst.op is o.VEXTRACT:
+        _require(not inst.attrs[2] or shape.bits < shape.lane.bits,
+                 f"a lane of {shape.value} has no sign to extend")
 
 
 def _index_ops(op: Op, module: Module, inst: Inst) -> tuple[Type, Type | None]:
@@ -260,6 +276,9 @@ _RULES: dict[Op, Rule] = {
     o.BOUNDS_CHECK: _bounds_check,
     o.LOAD: _access,
     o.STORE: _access,
+    o.VSPLAT: _lane,
+    o.VEXTRACT: _lane,
+    o.VREPLACE: _lane,
     o.MEMORY_SIZE: _sized,
     o.MEMORY_GROW: _sized,
     o.MEMORY_FILL: _sized,

@@ -1,8 +1,9 @@
 """Python and NumPy values to WebAssembly bit patterns and back, one at a time or by column.
 
 A value takes one 64-bit slot, a v128 two (low half first). Integers may be given in the signed or
-the unsigned range and come back signed. A v128 is 16 bytes; an externref is None or the number
-that the host gave it; a funcref comes back as the function's number, but only None can be passed,
+the unsigned range and come back signed. A v128 comes back as 16 bytes, and may be given as an
+integer as well, lane 0 in the low bits; an externref is None or the number that the host gave it;
+a funcref comes back as the function's number, but only None can be passed,
 because code trusts what a funcref says.
 """
 
@@ -23,7 +24,7 @@ from .checks import to_list
 Uint64s = NDArray[np.uint64]
 
 _MASK64 = (1 << 64) - 1
-_INT_BITS = {Type.I32: 32, Type.I64: 64}
+_INT_BITS = {Type.I32: 32, Type.I64: 64, Type.V128: 128}
 
 
 def slot_count(types: Iterable[Type]) -> int:
@@ -32,7 +33,8 @@ def slot_count(types: Iterable[Type]) -> int:
 
 
 def _wrong_type(type_: Type, value: object, where: str) -> ArgumentError:
-    kind = {"i": "an integer", "f": "a number", "v": "16 bytes"}.get(type_.value[0], "a reference")
+    kinds = {"i": "an integer", "f": "a number", "v": "16 bytes or an integer"}
+    kind = kinds.get(type_.value[0], "a reference")
     if type_ is Type.FUNCREF:
         kind = "None"
     elif type_ is Type.EXTERNREF:
@@ -77,7 +79,7 @@ def _encode_float(type_: Type, value: object, where: str) -> int:
 def _encode_v128(type_: Type, value: object, where: str) -> int:
     if isinstance(value, bytes | bytearray | memoryview) and len(value) == 16:
         return int.from_bytes(value, "little")
-    raise _wrong_type(type_, value, where)
+    return _encode_int(type_, value, where)
 
 
 def _encode_ref(type_: Type, value: object, where: str) -> int:
@@ -147,7 +149,7 @@ def encode_rows(types: Sequence[Type], args: Any, count: int, name: str) -> Uint
         args: an array whose first axis runs over the calls (1-D for one parameter, 2-D, or
             structured with one field a parameter); a list or tuple with one row a call; or
             one row for all calls. For one parameter, a flat sequence of ``count`` values
-            gives each call its own.
+            gives each call its own; if it is a v128, so does uint8[count, 16].
 
     Raises:
         ArgumentError: the shape or a value is wrong.
@@ -180,6 +182,8 @@ def _encode_array(
         raise ArgumentError(f"arguments of {name}: an array of {args.ndim} dimensions")
     if len(args) != count:
         raise _wrong_rows(len(args), count, name)
+    if tuple(types) == (Type.V128,) and args.dtype == np.uint8 and args.shape[1:] == (16,):
+        return np.ascontiguousarray(args).view(np.uint64)  # as results of the type are
     if args.dtype.names is not None:
         columns = [args[field] for field in args.dtype.names]
     elif args.ndim == 1:

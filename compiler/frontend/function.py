@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ...ir import ops as o
 from ...ir.function import NO_EDGES, Block, Function, Inst, Value
 from ...ir.types import EntityId, Type
 from ..wasm.module import Body, Func
@@ -83,7 +82,7 @@ def _translate(em: Emitter, code: Code) -> None:
     for row, imm, loc in code:
         plan = plans[row]
         if plan.__class__ is Plan:
-            op, type_, result, arity, canonical = plan
+            op, type_, attrs, result, arity, canonical = plan
             em.cost += 1
             if arity == 2:
                 right = stack.pop()
@@ -92,12 +91,13 @@ def _translate(em: Emitter, code: Code) -> None:
                 args = [stack.pop()]
             else:
                 args = em.pop_many(arity)
-            inst = Inst(op, type_, args, (), NO_EDGES, loc)
+            inst = Inst(op, type_, args, attrs, NO_EDGES, loc)
             value = Value(result, inst)
             inst.results = (value,)
             insts.append(inst)
-            if canonical:
-                inst = Inst(o.CANON, result, [value], (), NO_EDGES, loc)
+            if canonical is not None:
+                op, type_, attrs = canonical
+                inst = Inst(op, type_, [value], attrs, NO_EDGES, loc)
                 value = Value(result, inst)
                 inst.results = (value,)
                 insts.append(inst)

@@ -15,9 +15,9 @@ from ...ir.builder import RESULT_TYPE, set_results
 from ...ir.function import Value
 from ...ir.module import FuncInit
 from ...ir.ops import Op
-from ...ir.types import EntityId, FuncType, Trap, Type
+from ...ir.types import EntityId, FuncType, Shape, Trap, Type
 from ..wasm.opcodes import BY_NAME, OPCODES, Imm, Opcode
-from . import control, storage
+from . import control, storage, vectors
 from .emitter import Emitter
 
 #: Takes the emitter, the row, its decoded immediate, and the instruction's byte offset.
@@ -25,20 +25,29 @@ Handler = Callable[[Emitter, Opcode, Any, int], None]
 
 
 class Plan(NamedTuple):
-    """A one-to-one translation: ``arity`` operands, one result."""
+    """A one-to-one translation: ``arity`` operands, one result.
+
+    Attributes:
+        canonical: op, type and attributes of what makes the result's NaN canonical; often None.
+    """
 
     op: Op
     type: Type | None
+    attrs: tuple[Any, ...]
     result: Type
     arity: int
-    canonical: bool  # the result's NaN has to be made canonical
+    canonical: tuple[Op, Type | None, tuple[Any, ...]] | None
 
 
 #: Ops whose NaN results WebAssembly leaves open; the deterministic profile does not.
 NAN_ANY = frozenset((
     o.FADD, o.FSUB, o.FMUL, o.FDIV, o.FMIN, o.FMAX, o.FSQRT, o.FCEIL, o.FFLOOR, o.FTRUNC,
     o.FNEAREST, o.PROMOTE, o.DEMOTE,
+    o.VFADD, o.VFSUB, o.VFMUL, o.VFDIV, o.VFMIN, o.VFMAX, o.VFSQRT, o.VFCEIL, o.VFFLOOR, o.VFTRUNC,
+    o.VFNEAREST, o.VPROMOTE, o.VDEMOTE,
 ))
+#: Lanes of the results of those whose attributes do not tell.
+_RESULT_SHAPES = {o.VPROMOTE: Shape.F64X2, o.VDEMOTE: Shape.F32X4}
 
 _I32 = Type.I32
 
@@ -199,13 +208,21 @@ _NAMED: dict[str, Handler] = {
     "table.size": storage.table_size, "table.grow": storage.table_grow,
     "table.fill": storage.table_fill, "table.copy": storage.table_copy,
     "table.init": storage.table_init, "elem.drop": storage.elem_drop,
+    **dict.fromkeys(("v128.load8x8_s", "v128.load8x8_u", "v128.load16x4_s", "v128.load16x4_u",
+                     "v128.load32x2_s", "v128.load32x2_u"), vectors.load_extended),
+    **{f"v128.load{bits}_splat": vectors.load_splat for bits in (8, 16, 32, 64)},
+    **{f"v128.load{bits}_zero": vectors.load_zero for bits in (32, 64)},
 }
 #: Handlers by IR op, for rows that are not quite one to one.
 _CHECKED: dict[Op, Handler] = {
     **dict.fromkeys((o.IDIV_S, o.IDIV_U, o.IREM_S, o.IREM_U), divide),
     **dict.fromkeys((o.TRUNC_S, o.TRUNC_U), truncate),
 }
-_CONSTANTS = frozenset((Imm.I32, Imm.I64, Imm.F32, Imm.F64))
+#: Handlers by kind of the immediate, for all other rows that have it.
+_BY_IMMEDIATE: dict[Imm, Handler] = {
+    **dict.fromkeys((Imm.I32, Imm.I64, Imm.F32, Imm.F64, Imm.V128), const),
+    Imm.LANE: vectors.lane, Imm.LANES: vectors.shuffle,
+}
 
 
 def plan_for(row: Opcode) -> Plan | Handler:
@@ -217,10 +234,12 @@ def plan_for(row: Opcode) -> Plan | Handler:
     handler = _NAMED.get(row.name)
     if handler is not None:
         return handler
-    if row.imm in _CONSTANTS:
-        return const
+    if row.imm in _BY_IMMEDIATE:
+        return _BY_IMMEDIATE[row.imm]
     if row.imm is Imm.MEMARG:
         return storage.store if row.results == () else storage.load
+    if row.imm is Imm.MEMARG_LANE:
+        return vectors.store_lane if row.results == () else vectors.load_lane
     if row.ir is None:
         raise NotImplementedError(
             f"{row.name}: the opcode table names no IR op, and {__name__} has no handler")
@@ -228,7 +247,16 @@ def plan_for(row: Opcode) -> Plan | Handler:
         return _CHECKED[row.ir]
     result = RESULT_TYPE[row.ir] or row.type
     assert result is not None and row.ir.pure and row.fuel == 1, row
-    return Plan(row.ir, row.type, result, len(row.ir.operands), row.ir in NAN_ANY)
+    return Plan(row.ir, row.type, row.attrs, result, len(row.ir.operands), _canonical(row))
+
+
+def _canonical(row: Opcode) -> tuple[Op, Type | None, tuple[Any, ...]] | None:
+    if row.ir not in NAN_ANY:
+        return None
+    if row.results != (Type.V128,):
+        assert row.results is not None
+        return o.CANON, row.results[0], ()
+    return o.VCANON, None, (_RESULT_SHAPES.get(row.ir, row.shape),)
 
 
 def make_plans(rows: Iterable[Opcode]) -> dict[Opcode, Plan | Handler]:

@@ -29,7 +29,7 @@ KnownHost = Callable[[str, str, FuncType], bool]
 MissingImports = Literal["error", "trap"]
 
 _Type = TypeVar("_Type", TableType, MemoryType, GlobalType)
-_CONSTANTS = frozenset((Imm.I32, Imm.I64, Imm.F32, Imm.F64))
+_CONSTANTS = frozenset((Imm.I32, Imm.I64, Imm.F32, Imm.F64, Imm.V128))
 _END, _GLOBAL_GET = BY_NAME["end"], BY_NAME["global.get"]
 _REF_NULL, _REF_FUNC = BY_NAME["ref.null"], BY_NAME["ref.func"]
 

@@ -12,7 +12,16 @@ from typing import Any
 from ...errors import DecodeError
 from ...ir.types import FuncType
 from .module import Body
-from .opcodes import AFTER_FC, PLAIN, PREFIX_FC, Imm, Opcode, unsupported_proposal
+from .opcodes import (
+    AFTER_FC,
+    AFTER_FD,
+    PLAIN,
+    PREFIX_FC,
+    PREFIX_FD,
+    Imm,
+    Opcode,
+    unsupported_proposal,
+)
 from .reader import UNEXPECTED_END, read_signed, read_u32, read_unsigned
 from .type_reader import VALUE_TYPES, read_reference_type, type_error, unsupported
 
@@ -76,13 +85,29 @@ def _memory(data: bytes, pos: int) -> _Read:
     return 0, pos + 1
 
 
-def _float(size: int) -> Callable[[bytes, int], _Read]:
+def _fixed(size: int) -> Callable[[bytes, int], _Read]:
     def read(data: bytes, pos: int) -> _Read:
         end = pos + size
         if end > len(data):
             raise IndexError
         return int.from_bytes(data[pos:end], "little"), end
     return read
+
+
+def _lane(data: bytes, pos: int) -> _Read:
+    return data[pos], pos + 1
+
+
+def _lanes(data: bytes, pos: int) -> _Read:
+    end = pos + 16
+    if end > len(data):
+        raise IndexError
+    return data[pos:end], end
+
+
+def _memarg_lane(data: bytes, pos: int) -> _Read:
+    memarg, pos = _memarg(data, pos)
+    return (*memarg, data[pos]), pos + 1
 
 
 def _pair(first: Callable[[bytes, int], _Read],
@@ -116,8 +141,12 @@ _READERS: dict[Imm, Callable[[bytes, int], _Read]] = {
     Imm.MEMARG: _memarg,
     Imm.I32: _i32,
     Imm.I64: _i64,
-    Imm.F32: _float(4),
-    Imm.F64: _float(8),
+    Imm.F32: _fixed(4),
+    Imm.F64: _fixed(8),
+    Imm.V128: _fixed(16),
+    Imm.LANE: _lane,
+    Imm.LANES: _lanes,
+    Imm.MEMARG_LANE: _memarg_lane,
     Imm.SELECT_TYPES: _select_types,
     Imm.REF_TYPE: read_reference_type,
     Imm.MEMORY_INIT: _pair(read_u32, _memory),
@@ -145,6 +174,8 @@ def _action(row: Opcode | None) -> int:
 _ACTIONS = [_action(row) for row in PLAIN]
 _READER_OF = [_READERS[row.imm] if row is not None else _READERS[Imm.NONE] for row in PLAIN]
 
+_PREFIXED = {PREFIX_FC: AFTER_FC, PREFIX_FD: AFTER_FD}
+
 #: Shared immediates of loads and stores with a small offset.
 _MEMARGS = [[(align, offset, 0) for offset in range(128)] for align in range(4)]
 
@@ -157,7 +188,8 @@ def _read_escaped(data: bytes, pos: int) -> tuple[Opcode, Any, int]:
     if first in (0xFB, 0xFC, 0xFD, 0xFE):
         code, end = read_u32(data, pos + 1)
         spelled += f" {code:02x}"
-        row = AFTER_FC[code] if first == PREFIX_FC and code < len(AFTER_FC) else None
+        rows = _PREFIXED.get(first, ())
+        row = rows[code] if code < len(rows) else None
         if row is not None:
             return (row, *_READERS[row.imm](data, end))
     feature = unsupported_proposal(first, code)

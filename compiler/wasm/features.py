@@ -16,10 +16,12 @@ from .opcodes import (
     REFERENCE_TYPES,
     SATURATING,
     SIGN_EXTENSION,
+    SIMD,
 )
 
 #: In the order of the report, which is that of their arrival.
-_ORDER = (MUTABLE_GLOBALS, SIGN_EXTENSION, SATURATING, MULTI_VALUE, BULK_MEMORY, REFERENCE_TYPES)
+_ORDER = (MUTABLE_GLOBALS, SIGN_EXTENSION, SATURATING, MULTI_VALUE, BULK_MEMORY, REFERENCE_TYPES,
+          SIMD)
 _BLOCKS = frozenset((BY_NAME["block"], BY_NAME["loop"], BY_NAME["if"]))
 _CALL_INDIRECT = BY_NAME["call_indirect"]
 
@@ -35,6 +37,8 @@ def module_features(module: Module) -> list[str]:
         found.add(BULK_MEMORY)
     if _uses_references(module):
         found.add(REFERENCE_TYPES)
+    if Type.V128 in _value_types(module):
+        found.add(SIMD)
     if _shares_mutable_global(module):
         found.add(MUTABLE_GLOBALS)
     return [feature for feature in _ORDER if feature in found]
@@ -59,10 +63,16 @@ def _uses_references(module: Module) -> bool:
     tables = [item.type for item in module.imports if isinstance(item.type, TableType)]
     tables += module.tables
     return len(tables) > 1 or any(table.element is Type.EXTERNREF for table in tables) or any(
-        type_.is_ref for type_ in chain(
-            chain.from_iterable(chain(*types) for types in module.types),
-            (item.type.type for item in module.globals),
-            (type_ for func in module.funcs for _, type_ in func.locals)))
+        type_.is_ref for type_ in _value_types(module))
+
+
+def _value_types(module: Module) -> Iterator[Type]:
+    """Types of parameters, results, globals and locals."""
+    return chain(
+        chain.from_iterable(chain(*types) for types in module.types),
+        (item.type.type for item in module.imports if isinstance(item.type, GlobalType)),
+        (item.type.type for item in module.globals),
+        (type_ for func in module.funcs for _, type_ in func.locals))
 
 
 def _shares_mutable_global(module: Module) -> bool:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Any
 
 from ...ir import ops as ir
 from ...ir.ops import OPS, Op
-from ...ir.types import Type
+from ...ir.types import Shape, Type
 
 
 class Imm(enum.Enum):
@@ -34,6 +35,10 @@ class Imm(enum.Enum):
     I64 = "i64"  # int: bit pattern, unsigned
     F32 = "f32"  # int: bit pattern, unsigned
     F64 = "f64"  # int: bit pattern, unsigned
+    V128 = "v128"  # int: bit pattern, unsigned
+    LANE = "laneidx"  # int
+    LANES = "laneidx^16"  # bytes: 16 of them
+    MEMARG_LANE = "memarg laneidx"  # (log2 of the alignment, offset, memory index, lane)
     SELECT_TYPES = "valtype*"  # tuple of types
     REF_TYPE = "reftype"  # Type
     MEMORY_INIT = "dataidx memidx"  # (segment, memory)
@@ -60,6 +65,8 @@ class Opcode:
         width: bytes that a load or store touches, else 0.
         signed: whether a narrow load extends by sign.
         fuel: units of fuel it costs (bulk operations and ``grow`` cost more at run time).
+        shape: lanes of a vector instruction: those of its IR op, or that it loads or stores.
+        attrs: attributes of the IR op that the row knows; a lane goes behind the shape.
     """
 
     name: str
@@ -75,6 +82,8 @@ class Opcode:
     width: int = 0
     signed: bool = False
     fuel: int = 1
+    shape: Shape | None = None
+    attrs: tuple[Any, ...] = ()
 
     def __repr__(self) -> str:
         return f"<opcode {self.name}>"
@@ -87,30 +96,34 @@ BULK_MEMORY = "bulk-memory"
 REFERENCE_TYPES = "reference-types"
 MULTI_VALUE = "multi-value"
 MUTABLE_GLOBALS = "mutable-globals"
+SIMD = "simd"
 
 PREFIX_FC = 0xFC
 PREFIX_FD = 0xFD
 
 OPCODES: list[Opcode] = []
 BY_NAME: dict[str, Opcode] = {}
-#: Decode tables: row by first byte, and by the number after the prefix 0xFC.
+#: Decode tables: row by first byte, and by the number after the prefixes 0xFC and 0xFD.
 PLAIN: list[Opcode | None] = [None] * 256
 AFTER_FC: list[Opcode | None] = [None] * 18
+AFTER_FD: list[Opcode | None] = [None] * 256
+_TABLES = {None: PLAIN, PREFIX_FC: AFTER_FC, PREFIX_FD: AFTER_FD}
 
 #: Instructions that wasmtime does not charge for (``nop`` and what only shapes control).
 _FREE = frozenset(("unreachable", "nop", "block", "loop", "else", "end", "return", "drop"))
 
 _Types = tuple[Type, ...]
 _I32, _I64, _F32, _F64, _FUNCREF = Type.I32, Type.I64, Type.F32, Type.F64, Type.FUNCREF
+_V128 = Type.V128
 
 
 def _row(name: str, code: int, imm: Imm = Imm.NONE, params: _Types | None = None,
          results: _Types | None = None, *, prefix: int | None = None, proposal: str = MVP,
          op: Op | None = None, t: Type | None = None, width: int = 0,
-         signed: bool = False) -> None:
+         signed: bool = False, shape: Shape | None = None, attrs: tuple[Any, ...] = ()) -> None:
     row = Opcode(name, prefix, code, imm, params, results, proposal, len(OPCODES), op, t, width,
-                 signed, 0 if name in _FREE else 1)
-    table = PLAIN if prefix is None else AFTER_FC
+                 signed, 0 if name in _FREE else 1, shape, attrs)
+    table = _TABLES[prefix]
     assert table[code] is None, name
     assert name not in BY_NAME, name
     table[code] = BY_NAME[name] = row
@@ -280,6 +293,143 @@ _row("table.grow", 15, Imm.TABLE, None, (_I32,), prefix=PREFIX_FC, proposal=REFE
 _row("table.size", 16, Imm.TABLE, (), (_I32,), prefix=PREFIX_FC, proposal=REFERENCE_TYPES)
 _row("table.fill", 17, Imm.TABLE, None, (), prefix=PREFIX_FC, proposal=REFERENCE_TYPES)
 
+# Vectors: 236 instructions, in groups that differ in shape only.
+
+
+def _vector(code: int, name: str, params: _Types, result: Type, op: Op, *attrs: Any,
+            t: Type | None = None, imm: Imm = Imm.NONE) -> None:
+    """A row that becomes one IR op; the first of ``attrs`` is its shape if it has one."""
+    shape = attrs[0] if attrs and isinstance(attrs[0], Shape) else None
+    _row(name, code, imm, params, (result,), prefix=PREFIX_FD, proposal=SIMD, op=op, t=t,
+         shape=shape, attrs=attrs)
+
+
+def _lanes(code: int, shape: Shape, names: str, params: _Types = (_V128, _V128),
+           result: Type = _V128) -> None:
+    """Rows ``shape.name`` from ``code`` on; ``-`` stands for a code that is not used."""
+    letter = "vf" if shape.lane.is_float else "v"
+    for number, name in enumerate(names.split(), code):
+        if name != "-":
+            op = OPS.get(letter + name) or OPS["v" + name]
+            _vector(number, f"{shape.value}.{name}", params, result, op, shape)
+
+
+def _vector_access(code: int, name: str, width: int, shape: Shape | None = None, *,
+                   signed: bool = False, store: bool = False, lane: bool = False) -> None:
+    """A load or store; with a lane, the vector whose lane it is about is an operand."""
+    params = (_I32, _V128) if store or lane else (_I32,)
+    _row(f"v128.{name}", code, Imm.MEMARG_LANE if lane else Imm.MEMARG, params,
+         () if store else (_V128,), prefix=PREFIX_FD, proposal=SIMD, t=_V128, width=width,
+         signed=signed, shape=shape)
+
+
+def _widening(code: int, to: Shape, source: Shape, name: str, params: _Types) -> None:
+    """The four rows ``to.name_low_source_s`` and so on."""
+    for number, (sign, half) in enumerate((("s", "low"), ("s", "high"), ("u", "low"),
+                                           ("u", "high")), code):
+        _vector(number, f"{to.value}.{name}_{half}_{source.value}_{sign}", params, _V128,
+                OPS[f"v{name}_{sign}"], to, half == "high")
+
+
+_V, _VV, _VVV, _VI = (_V128,), (_V128,) * 2, (_V128,) * 3, (_V128, _I32)
+_I8X16, _I16X8, _I32X4, _I64X2 = Shape.I8X16, Shape.I16X8, Shape.I32X4, Shape.I64X2
+_F32X4, _F64X2 = Shape.F32X4, Shape.F64X2
+
+_vector_access(0x00, "load", 16)
+for _code, _name, _shape in ((0x01, "load8x8", _I16X8), (0x03, "load16x4", _I32X4),
+                             (0x05, "load32x2", _I64X2)):
+    _vector_access(_code, _name + "_s", 8, _shape, signed=True)
+    _vector_access(_code + 1, _name + "_u", 8, _shape)
+for _number, _shape in enumerate((_I8X16, _I16X8, _I32X4, _I64X2)):
+    _vector_access(0x07 + _number, f"load{_shape.bits}_splat", _shape.bits // 8, _shape)
+    _vector_access(0x54 + _number, f"load{_shape.bits}_lane", _shape.bits // 8, _shape, lane=True)
+    _vector_access(0x58 + _number, f"store{_shape.bits}_lane", _shape.bits // 8, _shape,
+                   store=True, lane=True)
+_vector_access(0x0B, "store", 16, store=True)
+_vector_access(0x5C, "load32_zero", 4, _I32X4)
+_vector_access(0x5D, "load64_zero", 8, _I64X2)
+_row("v128.const", 0x0C, Imm.V128, (), _V, prefix=PREFIX_FD, proposal=SIMD, t=_V128)
+
+_vector(0x0D, "i8x16.shuffle", _VV, _V128, ir.VSHUFFLE, imm=Imm.LANES)
+_vector(0x0E, "i8x16.swizzle", _VV, _V128, ir.VSWIZZLE)
+for _number, _shape in enumerate(Shape):
+    _vector(0x0F + _number, f"{_shape.value}.splat", (_shape.lane,), _V128, ir.VSPLAT, _shape,
+            t=_shape.lane)
+for _code, _shape, _suffix in (
+    (0x15, _I8X16, "_s"), (0x16, _I8X16, "_u"), (0x18, _I16X8, "_s"), (0x19, _I16X8, "_u"),
+    (0x1B, _I32X4, ""), (0x1D, _I64X2, ""), (0x1F, _F32X4, ""), (0x21, _F64X2, ""),
+):
+    _vector(_code, f"{_shape.value}.extract_lane{_suffix}", _V, _shape.lane, ir.VEXTRACT, _shape,
+            _suffix == "_s", t=_shape.lane, imm=Imm.LANE)
+for _code, _shape in ((0x17, _I8X16), (0x1A, _I16X8), (0x1C, _I32X4), (0x1E, _I64X2),
+                      (0x20, _F32X4), (0x22, _F64X2)):
+    _vector(_code, f"{_shape.value}.replace_lane", (_V128, _shape.lane), _V128, ir.VREPLACE,
+            _shape, t=_shape.lane, imm=Imm.LANE)
+
+for _code, _shape in ((0x23, _I8X16), (0x2D, _I16X8), (0x37, _I32X4)):
+    _lanes(_code, _shape, _INT_COMPARE)
+_lanes(0xD6, _I64X2, "eq ne lt_s gt_s le_s ge_s")
+_lanes(0x41, _F32X4, "eq ne lt gt le ge")
+_lanes(0x47, _F64X2, "eq ne lt gt le ge")
+
+_vector(0x4D, "v128.not", _V, _V128, ir.VNOT)
+for _code, _name, _op in ((0x4E, "and", ir.VAND), (0x4F, "andnot", ir.VANDNOT),
+                          (0x50, "or", ir.VOR), (0x51, "xor", ir.VXOR)):
+    _vector(_code, f"v128.{_name}", _VV, _V128, _op)
+_vector(0x52, "v128.bitselect", _VVV, _V128, ir.VBITSELECT)
+_vector(0x53, "v128.any_true", _V, _I32, ir.VANY_TRUE)
+
+for _code, _shape in ((0x60, _I8X16), (0x80, _I16X8), (0xA0, _I32X4), (0xC0, _I64X2)):
+    _lanes(_code, _shape, "abs neg", _V)
+    _lanes(_code + 0x03, _shape, "all_true bitmask", _V, _I32)
+    _lanes(_code + 0x0B, _shape, "shl shr_s shr_u", _VI)
+    _narrow = _shape in (_I8X16, _I16X8)
+    _lanes(_code + 0x0E, _shape,
+           "add add_sat_s add_sat_u sub sub_sat_s sub_sat_u" if _narrow else "add - - sub")
+    if _shape is not _I8X16:
+        _lanes(_code + 0x15, _shape, "mul")
+    if _shape is not _I64X2:
+        _lanes(_code + 0x16, _shape, "min_s min_u max_s max_u")
+    if _narrow:
+        _lanes(_code + 0x1B, _shape, "avgr_u")
+_lanes(0x62, _I8X16, "popcnt", _V)
+for _code, _shape, _source in ((0x65, _I8X16, _I16X8), (0x85, _I16X8, _I32X4)):
+    _vector(_code, f"{_shape.value}.narrow_{_source.value}_s", _VV, _V128, ir.VNARROW_S, _shape)
+    _vector(_code + 1, f"{_shape.value}.narrow_{_source.value}_u", _VV, _V128, ir.VNARROW_U,
+            _shape)
+for _code, _shape, _source in ((0x87, _I16X8, _I8X16), (0xA7, _I32X4, _I16X8),
+                               (0xC7, _I64X2, _I32X4)):
+    _widening(_code, _shape, _source, "extend", _V)
+    _widening(_code + 0x15, _shape, _source, "extmul", _VV)
+for _code, _shape, _source in ((0x7C, _I16X8, _I8X16), (0x7E, _I32X4, _I16X8)):
+    _name = f"{_shape.value}.extadd_pairwise_{_source.value}"
+    _vector(_code, _name + "_s", _V, _V128, ir.VEXTADD_S, _shape)
+    _vector(_code + 1, _name + "_u", _V, _V128, ir.VEXTADD_U, _shape)
+_vector(0x82, "i16x8.q15mulr_sat_s", _VV, _V128, ir.VQ15MULR_SAT)
+_vector(0xBA, "i32x4.dot_i16x8_s", _VV, _V128, ir.VDOT)
+
+_lanes(0x67, _F32X4, "ceil floor trunc nearest", _V)
+_lanes(0x74, _F64X2, "ceil floor", _V)
+_lanes(0x7A, _F64X2, "trunc", _V)
+_lanes(0x94, _F64X2, "nearest", _V)
+for _code, _shape in ((0xE0, _F32X4), (0xEC, _F64X2)):
+    _lanes(_code, _shape, "abs neg - sqrt", _V)
+    _lanes(_code + 4, _shape, "add sub mul div min max pmin pmax")
+
+_vector(0x5E, "f32x4.demote_f64x2_zero", _V, _V128, ir.VDEMOTE)
+_vector(0x5F, "f64x2.promote_low_f32x4", _V, _V128, ir.VPROMOTE)
+for _code, _name, _op, _shape in (
+    (0xF8, "i32x4.trunc_sat_f32x4_s", ir.VTRUNC_SAT_S, _F32X4),
+    (0xF9, "i32x4.trunc_sat_f32x4_u", ir.VTRUNC_SAT_U, _F32X4),
+    (0xFA, "f32x4.convert_i32x4_s", ir.VCONVERT_S, _F32X4),
+    (0xFB, "f32x4.convert_i32x4_u", ir.VCONVERT_U, _F32X4),
+    (0xFC, "i32x4.trunc_sat_f64x2_s_zero", ir.VTRUNC_SAT_S, _F64X2),
+    (0xFD, "i32x4.trunc_sat_f64x2_u_zero", ir.VTRUNC_SAT_U, _F64X2),
+    (0xFE, "f64x2.convert_low_i32x4_s", ir.VCONVERT_S, _F64X2),
+    (0xFF, "f64x2.convert_low_i32x4_u", ir.VCONVERT_U, _F64X2),
+):
+    _vector(_code, _name, _V, _V128, _op, _shape)
+
 
 #: Proposals that are recognised by an opcode but not supported.
 _UNSUPPORTED = {
@@ -288,7 +438,6 @@ _UNSUPPORTED = {
     **dict.fromkeys((0x14, 0xD4, 0xD5, 0xD6), "function-references"),
     **dict.fromkeys(range(0xE0, 0xE7), "stack-switching"),
     **dict.fromkeys((0xD3, 0xFB), "gc"),
-    PREFIX_FD: "simd",
     0xFE: "threads",
 }
 
@@ -304,6 +453,6 @@ def unsupported_proposal(first: int, code: int = 0) -> str | None:
         if 0x13 <= code <= 0x16:
             return "wide-arithmetic"
         return "memory-control" if code == 0x12 else None
-    if first == PREFIX_FD and code >= 0x100:
-        return "relaxed-simd"
+    if first == PREFIX_FD:
+        return "relaxed-simd" if code >= 0x100 else None
     return _UNSUPPORTED.get(first)

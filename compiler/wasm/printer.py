@@ -91,6 +91,10 @@ def _float(bits: int, fraction_bits: int, code: str) -> Callable[[int], str]:
     return text
 
 
+def _vector(pattern: int) -> str:
+    return " i32x4" + "".join(f" {pattern >> at & 0xFFFF_FFFF:#010x}" for at in (0, 32, 64, 96))
+
+
 def _ref_type(type_: Type) -> str:
     return " func" if type_ is Type.FUNCREF else " extern"
 
@@ -129,6 +133,10 @@ _IMMEDIATES: dict[Imm, Callable[[Any], str]] = {
     Imm.I64: _signed(64),
     Imm.F32: _float(32, 23, "<f"),
     Imm.F64: _float(64, 52, "<d"),
+    Imm.V128: _vector,
+    Imm.LANE: _index,
+    Imm.LANES: lambda lanes: "".join(f" {lane}" for lane in lanes),
+    Imm.MEMARG_LANE: _nothing,  # _memarg
     Imm.SELECT_TYPES: lambda types: _types("result", types),
     Imm.REF_TYPE: _ref_type,
     Imm.MEMORY_INIT: lambda imm: f"{_unless_zero(imm[1])} {imm[0]}",
@@ -140,11 +148,11 @@ _TEXT_OF = [_IMMEDIATES[row.imm] for row in OPCODES]
 _MNEMONICS = [row.name.removesuffix(" t") for row in OPCODES]
 
 
-def _memarg(row: Opcode, imm: tuple[int, int, int]) -> str:
-    """Offset and alignment, left out where they are what the text format assumes."""
-    align, offset, _ = imm
+def _memarg(row: Opcode, imm: tuple[int, ...]) -> str:
+    """Offset and alignment, left out where they are what the text format assumes; the lane."""
+    align, offset, _, *lane = imm
     return (f" offset={offset}" if offset else "") + (
-        f" align={1 << align}" if 1 << align != row.width else "")
+        f" align={1 << align}" if 1 << align != row.width else "") + "".join(map(_index, lane))
 
 
 class _Printer:

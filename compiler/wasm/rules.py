@@ -82,6 +82,22 @@ def _memarg(v: Operands, row: Opcode, imm: tuple[int, int, int]) -> None:
         raise ValidationError("alignment must not be larger than natural")
 
 
+def _lane(v: Operands, row: Opcode, imm: int) -> None:
+    assert row.shape is not None
+    if imm >= row.shape.lanes:
+        raise ValidationError(f"invalid lane index {imm}")
+
+
+def _lanes(v: Operands, row: Opcode, imm: bytes) -> None:
+    if max(imm) >= 32:
+        raise ValidationError(f"invalid lane index {max(imm)}")
+
+
+def _memarg_lane(v: Operands, row: Opcode, imm: tuple[int, int, int, int]) -> None:
+    _memarg(v, row, imm[:3])
+    _lane(v, row, imm[3])
+
+
 def _data(v: Operands, row: Opcode, imm: int) -> None:
     if imm >= v.context.data:
         raise unknown("data segment", imm)
@@ -124,9 +140,12 @@ def _reference(v: Operands, row: Opcode, imm: int) -> None:
 
 
 _IMMEDIATES: dict[Imm, _Rule | None] = {
-    **dict.fromkeys((Imm.NONE, Imm.I32, Imm.I64, Imm.F32, Imm.F64)),
+    **dict.fromkeys((Imm.NONE, Imm.I32, Imm.I64, Imm.F32, Imm.F64, Imm.V128)),
     Imm.MEMORY: _memory,
     Imm.MEMARG: _memarg,
+    Imm.MEMARG_LANE: _memarg_lane,
+    Imm.LANE: _lane,
+    Imm.LANES: _lanes,
     Imm.DATA: _data,
     Imm.ELEM: _elem,
     Imm.TABLE: _table,

@@ -8,13 +8,12 @@ from .module import GlobalType, Limits, MemoryType, TableType
 from .reader import Reader
 
 VALUE_TYPES = {0x7F: Type.I32, 0x7E: Type.I64, 0x7D: Type.F32, 0x7C: Type.F64,
-               0x70: Type.FUNCREF, 0x6F: Type.EXTERNREF}
+               0x7B: Type.V128, 0x70: Type.FUNCREF, 0x6F: Type.EXTERNREF}
 REFERENCE_TYPES = {0x70: Type.FUNCREF, 0x6F: Type.EXTERNREF}
-_V128 = 0x7B
 
 #: Proposals that are recognised by the first byte of a value type.
 _UNSUPPORTED_TYPES = {
-    _V128: "simd", 0x63: "function-references", 0x64: "function-references",
+    0x63: "function-references", 0x64: "function-references",
     0x69: "exception-handling", 0x74: "exception-handling",
     **dict.fromkeys((0x78, 0x77, 0x73, 0x72, 0x71, 0x6E, 0x6D, 0x6C, 0x6B, 0x6A), "gc"),
     0x68: "stack-switching", 0x75: "stack-switching",
@@ -39,8 +38,7 @@ def read_reference_type(data: bytes, pos: int) -> tuple[Type, int]:
     """``funcref`` or ``externref``."""
     type_ = REFERENCE_TYPES.get(data[pos])
     if type_ is None:
-        byte = data[pos] if data[pos] != _V128 else 0  # known, but no reference
-        raise type_error(byte, pos, "malformed reference type")
+        raise type_error(data[pos], pos, "malformed reference type")
     return type_, pos + 1
 
 

@@ -30,8 +30,8 @@ MAX_ELEMENTS = 2**32 - 1
 
 _GLOBAL_GET, _REF_FUNC, _END = BY_NAME["global.get"], BY_NAME["ref.func"], BY_NAME["end"]
 _CONSTANT = frozenset(BY_NAME[name] for name in (
-    "i32.const", "i64.const", "f32.const", "f64.const", "ref.null", "ref.func", "global.get",
-    "end"))
+    "i32.const", "i64.const", "f32.const", "f64.const", "v128.const", "ref.null", "ref.func",
+    "global.get", "end"))
 _EXTENDED_CONSTANT = frozenset(BY_NAME[name] for name in (
     "i32.add", "i32.sub", "i32.mul", "i64.add", "i64.sub", "i64.mul"))
 

@@ -126,10 +126,9 @@ def _fold_pure(folder: _Folder, inst: Inst) -> bool:
 def _evaluate(folder: _Folder, inst: Inst) -> bool:
     consts, args = folder.consts, inst.args
     types = tuple([arg.type for arg in args])
-    if Type.V128 in types:
-        return True
     try:
-        bits = evaluate(inst.op, inst.type, types, *[consts[arg] for arg in args])
+        bits = evaluate(inst.op, inst.type, types, *[consts[arg] for arg in args],
+                        attrs=inst.attrs)
     except ArithmeticError:
         return True  # a check before it fires, so it is never executed
     inst.type = result_type(inst.op, inst.type)

@@ -21,7 +21,7 @@ change that. Stores, calls, returns and bit casts see the bits; ``select``, ``fa
 ``fcopysign`` and block parameters hand them on, so they see what their result's users see. That is
 a backward flow, solved optimistically. Every operand that is not seen bit by bit is taken from
 before its ``canon``; canonicalisations that lost all users are left to ``dead-code``, and those of
-what cannot be a wrong NaN to ``fold-constants``.
+what cannot be a wrong NaN to ``fold-constants``. Lanes of vectors keep theirs (``vcanon``).
 """
 
 from __future__ import annotations

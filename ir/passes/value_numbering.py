@@ -118,7 +118,7 @@ class _Numbering:
                     break
             if op in pure:
                 if op in commutative and id(args[0]) > id(args[1]):
-                    key: _Key = (op, inst.type, args[1], args[0])
+                    key: _Key = (op, inst.type, args[1], args[0], *inst.attrs)
                 else:
                     key = (op, inst.type, *args, *inst.attrs)
                 known = available.get(key)

@@ -11,35 +11,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...compiler.wasm.module import Body
-from ...compiler.wasm.opcodes import BY_NAME, OPCODES, Imm, Opcode
+from ...compiler.wasm.opcodes import BY_NAME, Opcode
 from ...ir import ops as ir
 from ...ir.module import PAGE_SIZE
 from ...ir.types import FuncType, Type
 from .choices import Choices, WeightedTable
 from .edge_values import edge_value
 from .generator_plan import Frame, Plan
+from .generator_rows import LOADS, NUMERIC, PURE, immediate, memarg
 
-NUMERIC = (Type.I32, Type.I64, Type.F32, Type.F64)
 _DIVISIONS = (ir.IDIV_S, ir.IDIV_U, ir.IREM_S, ir.IREM_U)
 _TRUNCATIONS = (ir.TRUNC_S, ir.TRUNC_U)
 _CONST = {t: BY_NAME[f"{t.value}.const"] for t in NUMERIC}
-
-
-def _by_result(imm: Imm) -> dict[Type, tuple[Opcode, ...]]:
-    """Rows with static numeric types and one result, by its type."""
-    return {
-        t: tuple(row for row in OPCODES
-                 if row.imm is imm and row.results == (t,) and row.params
-                 and all(p in NUMERIC for p in row.params))
-        for t in NUMERIC
-    }
-
-
-PURE = _by_result(Imm.NONE)
-LOADS = _by_result(Imm.MEMARG)
-STORES = tuple(row for row in OPCODES if row.imm is Imm.MEMARG and row.results == ()
-               and row.params is not None and row.params[-1] in NUMERIC)
-
 
 Statement = Callable[["BodyGenerator", int], None]
 
@@ -196,9 +179,12 @@ class BodyGenerator:
         self.i32(self.choices.pick((-1, -4, -8, 0x7FFFFFFF, -0x80000000, size)))
         return self.choices.pick((0, 1, 4, 8, 0xFFFFFFFF))
 
-    def memarg(self, row: Opcode, offset: int) -> tuple[int, int, int]:
-        natural = row.width.bit_length() - 1
-        return (natural - self.choices.below(natural + 1), offset, 0)
+    def access(self, row: Opcode, offset: int, depth: int) -> None:
+        """Load or store at the address on the stack; what is stored, or stays, comes first."""
+        assert row.params is not None
+        for type_ in row.params[1:]:
+            self.expr(type_, depth)
+        self.emit_row(row, memarg(self.choices, row, offset))
 
     def masked(self, mask: int, depth: int, wild: int = 40) -> None:
         """Push an i32 that is at most ``mask``, or in 1 of ``wild`` cases any."""
@@ -307,7 +293,7 @@ def _pure(g: BodyGenerator, type_: Type, depth: int) -> None:
         if row.ir in _DIVISIONS and not g.choices.chance(1, 24):
             g.const(type_, 1)
             g.emit(f"{type_.value}.or", pops=2, push=(type_,))
-    g.emit_row(row)
+    g.emit_row(row, immediate(g.choices, row))
 
 
 def _load(g: BodyGenerator, type_: Type, depth: int) -> None:
@@ -315,7 +301,7 @@ def _load(g: BodyGenerator, type_: Type, depth: int) -> None:
         g.leaf(type_)
         return
     row = g.choices.pick(LOADS[type_])
-    g.emit_row(row, g.memarg(row, g.address(row.width, depth)))
+    g.access(row, g.address(row.width, depth), depth)
 
 
 def _select(g: BodyGenerator, type_: Type, depth: int) -> None:
@@ -392,6 +378,7 @@ _PRODUCTIONS: dict[Type, WeightedTable[Production]] = {
     Type.I64: WeightedTable(_NUMBER),
     Type.F32: WeightedTable(_NUMBER),
     Type.F64: WeightedTable(_NUMBER),
+    Type.V128: WeightedTable(_NUMBER),
     Type.FUNCREF: WeightedTable([*_COMMON, (4, _table_get)]),
     Type.EXTERNREF: WeightedTable([*_COMMON, (4, _table_get)]),
 }

@@ -18,10 +18,10 @@ from ...compiler.wasm.module import (
 from ...compiler.wasm.opcodes import BY_NAME
 from ...ir.module import PAGE_SIZE
 from ...ir.types import FuncType, Type
-from .body_generator import NUMERIC
 from .choices import Choices
 from .edge_values import edge_value
 from .generator_plan import Plan
+from .generator_rows import NUMERIC
 
 _REFS = (Type.FUNCREF, Type.EXTERNREF)
 _HOST = "host"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from ...ir.types import Type
+from ...ir.types import Shape, Type
 from .choices import Choices
 
 _INTS = (0, 1, 2, 3, 4, 7, 8, 15, 16, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 0x7FFF,
@@ -43,7 +43,9 @@ EDGES: dict[Type, tuple[int, ...]] = {
 
 
 def edge_value(choices: Choices, type_: Type) -> int:
-    """Bit pattern of a numeric type: mostly an edge value, at times small or any bits."""
+    """Bit pattern of a number or vector: mostly an edge value, at times small or any bits."""
+    if type_ is Type.V128:
+        return _vector(choices)
     kind = choices.below(8)
     if kind < 5:
         return choices.pick(EDGES[type_])
@@ -52,6 +54,19 @@ def edge_value(choices: Choices, type_: Type) -> int:
             return choices.below(256)
         return _small_float(choices, type_)
     return choices.below(1 << type_.bits)
+
+
+def _vector(choices: Choices) -> int:
+    """Lanes of one shape, each with an edge value or all with the same."""
+    shape = choices.pick(tuple(Shape))
+    mask = (1 << shape.bits) - 1
+    same = choices.below(2) == 0
+    bits = 0
+    for place in range(shape.lanes):
+        if not (place and same):
+            lane = edge_value(choices, shape.lane) & mask
+        bits |= lane << place * shape.bits
+    return bits
 
 
 def _small_float(choices: Choices, type_: Type) -> int:

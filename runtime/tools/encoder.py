@@ -185,6 +185,10 @@ def _memarg(imm: tuple[int, int, int]) -> bytes:
     return u(align) + u(offset)
 
 
+def _memarg_lane(imm: tuple[int, int, int, int]) -> bytes:
+    return _memarg(imm[:3]) + bytes(imm[3:])
+
+
 def _pair(imm: tuple[int, int]) -> bytes:
     return u(imm[0]) + u(imm[1])
 
@@ -206,6 +210,10 @@ _IMMEDIATES: dict[Imm, Callable[[Any], bytes]] = {
     Imm.I64: lambda imm: s(imm, 64),
     Imm.F32: lambda imm: struct.pack("<I", imm),
     Imm.F64: lambda imm: struct.pack("<Q", imm),
+    Imm.V128: lambda imm: imm.to_bytes(16, "little"),
+    Imm.LANE: lambda imm: bytes([imm]),
+    Imm.LANES: bytes,
+    Imm.MEMARG_LANE: _memarg_lane,
     Imm.SELECT_TYPES: _types,
     Imm.REF_TYPE: lambda imm: _TYPE_BYTES[imm],
 }

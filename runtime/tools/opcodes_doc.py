@@ -55,7 +55,8 @@ def render() -> str:
     """The page's text."""
     parts = [_INTRODUCTION.format(count=len(OPCODES))]
     for proposal in dict.fromkeys(row.proposal for row in OPCODES):
-        rows = [row for row in OPCODES if row.proposal == proposal]
+        rows = sorted((row for row in OPCODES if row.proposal == proposal),
+                      key=lambda row: (row.prefix or 0, row.code))
         title = "WebAssembly 1.0" if proposal == "mvp" else proposal
         parts.append(f"## {title}: {len(rows)}\n\n{_HEAD}{''.join(map(_line, rows))}")
     parts.append(_UNSUPPORTED + "".join(_unsupported_lines()))
@@ -86,9 +87,7 @@ def _unsupported_lines() -> Iterable[str]:
                 spelled = f"{first:02x}" if code == 0 else f"{first:02x} {code:02x}"
                 codes.setdefault(proposal, []).append(spelled)
     for proposal, found in codes.items():
-        if proposal == "simd":
-            found = ["fd"]
-        elif proposal == "relaxed-simd":
+        if proposal == "relaxed-simd":
             found = ["fd 100 and above"]
         yield f"| {proposal} | {', '.join(f'`{code}`' for code in found)} |\n"
 

@@ -41,7 +41,7 @@ WASMTIME_VERSION = "50.0.1"
 
 #: Proposals that are switched off, so that accepting and refusing agrees with swarmc.
 _OFF = (
-    "threads", "tail_call", "relaxed_simd", "simd", "multi_memory", "memory64", "exceptions",
+    "threads", "tail_call", "relaxed_simd", "multi_memory", "memory64", "exceptions",
     "function_references", "gc", "wide_arithmetic", "custom_page_sizes", "stack_switching",
     "component_model",
 )

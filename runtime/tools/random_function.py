@@ -12,13 +12,16 @@ from ...ir.module import Module
 from ...ir.ops import NUMS, OPS, Effect, Op
 from ...ir.semantics import EVALUABLE
 from ...ir.types import EntityId, Trap, Type
+from ...ir.vector_semantics import VECTOR_OPS
+from .random_vectors import VECTORS, canonical_form, vector_form
 
 I32, I64, F32, F64 = NUMS
+V128 = Type.V128
 MEMORY, TABLE, HOST = EntityId(0, 0), EntityId(0, 0), EntityId(0, 0)
 GLOBALS = {type_: EntityId(0, i) for i, type_ in enumerate(NUMS)}
 #: Ops that need a guard, so that they are treated one by one.
 GUARDED = {o.IDIV_S, o.IDIV_U, o.IREM_S, o.IREM_U, o.TRUNC_S, o.TRUNC_U}
-PURE = sorted((op for op in EVALUABLE - GUARDED - {o.REF_IS_NULL}), key=lambda op: op.name)
+PURE = sorted(EVALUABLE - GUARDED - VECTOR_OPS - {o.REF_IS_NULL}, key=lambda op: op.name)
 COMMON = [o.IADD, o.ISUB, o.IAND, o.IEQZ, o.IXOR, o.SELECT, o.FADD, o.FCOPYSIGN, o.FNEG, o.ISHL]
 #: Ops that may leave a NaN with any bits.
 NAN_ANY = frozenset(op for op in OPS.values() if "NaN any" in op.doc)
@@ -30,6 +33,9 @@ CONSTS = {
     F32: (0, 0x80000000, 0x3F800000, 0xBFC00000, 0x7F800000, 0x7FC00000, 0x7F800001, 0xFFC01234),
     F64: (0, 1 << 63, 0x3FF0000000000000, 0x4008000000000000, 0x7FF0000000000000,
           0x7FF8000000000000, 0x7FF0000000000001, 0xFFF8000000001234),
+    V128: (0, (1 << 128) - 1, 0x0F0E0D0C0B0A09080706050403020100, 1 << 127 | 1,
+           0x7FFF8000FFFF00017F80FF01807F0080, 0x7F8000013F800000FFC01234BFC00000,
+           0x7FF00000000000013FF0000000000000, 0x80000000_7FFFFFFF_4F000000_CF000001),
 }
 
 
@@ -81,7 +87,8 @@ class FunctionMaker:
               keep: bool = True) -> Value:
         value = self.inst(op, type_, args, *attrs).result
         if op in NAN_ANY:
-            value = self.inst(o.CANON, value.type, [value]).result
+            canon, form, canon_attrs = canonical_form(op, value.type, attrs)
+            value = self.inst(canon, form, [value], *canon_attrs).result
         if keep:
             self.pool.append(value)
         return value
@@ -116,6 +123,12 @@ class FunctionMaker:
         type_ = self.choose.choice([t for t in op.types if t in NUMS]) if op.types else None
         args = [self.pick(self.operand(op, spelled, type_)) for spelled in op.operands]
         self.value(op, type_, *args)
+
+    def vector(self) -> None:
+        op = self.choose.choice(VECTORS)
+        type_, attrs = vector_form(self.choose, op)
+        args = [self.pick(self.operand(op, spelled, type_)) for spelled in op.operands]
+        self.value(op, type_, *args, attrs=attrs)
 
     def operand(self, op: Op, spelled: str, type_: Type | None) -> Type:
         if op is o.BITCAST:
@@ -188,7 +201,7 @@ class FunctionMaker:
 
     def access(self) -> None:
         address = self.address()
-        type_ = self.choose.choice(NUMS)
+        type_ = self.choose.choice((*NUMS, V128))
         width = type_.bits // 8
         if type_.is_int:
             width = self.choose.choice([w for w in (1, 2, 4, 8) if w <= width])
@@ -281,8 +294,9 @@ class FunctionMaker:
 
     def statements(self, depth: int) -> None:
         simple: list[Callable[[], None]] = [
-            *[self.pure] * 10, *[self.access] * 4, *[self.global_access] * 3, *[self.call] * 2,
-            self.divide, self.truncate, self.call_indirect, self.bulk, self.check, self.show,
+            *[self.pure] * 10, *[self.vector] * 2, *[self.access] * 4, *[self.global_access] * 3,
+            *[self.call] * 2, self.divide, self.truncate, self.call_indirect, self.bulk,
+            self.check, self.show,
         ]
         for _ in range(self.choose.randrange(2, 10 + 5 * depth)):
             if not self.alive or self.budget <= 0:

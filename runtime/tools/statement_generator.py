@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 from ...compiler.wasm.opcodes import BY_NAME
 from ...ir.types import Type
-from .body_generator import LOADS, NUMERIC, STORES, BodyGenerator, Statement
+from .body_generator import BodyGenerator, Statement
 from .bulk_generator import elements, memory_bulk, memory_grow, table_bulk, table_set
 from .choices import Choices, WeightedTable
 from .generator_plan import Frame
+from .generator_rows import LOADS, NUMERIC, STORES, memarg
 
 _I32 = Type.I32
 _REFS = (Type.FUNCREF, Type.EXTERNREF)
@@ -75,10 +76,7 @@ def _store(g: BodyGenerator, depth: int) -> None:
     if g.plan.pages is None:
         return
     row = g.choices.pick(STORES)
-    assert row.params is not None
-    offset = g.address(row.width, depth)
-    g.expr(row.params[-1], depth)
-    g.emit_row(row, g.memarg(row, offset))
+    g.access(row, g.address(row.width, depth), depth)
 
 
 # Control flow.
@@ -244,14 +242,10 @@ def _same_base(g: BodyGenerator, depth: int) -> None:
 def _access(g: BodyGenerator, pointer: int, offset: int, depth: int) -> None:
     g.emit("local.get", pointer, push=(_I32,))
     if g.choices.chance(1, 2):
-        row = g.choices.pick(STORES)
-        assert row.params is not None
-        g.expr(row.params[-1], depth - 1)
-        g.emit_row(row, g.memarg(row, offset))
+        g.access(g.choices.pick(STORES), offset, depth - 1)
     else:
         type_ = g.choices.pick(NUMERIC)
-        row = g.choices.pick(LOADS[type_])
-        g.emit_row(row, g.memarg(row, offset))
+        g.access(g.choices.pick(LOADS[type_]), offset, depth - 1)
         g.emit("local.set", g.local_of(type_), pops=1)
 
 
@@ -296,9 +290,10 @@ def _array_loop(g: BodyGenerator, depth: int) -> None:
         element()
         g.expr(type_, depth - 1)
         element()
-        g.emit_row(BY_NAME[f"{type_.value}.load"], g.memarg(row, base))
-        g.emit(f"{type_.value}.add", pops=2, push=(type_,))
-        g.emit_row(row, g.memarg(row, base))
+        g.emit_row(BY_NAME[f"{type_.value}.load"], memarg(g.choices, row, base))
+        lanes = "i16x8" if type_ is Type.V128 else type_.value
+        g.emit(f"{lanes}.add", pops=2, push=(type_,))
+        g.emit_row(row, memarg(g.choices, row, base))
         g.emit("local.get", index, push=(_I32,))
         g.i32(1)
         g.emit("i32.add", pops=2, push=(_I32,))

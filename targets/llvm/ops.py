@@ -1,7 +1,8 @@
 """How each scalar and control op of the IR is written in LLVM IR: op -> emitter.
 
-Ops on memories, tables and globals are in :mod:`.state_ops`; :data:`EMITTERS` holds both, and
-importing this module fails if an op of the table has none.
+Ops on memories, tables and globals are in :mod:`.state_ops`, those on vectors in
+:mod:`.vector_ops`; :data:`EMITTERS` holds all, and importing this module fails if an op of the
+table has none.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from .emit import Emitter, FunctionEmitter
 from .host_calls import emit_host_call
 from .state_ops import STATE_EMITTERS, function_record
 from .types import CANONICAL_NAN, LLVM_TYPES, SUFFIX, result_types, return_type
+from .vector_ops import VECTOR_EMITTERS
 
-EMITTERS: dict[Op, Emitter] = dict(STATE_EMITTERS)
+EMITTERS: dict[Op, Emitter] = STATE_EMITTERS | VECTOR_EMITTERS
 
 _BINARY = {
     ops.IADD: "add", ops.ISUB: "sub", ops.IMUL: "mul",

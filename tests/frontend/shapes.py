@@ -181,6 +181,16 @@ STATE = (
     body("references", "(local funcref externref) local.get 0 ref.is_null ref.null extern "
          "local.set 1 local.get 1 ref.is_null ref.func $f local.tee 0 ref.is_null",
          sig="(result i32 i32 i32)", more="(elem declare func $f)"),
+    body("vectors", "(local v128 v128) (v128.store (i32.const 0) (local.get 1)) (local.set 1 "
+         "(select (v128.const f32x4 1 -0 nan:0x200000 inf) (global.get $v) (local.get 0))) "
+         "(global.set $v (block (result v128) (br_if 0 (local.get 1) (local.get 0)) (drop) "
+         "(call $twice (local.get 2)))) (loop (local.set 2 (i32x4.add (local.get 2) "
+         "(v128.const i64x2 1 2))) (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))) "
+         "(v128.store offset=16 (i32.const 0) (local.get 2)) (v128.store offset=32 (i32.const 0) "
+         "(f64x2.sqrt (f64x2.neg (local.get 1)))) (v128.store offset=48 (i32.const 0) "
+         "(global.get $v))", ((1,), (3,)), sig="(param i32)", more=_STATE
+         + "(global $v (mut v128) (v128.const i8x16 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 255)) "
+         "(func $twice (param v128) (result v128) (i16x8.add (local.get 0) (local.get 0)))"),
 )
 
 SHAPES = CONTROL + STATE

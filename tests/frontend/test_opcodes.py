@@ -12,6 +12,7 @@ from swarmc.compiler.frontend.rules import NAN_ANY, PLANS, make_plans
 from swarmc.compiler.wasm.decoder import decode
 from swarmc.compiler.wasm.opcodes import OPCODES, Imm, Opcode
 from swarmc.ir.ops import OPS
+from swarmc.ir.types import Shape as Lanes
 from swarmc.ir.types import Type
 
 from .oracle import Pair
@@ -44,8 +45,49 @@ LIMITS = {
                                     2.0**63, 2.0**64) for number in _around(Type.F64, value)],
 }
 
-ARITHMETIC = [row for row in OPCODES if row.imm is Imm.NONE and row.params and row.results]
-ACCESSES = [row for row in OPCODES if row.imm is Imm.MEMARG]
+#: Edges of the lanes of vectors.
+LANES = {
+    Lanes.I8X16: [0, 1, 2, 0x7F, 0x80, 0x81, 0xFE, 0xFF, 0x0F, 0x10, 0x55],
+    Lanes.I16X8: [0, 1, 0x7F, 0x80, 0xFF, 0x100, 0x4000, 0x7FFF, 0x8000, 0x8001, 0xFF7F, 0xFFFF],
+    Lanes.I32X4: [0, 1, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFF7FFF, 0xFFFFFFFF],
+    Lanes.I64X2: EDGES[Type.I64],
+    Lanes.F32X4: [*EDGES[Type.F32], 0x4F000000, 0xCF000001, 0x4F800000],
+    Lanes.F64X2: [*EDGES[Type.F64], 0x41E0000000000000, 0xC1E0000000200000, 0x41EFFFFFFFE00000,
+                  0x36A0000000000000],
+}
+
+
+def _vectors(lanes: Lanes) -> list[int]:
+    """Vectors such that in some pair of them an edge of a lane meets any other."""
+    edges = LANES[lanes]
+    return [sum(edges[(first + place) % len(edges)] << place * lanes.bits
+                for place in range(lanes.lanes)) for first in range(len(edges))]
+
+
+def _choices(row: Opcode) -> list[list[int]]:
+    """Values to try for each operand; vectors have the lanes that the name names last."""
+    assert row.params is not None
+    named = [lanes for lanes in Lanes if lanes.value in row.name]
+    last = max(named, key=lambda lanes: row.name.rindex(lanes.value), default=Lanes.I16X8)
+    vectors = _vectors(last)
+    if len(row.params) == 3:
+        vectors = vectors[:6]
+    return [vectors if t is Type.V128 else EDGES[t] for t in row.params]
+
+
+def _immediates(row: Opcode) -> list[str]:
+    """Spellings of the immediates to try."""
+    if row.imm is Imm.LANE:
+        assert row.shape is not None
+        return [f" {lane}" for lane in range(row.shape.lanes)]
+    if row.imm is Imm.LANES:
+        return [" 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15", " 31 0 16 15 1 30 2 29 3 3 3 7 19 23 9 8"]
+    return [""]
+
+
+ARITHMETIC = [row for row in OPCODES
+              if row.imm in (Imm.NONE, Imm.LANE, Imm.LANES) and row.params and row.results]
+ACCESSES = [row for row in OPCODES if row.imm in (Imm.MEMARG, Imm.MEMARG_LANE)]
 
 
 def _name(row: Opcode) -> str:
@@ -61,16 +103,17 @@ def _only(types: tuple[Type, ...] | None) -> Type:
 @pytest.mark.parametrize("row", ARITHMETIC, ids=_name)
 def test_arithmetic(row: Opcode) -> None:
     assert row.params is not None
-    operands = " ".join(f"({t.value}.load (i32.const {8 * place}))"
+    operands = " ".join(f"({t.value}.load (i32.const {16 * place}))"
                         for place, t in enumerate(row.params))
     store = f"{_only(row.results).value}.store"
-    pair = Pair(f'(module (memory (export "m") 1) (func (export "f") '
-                f"({store} (i32.const 64) ({row.name} {operands}))))")
-    choices = [EDGES[t] for t in row.params]
+    code = "".join(f"({store} (i32.const {64 + 16 * place}) ({row.name}{immediate} {operands}))"
+                   for place, immediate in enumerate(_immediates(row)))
+    pair = Pair(f'(module (memory (export "m") 1) (func (export "f") {code}))')
+    choices = _choices(row)
     if row.results and row.params[0].is_float and row.results[0].is_int and len(row.params) == 1:
         choices = [EDGES[row.params[0]] + LIMITS[row.params[0]]]
     for values in itertools.product(*choices):
-        pair.write(0, b"".join(value.to_bytes(8, "little") for value in values))
+        pair.write(0, b"".join(value.to_bytes(16, "little") for value in values))
         pair.call("f")
 
 
@@ -79,17 +122,21 @@ def test_arithmetic(row: Opcode) -> None:
 def test_memory_access(row: Opcode, offset: int) -> None:
     assert row.type is not None
     t, size = row.type.value, row.type.bits // 8
+    lane = "" if row.imm is Imm.MEMARG else f" {row.shape.lanes - 1}" if row.shape else ""
+    vector = f" ({t}.load (i32.const 64))" if lane else ""
     if row.results == ():
-        code = f"({row.name} offset={offset} (local.get 0) ({t}.load (i32.const 64)))"
+        code = f"({row.name} offset={offset}{lane} (local.get 0) ({t}.load (i32.const 64)))"
     else:
-        code = f"({t}.store (i32.const 64) ({row.name} offset={offset} (local.get 0)))"
+        load = f"({row.name} offset={offset}{lane} (local.get 0){vector})"
+        code = f"({t}.store (i32.const 64) {load})"
     pair = Pair(f'(module (memory (export "m") 1) (func (export "f") (param i32) {code}))')
+    written = EDGES[row.type][-1] if row.type in EDGES else _vectors(Lanes.I8X16)[4]
     last = 65536 - row.width
     for address in (0, 1, 7, last, last + 1, last - offset, last - offset + 1, 65535, 65536,
                     0x7FFFFFFF, 0xFFFFFFFF):
         if address >= 0:
             pair.write(0, bytes(range(0x7A, 0xBA)))
-            pair.write(64, EDGES[row.type][-1].to_bytes(size, "little"))
+            pair.write(64, written.to_bytes(size, "little"))
             pair.write(65520, bytes(range(0xEF, 0xFF)))
             pair.call("f", address)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from swarmc.ir.ops import OPS, Effect, Op
+from swarmc.ir.ops import OPS, Attr, Effect, Op
 from swarmc.ir.parser import parse_module
 from swarmc.ir.printer import print_module
 from swarmc.ir.verifier import verify
@@ -20,13 +20,18 @@ LETTERS = {
 }
 
 
+def shapes(op: Op) -> str:
+    """The immediate with its choices."""
+    return f"shape ({' '.join(shape.value for shape in op.shapes)})"
+
+
 def row(op: Op) -> str:
     cells = (
         f"`{op.name}`",
         " ".join(type_.value for type_ in op.types) if len(op.types) < 7 else "any",
         " ".join(op.operands),
         " ".join(op.results),
-        " ".join(kind.value for kind in op.attrs),
+        " ".join(shapes(op) if kind is Attr.SHAPE else kind.value for kind in op.attrs),
         "".join(letter for effect, letter in LETTERS.items() if op.effect & effect),
         "any" if op.edges < 0 else str(op.edges or ""),
         op.doc.replace("|", "\\|"),

@@ -6,11 +6,11 @@ import pytest
 
 from swarmc.ir.builder import BY_SIGNATURE, RESULT_TYPE
 from swarmc.ir.interpreter import HANDLERS
-from swarmc.ir.ops import CONST, OPERAND_CLASSES, OPS, Effect, Op
+from swarmc.ir.ops import CONST, OPERAND_CLASSES, OPS, Attr, Effect, Op
 from swarmc.ir.semantics import EVALUABLE
 from swarmc.ir.state_ops import STATE_HANDLERS
 from swarmc.ir.text import Cursor, format_attr, parse_attr
-from swarmc.ir.types import EntityId, Trap, Type
+from swarmc.ir.types import EntityId, Shape, Trap, Type
 
 ROWS = pytest.mark.parametrize("op", OPS.values(), ids=lambda op: op.name)
 
@@ -32,7 +32,8 @@ def test_rows_are_consistent(op: Op) -> None:
     assert ("T" in spelled) == bool(op.types)
     assert op.is_terminator == bool(op.effect & Effect.TERMINATOR)
     assert op.edges == 0 or op.is_terminator
-    assert not op.commutes or op.operands == ("T", "T")
+    assert not op.commutes or op.operands in (("T", "T"), ("v128", "v128"))
+    assert (Attr.SHAPE in op.attrs) == bool(op.shapes)
 
 
 @ROWS
@@ -44,7 +45,7 @@ def test_the_builder_knows_every_result(op: Op) -> None:
 
 @ROWS
 def test_every_immediate_has_a_text_form(op: Op) -> None:
-    examples = (EntityId(1, 2), Trap.INTEGER_OVERFLOW, True, 8)
+    examples = (EntityId(1, 2), Trap.INTEGER_OVERFLOW, True, 8, Shape.F32X4, bytes(range(16)))
     type_ = op.types[0] if op.types else None
     for kind in op.attrs:
         read = []

@@ -175,7 +175,16 @@ class RandomIR:
 
     def inst(self, op: Op) -> None:
         type_ = self.choose.choice(op.types) if op.types else None
-        attrs = {kind: self.attr(kind, type_) for kind in op.attrs}
+        attrs: dict[Attr, Any] = {
+            kind: self.attr(kind, type_) for kind in op.attrs if kind is not Attr.SHAPE}
+        if op.shapes:
+            shape = self.choose.choice(op.shapes)
+            attrs = {Attr.SHAPE: shape, **attrs}
+            type_ = shape.lane if op.types else None
+            if Attr.LANE in attrs:
+                attrs[Attr.LANE] %= shape.lanes
+            if Attr.SIGNED in attrs:
+                attrs[Attr.SIGNED] &= shape.bits < 32
         types = self.fit(op, type_, attrs)
         if types is None:
             return
@@ -203,7 +212,8 @@ class RandomIR:
             Attr.OFFSET: choose.choice([0, 8, 0xFFFFFFFF]), Attr.WIDTH: 1 << choose.randrange(5),
             Attr.SIGNED: choose.random() < 0.5, Attr.ALIGN: 1 << choose.randrange(5),
             Attr.SIG: choose.randrange(len(module.types)), Attr.TRAP: choose.choice(list(Trap)),
-            Attr.AMOUNT: choose.randrange(1000),
+            Attr.AMOUNT: choose.randrange(1000), Attr.LANE: choose.randrange(16),
+            Attr.LANES: bytes(choose.choices(range(32), k=16)), Attr.HIGH: choose.random() < 0.5,
         }
         return simple[kind]
 
@@ -232,10 +242,9 @@ class RandomIR:
         if Attr.GLOBAL in attrs:
             type_ = module.globals[attrs[Attr.GLOBAL]].type
         if type_ is not None and op.name in ("load", "store"):
-            exact = not (type_.is_int or type_ is Type.V128)
             attrs[Attr.WIDTH] = size = type_.bits // 8
-            if not exact:
-                attrs[Attr.WIDTH] = self.choose.choice([w for w in (1, 2, 4, 8, 16) if w <= size])
+            if type_.is_int:
+                attrs[Attr.WIDTH] = self.choose.choice([w for w in (1, 2, 4, 8) if w <= size])
             if not type_.is_int and Attr.SIGNED in attrs:
                 attrs[Attr.SIGNED] = False
         elif op.name in ("table_get", "table_set"):

@@ -21,8 +21,11 @@ from swarmc.ir.printer import print_function
 from swarmc.ir.types import EntityId, FuncType, Trap, Type
 from swarmc.ir.verifier import verify
 from swarmc.runtime.tools.random_function import CONSTS, NAN_ANY, PURE
+from swarmc.runtime.tools.random_vectors import VECTORS, canonical_form, vector_form
 
 I32, I64, F32, F64 = NUMS
+V128 = Type.V128
+PARAMS = (*NUMS * 2, V128, V128)
 ID = EntityId(0, 0)
 WRONG_NAN = {F32: 0xFFA12345, F64: 0xFFF4123456789ABC}
 FLOAT_OPS = [op for op in PURE if op in NAN_ANY or op in (
@@ -39,12 +42,13 @@ class Expressions:
 
     def __init__(self, seed: int, ops: list[Op], count: int) -> None:
         self.choose = random.Random(seed)
-        self.function = Function(ID, 0, FuncType(NUMS * 2, ()))
+        self.function = Function(ID, 0, FuncType(PARAMS, ()))
         self.builder = Builder(self.function)
         self.values = list(self.builder.entry().params)
+        types = (*NUMS, V128) if VECTORS[0] in ops else NUMS
         for _ in range(count):
             if self.choose.random() < 0.3:
-                type_ = self.choose.choice(NUMS)
+                type_ = self.choose.choice(types)
                 bits = self.choose.choice(CONSTS[type_])
                 self.values.append(self.builder.value(o.CONST, type_, (), bits))
             else:
@@ -55,7 +59,12 @@ class Expressions:
         return values[-1 - min(self.choose.randrange(len(values)) for _ in range(2))]
 
     def add(self, op: Op) -> None:
-        type_ = self.choose.choice([t for t in op.types if t in NUMS]) if op.types else None
+        type_: Type | None = None
+        attrs: tuple[object, ...] = ()
+        if op in VECTORS:
+            type_, attrs = vector_form(self.choose, op)
+        elif op.types:
+            type_ = self.choose.choice([t for t in op.types if t in NUMS])
         equal = {I32: F32, F32: I32, I64: F64, F64: I64}
         classes = {"T": type_, "int": self.choose.choice((I32, I64)),
                    "float": self.choose.choice((F32, F64)), "num": equal[type_ or I32]}
@@ -63,16 +72,17 @@ class Expressions:
         args = [self.pick(operand) for operand in types]
         if self.choose.random() < 0.1 and len(set(types)) == 1:
             args = [args[0]] * len(args)
-        value = self.builder.value(op, type_, args)
+        value = self.builder.value(op, type_, args, *attrs)
         if op in NAN_ANY:
-            value = self.builder.value(o.CANON, value.type, [value])
+            canon, form, canon_attrs = canonical_form(op, value.type, attrs)
+            value = self.builder.value(canon, form, [value], *canon_attrs)
         self.values.append(value)
 
     def module(self, results: int) -> Module:
         """The program, whose only function returns the last values."""
         shown = self.values[-results:]
         self.builder.inst(o.RETURN, None, shown)
-        self.function.type = FuncType(NUMS * 2, tuple(value.type for value in shown))
+        self.function.type = FuncType(PARAMS, tuple(value.type for value in shown))
         module = Module(types=[self.function.type], functions={ID: self.function})
         verify(module)
         return module
@@ -106,11 +116,12 @@ def _replace_nan(builder: Builder, inst: Inst) -> None:
     select.results, value.definition = (value,), select
 
 
+@pytest.mark.parametrize("ops", [PURE, VECTORS], ids=["scalars", "vectors"])
 @pytest.mark.parametrize("batch", range(10))
-def test_folding_and_numbering(batch: int) -> None:
+def test_folding_and_numbering(batch: int, ops: list[Op]) -> None:
     for seed in range(batch * 40, batch * 40 + 40):
-        expected = outcomes(Expressions(seed, PURE, 60).module(60), seed)
-        module = Expressions(seed, PURE, 60).module(60)
+        expected = outcomes(Expressions(seed, ops, 60).module(60), seed)
+        module = Expressions(seed, ops, 60).module(60)
         for run in (fold_constants, value_numbering, fold_constants):
             run(module.functions[ID], module)
             verify(module)

@@ -19,12 +19,15 @@ from swarmc.ir.interpreter import Interpreter, Outcome
 from swarmc.ir.module import Module
 from swarmc.ir.passes.manager import MODULE_PASSES, PASSES
 from swarmc.ir.printer import print_module
-from swarmc.ir.types import Trap, Type
+from swarmc.ir.types import Shape, Trap, Type
 from swarmc.ir.verifier import verify
 from swarmc.runtime.tools.random_function import CONSTS, NAN_ANY
 from swarmc.runtime.tools.random_program import make_program
+from swarmc.runtime.tools.random_vectors import canonical_form
 
 WRONG_NAN = {Type.F32: 0xFFA12345, Type.F64: 0xFFF4123456789ABC}
+WRONG_LANES = {Shape.F32X4: 0xFFA12345 * sum(1 << 32 * i for i in range(4)),
+               Shape.F64X2: 0xFFF4123456789ABC * (1 + (1 << 64))}
 
 
 def with_wrong_nans(module: Module) -> Module:
@@ -35,17 +38,29 @@ def with_wrong_nans(module: Module) -> Module:
             for inst in block.insts:
                 insts.append(inst)
                 if inst.op in NAN_ANY:
-                    # The select takes over the value, which the instruction defines anew.
-                    value, type_ = inst.result, inst.result.type
-                    inst.results = (Value(type_, inst),)
-                    insts.append(make(o.FNE, type_, [inst.result, inst.result]))
-                    insts.append(make(o.CONST, type_, [], (WRONG_NAN[type_],)))
-                    args = [insts[-2].result, insts[-1].result, inst.result]
-                    insts.append(make(o.SELECT, type_, args))
+                    # The choice takes over the value, which the instruction defines anew.
+                    value = inst.result
+                    inst.results = (Value(value.type, inst),)
+                    insts += _chosen(inst)
                     insts[-1].results, value.definition = (value,), insts[-1]
             block.insts = insts
     verify(module)
     return module
+
+
+def _chosen(inst: Inst) -> list[Inst]:
+    """The last gives the instruction's result, or the wrong NaN where that is a NaN."""
+    raw = inst.result
+    if raw.type is Type.V128:
+        _, _, attrs = canonical_form(inst.op, raw.type, inst.attrs)
+        is_nan = make(o.VFNE, None, [raw, raw], attrs)
+        wrong = make(o.CONST, raw.type, [], (WRONG_LANES[attrs[0]],))
+        choice = make(o.VBITSELECT, None, [wrong.result, raw, is_nan.result])
+    else:
+        is_nan = make(o.FNE, raw.type, [raw, raw])
+        wrong = make(o.CONST, raw.type, [], (WRONG_NAN[raw.type],))
+        choice = make(o.SELECT, raw.type, [is_nan.result, wrong.result, raw])
+    return [is_nan, wrong, choice]
 
 
 def behaviour(module: Module, seed: int) -> list[object]:

@@ -66,7 +66,8 @@ def test_nan_keeps_its_payload() -> None:
         (F64, "1.5", "it must be a number"),
         (F64, None, "it must be a number"),
         (V128, b"short", "it must be 16 bytes"),
-        (V128, 1, "it must be 16 bytes"),
+        (V128, 1.0, "it must be 16 bytes or an integer"),
+        (V128, 2**128, "out of the range of v128 (-2**127 to"),
         (EXTERNREF, -1, "None or a number"),
         (EXTERNREF, "x", "None or a number"),
         (FUNCREF, 1, "it must be None"),
@@ -177,6 +178,19 @@ def test_columns_are_typed(type_: Type, given_: list[Any], dtype: type) -> None:
     raw = np.array([[values.encode(type_, value, "x")] for value in given_], np.uint64)
     assert values.decode_column(type_, raw).dtype == dtype
     assert values.column_values(type_, raw) == given_
+
+
+def test_v128_may_be_an_integer() -> None:
+    assert values.encode(V128, (1 << 127) + 1, "x") == (1 << 127) + 1
+    assert values.encode(V128, -1, "x") == (1 << 128) - 1
+    assert values.encode_rows((V128,), [5, 7 << 64], 2, "f").tolist() == [[5, 0], [0, 7]]
+    assert values.encode_rows((V128,), np.array([5, 7]), 2, "f").tolist() == [[5, 0], [7, 0]]
+
+
+def test_columns_of_v128_are_arguments() -> None:
+    raw = np.array([[1, 2], [3, 1 << 63]], np.uint64)
+    column = values.decode_column(V128, raw)
+    assert values.encode_rows((V128,), column, 2, "f").tolist() == raw.tolist()
 
 
 def test_v128_columns() -> None:

@@ -17,7 +17,7 @@ _KINDS = (Kind.MODULE, Kind.INVALID, Kind.MALFORMED)
 
 
 def _suite() -> Iterator[tuple[str, str, bytes, str]]:
-    for path in sorted(SUITE.glob("*.wast")):
+    for path in sorted(SUITE.rglob("*.wast")):
         for command in read_script(path.read_bytes()):
             body = command.body
             if not isinstance(body, ModuleText) or command.kind not in _KINDS:

@@ -10,6 +10,7 @@ import pytest
 
 from swarmc.compiler.wasm.opcodes import (
     AFTER_FC,
+    AFTER_FD,
     BY_NAME,
     OPCODES,
     PLAIN,
@@ -17,7 +18,7 @@ from swarmc.compiler.wasm.opcodes import (
     Opcode,
     unsupported_proposal,
 )
-from swarmc.ir.ops import OPERAND_CLASSES
+from swarmc.ir.ops import OPERAND_CLASSES, Attr
 from swarmc.ir.types import Type
 from swarmc.runtime.tools import opcodes_doc
 
@@ -28,11 +29,11 @@ _ONE_TO_ONE = [row for row in OPCODES if row.ir is not None]
 def test_counts_of_instructions_by_proposal() -> None:
     assert Counter(row.proposal for row in OPCODES) == {
         "mvp": 172, "sign-extension": 5, "nontrapping-float-to-int": 8, "bulk-memory": 7,
-        "reference-types": 9}
+        "reference-types": 9, "simd": 236}
 
 
 def test_decode_tables_hold_each_row_once() -> None:
-    rows = [row for row in (*PLAIN, *AFTER_FC) if row is not None]
+    rows = [row for row in (*PLAIN, *AFTER_FC, *AFTER_FD) if row is not None]
     assert sorted(rows, key=lambda row: row.index) == OPCODES
     assert [row.index for row in OPCODES] == list(range(len(OPCODES)))
     assert {row.name: row for row in OPCODES} == BY_NAME
@@ -42,7 +43,10 @@ def test_decode_tables_hold_each_row_once() -> None:
 def test_ir_op_has_the_types_of_the_instruction(row: Opcode) -> None:
     op = row.ir
     assert op is not None
-    assert not op.attrs
+    lane = {Imm.LANE: [Attr.LANE], Imm.LANES: [Attr.LANES]}.get(row.imm, [])
+    assert len(op.attrs) == len(row.attrs) + len(lane)
+    assert set(lane) <= set(op.attrs)
+    assert not op.shapes or (row.shape in op.shapes and row.attrs[0] is row.shape)
     assert (row.type is None) == (not op.types)
     assert row.type is None or row.type in op.types
     if row.params is not None:
@@ -55,13 +59,28 @@ def test_ir_op_has_the_types_of_the_instruction(row: Opcode) -> None:
         list(row.results)
 
 
-@pytest.mark.parametrize("row", [row for row in OPCODES if row.imm is Imm.MEMARG],
+@pytest.mark.parametrize("row", [row for row in OPCODES
+                                 if row.imm in (Imm.MEMARG, Imm.MEMARG_LANE)],
                          ids=lambda row: row.name)
 def test_width_of_an_access_is_in_its_name(row: Opcode) -> None:
     assert row.type is not None
-    bits = re.search(r"(load|store)(\d+)", row.name)
-    assert row.width == int(bits.group(2) if bits else row.type.bits) // 8
+    bits = re.search(r"(load|store)(\d+)(?:x(\d+))?", row.name)
+    assert row.width == (int(bits[2]) * int(bits[3] or 1) if bits else row.type.bits) // 8
     assert row.signed == row.name.endswith("_s")
+    assert (row.shape is None) == (row.name.partition(".")[2] in ("load", "store")
+                                   or row.type is not Type.V128)
+
+
+@pytest.mark.parametrize("row", [row for row in OPCODES if row.shape and row.ir],
+                         ids=lambda row: row.name)
+def test_shape_of_a_vector_instruction_is_in_its_name(row: Opcode) -> None:
+    """It comes first, but where a conversion has its operand's, as the IR has it."""
+    assert row.shape is not None
+    first, _, name = row.name.partition(".")
+    if name.startswith("trunc_sat"):
+        assert row.shape.value in name
+    else:
+        assert row.shape.value == first
 
 
 def test_free_instructions_are_those_of_wasmtime() -> None:
@@ -76,6 +95,9 @@ def test_unsupported_opcodes_are_not_in_the_table() -> None:
             assert unsupported_proposal(first) is None
     for code in range(len(AFTER_FC)):
         assert unsupported_proposal(0xFC, code) is None
+    for code in range(len(AFTER_FD)):
+        assert unsupported_proposal(0xFD, code) is None
+    assert unsupported_proposal(0xFD, 0x100) == "relaxed-simd"
 
 
 def test_opcodes_page_is_up_to_date() -> None:

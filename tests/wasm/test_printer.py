@@ -168,6 +168,9 @@ def test_deep_nesting_prints_in_linear_space() -> None:
     ("(memory 1) (func i32.const 0 i32.const 0 i32.const 0 memory.fill)", ["bulk-memory"]),
     ("(table 1 externref)", ["reference-types"]),
     ("(func (param externref))", ["reference-types"]),
+    ("(func v128.const i32x4 1 2 3 4 i8x16.popcnt drop)", ["simd"]),
+    ("(func (local v128))", ["simd"]),
+    ("(import \"\" \"\" (global v128))", ["simd"]),
     ("(table 1 funcref) (func) (elem (table 0) (i32.const 0) funcref (ref.func 0))",
      ["reference-types"]),
 ])

@@ -36,6 +36,17 @@ _TEXTS = (
             loop (type $pair) i32.const 0 br_if 0 end)
         (func (drop (i64.extend8_s (i64.trunc_sat_f32_u (f32.const 1.5))))
             (table.init 1 2 (i32.const 0) (i32.const 0) (i32.const 1)) (elem.drop 2)))""",
+    """(module (memory 1) (global (mut v128) (v128.const i64x2 1 2))
+        (func (param v128 i32 f64) (result v128 i64) (local v128)
+            (v128.store offset=4 align=8 (local.get 1) (v128.load32_splat (local.get 1)))
+            (local.set 3 (v128.load16_lane align=1 3 (local.get 1) (local.get 0)))
+            (v128.store64_lane 1 (local.get 1) (f64x2.splat (local.get 2)))
+            (local.set 0 (i8x16.shuffle 0 1 2 3 4 5 6 7 24 25 26 27 28 29 30 31
+                (i8x16.replace_lane 15 (local.get 3) (local.get 1)) (global.get 0)))
+            (global.set 0 (select (local.get 0) (v128.load8x8_s (local.get 1)) (i32.const 1)))
+            (v128.bitselect (i32x4.add (local.get 0) (local.get 3)) (f32x4.sqrt (local.get 0))
+                (i16x8.shr_u (local.get 0) (i16x8.extract_lane_u 7 (local.get 0))))
+            (i64x2.extract_lane 1 (i64x2.extmul_high_i32x4_u (local.get 0) (local.get 3)))))""",
 )
 
 
@@ -49,7 +60,6 @@ def _engine() -> wasmtime.Engine:
     config.wasm_memory64 = False
     config.wasm_multi_memory = False
     config.wasm_relaxed_simd = False
-    config.wasm_simd = False
     config.wasm_tail_call = False
     config.wasm_threads = False
     config.wasm_stack_switching = False
