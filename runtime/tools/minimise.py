@@ -170,7 +170,9 @@ class _Minimiser:
             if any(call.entry not in types for call in script.calls):
                 return False
             calls = tuple(_fit(call, types[call.entry].params) for call in script.calls)
-            scripts.append(dataclasses.replace(script, calls=calls))
+            # The simpler module may have no memory, or none that is so large.
+            memory = script.memory if generated.pages else b""
+            scripts.append(dataclasses.replace(script, calls=calls, memory=memory))
         workload = dataclasses.replace(self.case.workload, scripts=tuple(scripts))
         return self._try(generated.data, self.case.setup, workload, tuple(record))
 
