@@ -170,7 +170,7 @@ class _Minimiser:
             if any(call.entry not in types for call in script.calls):
                 return False
             calls = tuple(_fit(call, types[call.entry].params) for call in script.calls)
-            # The simpler module may have no memory, or none that is so large.
+            # The simpler module may have no memory.
             memory = script.memory if generated.pages else b""
             scripts.append(dataclasses.replace(script, calls=calls, memory=memory))
         workload = dataclasses.replace(self.case.workload, scripts=tuple(scripts))
@@ -200,10 +200,12 @@ class _Minimiser:
 
     def _parts(self, module: Module) -> None:
         """Try without what hangs loosely: start, segments' contents, exports."""
-        entries = {call.entry for script in self.case.workload.scripts for call in script.calls}
+        scripts = self.case.workload.scripts
+        entries = {call.entry for script in scripts for call in script.calls}
+        written = any(script.memory for script in scripts)  # through the memory's export
         self._try_module(dataclasses.replace(module, start=None))
         for export in list(module.exports):
-            if export.name not in entries:
+            if export.name not in entries and not (written and export.kind == "memory"):
                 current = decode(self.case.data)
                 kept = [item for item in current.exports if item.name != export.name]
                 self._try_module(dataclasses.replace(current, exports=kept))
@@ -272,7 +274,7 @@ def _cuts(body: Body, place: int, size: int) -> Iterator[Body]:
 _REPLACEMENTS: tuple[tuple[Opcode | None, int | None], ...] = (
     (None, None), (BY_NAME["unreachable"], None), (BY_NAME["drop"], None),
     (BY_NAME["i32.const"], 0), (BY_NAME["i64.const"], 0), (BY_NAME["f32.const"], 0),
-    (BY_NAME["f64.const"], 0),
+    (BY_NAME["f64.const"], 0), (BY_NAME["v128.const"], 0),
 )
 
 
