@@ -9,22 +9,24 @@ from __future__ import annotations
 from ...ir import ops
 from ...ir.function import Inst, Value
 from ...ir.ops import Op
-from ...ir.types import Shape, Type
+from ...ir.types import Shape
 from .emit import Emitter, FunctionEmitter
-from .types import LLVM_TYPES
+from .vector_floats import FLOAT_LANE_EMITTERS
+from .vector_lanes import (
+    BITS,
+    HALF,
+    LANE,
+    SUFFIX,
+    V128,
+    VECTOR,
+    call_lanes,
+    constant_lanes,
+    define_lanes,
+    lanes_of,
+    pick_lanes,
+)
 
-_V128 = LLVM_TYPES[Type.V128]
 _I8, _I16, _I32, _F32 = Shape.I8X16, Shape.I16X8, Shape.I32X4, Shape.F32X4
-
-_LANE = {shape: LLVM_TYPES[shape.lane] if shape.is_float else f"i{shape.bits}" for shape in Shape}
-_VECTOR = {shape: f"<{shape.lanes} x {_LANE[shape]}>" for shape in Shape}
-#: Suffix of an intrinsic's name.
-_SUFFIX = {shape: f"v{shape.lanes}{'f' if shape.is_float else 'i'}{shape.bits}" for shape in Shape}
-#: The integer shape with lanes of the same width.
-_BITS = {shape: Shape(f"i{shape.value[1:]}") for shape in Shape}
-#: The integer shape with lanes of half the width.
-_HALF = {_I16: _I8, _I32: _I16, Shape.I64X2: _I32}
-_QUIET_NAN = {_F32: 0x7FC00000, Shape.F64X2: 0x7FF8000000000000}
 
 _BITWISE = {ops.VAND: "and", ops.VOR: "or", ops.VXOR: "xor"}
 _BINARY = {
@@ -48,46 +50,11 @@ _INTRINSICS = {
     ops.VFSQRT: "llvm.sqrt", ops.VFCEIL: "llvm.ceil", ops.VFFLOOR: "llvm.floor",
     ops.VFTRUNC: "llvm.trunc", ops.VFNEAREST: "llvm.roundeven", ops.VFABS: "llvm.fabs",
 }  # fmt: skip
-_MIN_MAX = {ops.VFMIN: "llvm.minimum", ops.VFMAX: "llvm.maximum"}
-_SATURATING = {ops.VTRUNC_SAT_S: "llvm.fptosi.sat", ops.VTRUNC_SAT_U: "llvm.fptoui.sat"}
-_CONVERT = {ops.VCONVERT_S: "sitofp", ops.VCONVERT_U: "uitofp"}
 #: How an op widens the lanes of its operands.
 _WIDEN = {
     ops.VEXTEND_S: "sext", ops.VEXTMUL_S: "sext", ops.VEXTADD_S: "sext",
     ops.VEXTEND_U: "zext", ops.VEXTMUL_U: "zext", ops.VEXTADD_U: "zext",
 }  # fmt: skip
-
-
-def _lanes(e: FunctionEmitter, value: Value, shape: Shape) -> str:
-    """A value as a vector of lanes, without its type."""
-    if shape is Shape.I64X2:
-        return e.name(value)
-    return e.assign(f"bitcast {e.operand(value)} to {_VECTOR[shape]}")
-
-
-def _define(e: FunctionEmitter, inst: Inst, shape: Shape, expression: str) -> None:
-    """Write the result, which is an expression for a vector of lanes."""
-    if shape is Shape.I64X2:
-        e.define(inst, expression)
-    else:
-        e.define(inst, f"bitcast {_VECTOR[shape]} {e.assign(expression)} to {_V128}")
-
-
-def _splat(lane: str, bits: int, count: int) -> str:
-    """A constant vector of integers."""
-    return f"<{', '.join([f'{lane} {bits}'] * count)}>"
-
-
-def _pick(e: FunctionEmitter, vector: str, a: str, b: str, lanes: range | list[int]) -> str:
-    """Lanes of two vectors, by number."""
-    mask = ", ".join([f"i32 {lane}" for lane in lanes])
-    return e.assign(f"shufflevector {vector} {a}, {vector} {b}, <{len(lanes)} x i32> <{mask}>")
-
-
-def _call(e: FunctionEmitter, name: str, type_: str, suffix: str, *operands: str) -> str:
-    """Call of an intrinsic whose result and operands have one type."""
-    callee = e.program.intrinsic(type_, f"{name}.{suffix}", ", ".join([type_] * len(operands)))
-    return f"call {type_} {callee}({', '.join([f'{type_} {x}' for x in operands])})"
 
 
 # Bits.
@@ -100,7 +67,7 @@ def _bitwise(e: FunctionEmitter, inst: Inst) -> None:
 
 def _invert(e: FunctionEmitter, value: Value | str) -> str:
     text = value if isinstance(value, str) else e.name(value)
-    return f"xor {_V128} {text}, <i64 -1, i64 -1>"
+    return f"xor {V128} {text}, <i64 -1, i64 -1>"
 
 
 def _not(e: FunctionEmitter, inst: Inst) -> None:
@@ -116,7 +83,7 @@ def _bit_select(e: FunctionEmitter, inst: Inst) -> None:
     a, b, c = inst.args
     ones = e.assign(f"and {e.operand(a)}, {e.name(c)}")
     zeros = e.assign(f"and {e.operand(b)}, {e.assign(_invert(e, c))}")
-    e.define(inst, f"or {_V128} {ones}, {zeros}")
+    e.define(inst, f"or {V128} {ones}, {zeros}")
 
 
 def _boolean(e: FunctionEmitter, inst: Inst, expression: str) -> None:
@@ -133,8 +100,8 @@ def _any_true(e: FunctionEmitter, inst: Inst) -> None:
 def _flags(e: FunctionEmitter, inst: Inst, predicate: str) -> str:
     """An integer with one bit a lane: whether it stands so to 0."""
     shape: Shape = inst.attrs[0]
-    lanes = _lanes(e, inst.args[0], shape)
-    flags = e.assign(f"icmp {predicate} {_VECTOR[shape]} {lanes}, zeroinitializer")
+    lanes = lanes_of(e, inst.args[0], shape)
+    flags = e.assign(f"icmp {predicate} {VECTOR[shape]} {lanes}, zeroinitializer")
     return e.assign(f"bitcast <{shape.lanes} x i1> {flags} to i{shape.lanes}")
 
 
@@ -153,13 +120,13 @@ def _bitmask(e: FunctionEmitter, inst: Inst) -> None:
 def _scalar(e: FunctionEmitter, value: Value, shape: Shape) -> str:
     """A scalar operand as a lane, with its type."""
     if shape.bits < 32:
-        return f"{_LANE[shape]} {e.assign(f'trunc {e.operand(value)} to {_LANE[shape]}')}"
+        return f"{LANE[shape]} {e.assign(f'trunc {e.operand(value)} to {LANE[shape]}')}"
     return e.operand(value)
 
 
 def _spread(e: FunctionEmitter, lane: str, shape: Shape) -> str:
     """Expression for a vector with a lane (given with its type) in every place."""
-    vector = _VECTOR[shape]
+    vector = VECTOR[shape]
     first = e.assign(f"insertelement {vector} poison, {lane}, i32 0")
     zeros = f"<{shape.lanes} x i32> zeroinitializer"
     return f"shufflevector {vector} {first}, {vector} poison, {zeros}"
@@ -167,45 +134,45 @@ def _spread(e: FunctionEmitter, lane: str, shape: Shape) -> str:
 
 def _vsplat(e: FunctionEmitter, inst: Inst) -> None:
     shape: Shape = inst.attrs[0]
-    _define(e, inst, shape, _spread(e, _scalar(e, inst.args[0], shape), shape))
+    define_lanes(e, inst, shape, _spread(e, _scalar(e, inst.args[0], shape), shape))
 
 
 def _extract(e: FunctionEmitter, inst: Inst) -> None:
     shape, lane, signed = inst.attrs
-    element = f"extractelement {_VECTOR[shape]} {_lanes(e, inst.args[0], shape)}, i32 {lane}"
+    element = f"extractelement {VECTOR[shape]} {lanes_of(e, inst.args[0], shape)}, i32 {lane}"
     if shape.bits < 32:
         extend = "sext" if signed else "zext"
-        element = f"{extend} {_LANE[shape]} {e.assign(element)} to i32"
+        element = f"{extend} {LANE[shape]} {e.assign(element)} to i32"
     e.define(inst, element)
 
 
 def _replace(e: FunctionEmitter, inst: Inst) -> None:
     shape, lane = inst.attrs
     vector, scalar = inst.args
-    lanes = f"{_VECTOR[shape]} {_lanes(e, vector, shape)}"
-    _define(e, inst, shape,
+    lanes = f"{VECTOR[shape]} {lanes_of(e, vector, shape)}"
+    define_lanes(e, inst, shape,
             f"insertelement {lanes}, {_scalar(e, scalar, shape)}, i32 {lane}")
 
 
 def _shuffle(e: FunctionEmitter, inst: Inst) -> None:
-    a, b = (_lanes(e, value, _I8) for value in inst.args)
+    a, b = (lanes_of(e, value, _I8) for value in inst.args)
     mask = ", ".join([f"i32 {lane}" for lane in inst.attrs[0]])
-    vector = _VECTOR[_I8]
-    _define(e, inst, _I8, f"shufflevector {vector} {a}, {vector} {b}, <16 x i32> <{mask}>")
+    vector = VECTOR[_I8]
+    define_lanes(e, inst, _I8, f"shufflevector {vector} {a}, {vector} {b}, <16 x i32> <{mask}>")
 
 
 def _swizzle(e: FunctionEmitter, inst: Inst) -> None:
     # Lane by lane, over a vector that is masked as a whole: LLVM makes one shuffle of this form.
-    a, b = (_lanes(e, value, _I8) for value in inst.args)
-    vector = _VECTOR[_I8]
-    indices = e.assign(f"and {vector} {b}, {_splat('i8', 15, 16)}")
+    a, b = (lanes_of(e, value, _I8) for value in inst.args)
+    vector = VECTOR[_I8]
+    indices = e.assign(f"and {vector} {b}, {constant_lanes('i8', 15, 16)}")
     result = "poison"
     for lane in range(16):
         index = e.assign(f"extractelement {vector} {indices}, i32 {lane}")
         byte = e.assign(f"extractelement {vector} {a}, i8 {index}")
         result = e.assign(f"insertelement {vector} {result}, i8 {byte}, i32 {lane}")
-    inside = e.assign(f"icmp ult {vector} {b}, {_splat('i8', 16, 16)}")
-    _define(e, inst, _I8,
+    inside = e.assign(f"icmp ult {vector} {b}, {constant_lanes('i8', 16, 16)}")
+    define_lanes(e, inst, _I8,
             f"select <16 x i1> {inside}, {vector} {result}, {vector} zeroinitializer")
 
 
@@ -214,42 +181,42 @@ def _swizzle(e: FunctionEmitter, inst: Inst) -> None:
 
 def _binary(e: FunctionEmitter, inst: Inst) -> None:
     shape: Shape = inst.attrs[0]
-    a, b = (_lanes(e, value, shape) for value in inst.args)
-    _define(e, inst, shape, f"{_BINARY[inst.op]} {_VECTOR[shape]} {a}, {b}")
+    a, b = (lanes_of(e, value, shape) for value in inst.args)
+    define_lanes(e, inst, shape, f"{_BINARY[inst.op]} {VECTOR[shape]} {a}, {b}")
 
 
 def _intrinsic(e: FunctionEmitter, inst: Inst) -> None:
     shape: Shape = inst.attrs[0]
-    lanes = [_lanes(e, value, shape) for value in inst.args]
-    call = _call(e, _INTRINSICS[inst.op], _VECTOR[shape], _SUFFIX[shape], *lanes)
-    _define(e, inst, shape, call)
+    lanes = [lanes_of(e, value, shape) for value in inst.args]
+    call = call_lanes(e, _INTRINSICS[inst.op], VECTOR[shape], SUFFIX[shape], *lanes)
+    define_lanes(e, inst, shape, call)
 
 
 def _negate(e: FunctionEmitter, inst: Inst) -> None:
     shape: Shape = inst.attrs[0]
     negate = "fneg {} {}" if shape.is_float else "sub {} zeroinitializer, {}"
-    _define(e, inst, shape, negate.format(_VECTOR[shape], _lanes(e, inst.args[0], shape)))
+    define_lanes(e, inst, shape, negate.format(VECTOR[shape], lanes_of(e, inst.args[0], shape)))
 
 
 def _absolute(e: FunctionEmitter, inst: Inst) -> None:
     shape: Shape = inst.attrs[0]
-    vector = _VECTOR[shape]
-    name = e.program.intrinsic(vector, f"llvm.abs.{_SUFFIX[shape]}", f"{vector}, i1 immarg")
-    lanes = _lanes(e, inst.args[0], shape)
-    _define(e, inst, shape, f"call {vector} {name}({vector} {lanes}, i1 false)")
+    vector = VECTOR[shape]
+    name = e.program.intrinsic(vector, f"llvm.abs.{SUFFIX[shape]}", f"{vector}, i1 immarg")
+    lanes = lanes_of(e, inst.args[0], shape)
+    define_lanes(e, inst, shape, f"call {vector} {name}({vector} {lanes}, i1 false)")
 
 
 def _shift(e: FunctionEmitter, inst: Inst) -> None:
     shape: Shape = inst.attrs[0]
     vector, amount = inst.args
-    lane = _LANE[shape]
+    lane = LANE[shape]
     text = e.assign(f"and {e.operand(amount)}, {shape.bits - 1}")
     if shape.bits != 32:
         convert = "trunc" if shape.bits < 32 else "zext"
         text = e.assign(f"{convert} i32 {text} to {lane}")
     amounts = e.assign(_spread(e, f"{lane} {text}", shape))
-    lanes = _lanes(e, vector, shape)
-    _define(e, inst, shape, f"{_SHIFTS[inst.op]} {_VECTOR[shape]} {lanes}, {amounts}")
+    lanes = lanes_of(e, vector, shape)
+    define_lanes(e, inst, shape, f"{_SHIFTS[inst.op]} {VECTOR[shape]} {lanes}, {amounts}")
 
 
 def _average(e: FunctionEmitter, inst: Inst) -> None:
@@ -257,21 +224,21 @@ def _average(e: FunctionEmitter, inst: Inst) -> None:
     lane = f"i{2 * shape.bits}"
     wide = f"<{shape.lanes} x {lane}>"
     a, b = (
-        e.assign(f"zext {_VECTOR[shape]} {_lanes(e, value, shape)} to {wide}")
+        e.assign(f"zext {VECTOR[shape]} {lanes_of(e, value, shape)} to {wide}")
         for value in inst.args
     )
-    one = _splat(lane, 1, shape.lanes)
+    one = constant_lanes(lane, 1, shape.lanes)
     total = e.assign(f"add {wide} {e.assign(f'add {wide} {a}, {b}')}, {one}")
     half = e.assign(f"lshr {wide} {total}, {one}")
-    _define(e, inst, shape, f"trunc {wide} {half} to {_VECTOR[shape]}")
+    define_lanes(e, inst, shape, f"trunc {wide} {half} to {VECTOR[shape]}")
 
 
 def _compare(e: FunctionEmitter, inst: Inst) -> None:
     shape: Shape = inst.attrs[0]
-    a, b = (_lanes(e, value, shape) for value in inst.args)
-    flags = e.assign(f"{_COMPARES[inst.op]} {_VECTOR[shape]} {a}, {b}")
-    result = _BITS[shape]
-    _define(e, inst, result, f"sext <{shape.lanes} x i1> {flags} to {_VECTOR[result]}")
+    a, b = (lanes_of(e, value, shape) for value in inst.args)
+    flags = e.assign(f"{_COMPARES[inst.op]} {VECTOR[shape]} {a}, {b}")
+    result = BITS[shape]
+    define_lanes(e, inst, result, f"sext <{shape.lanes} x i1> {flags} to {VECTOR[result]}")
 
 
 # Integer lanes of two widths.
@@ -280,31 +247,31 @@ def _compare(e: FunctionEmitter, inst: Inst) -> None:
 def _narrow(e: FunctionEmitter, inst: Inst) -> None:
     shape: Shape = inst.attrs[0]
     source = _I16 if shape is _I8 else _I32
-    a, b = (_lanes(e, value, source) for value in inst.args)
-    n, lane = shape.lanes, _LANE[source]
-    both = _pick(e, _VECTOR[source], a, b, range(n))
+    a, b = (lanes_of(e, value, source) for value in inst.args)
+    n, lane = shape.lanes, LANE[source]
+    both = pick_lanes(e, VECTOR[source], a, b, range(n))
     vector, suffix = f"<{n} x {lane}>", f"v{n}{lane}"
     signed = inst.op is ops.VNARROW_S
     low = -(1 << (shape.bits - 1)) if signed else 0
     high = (1 << (shape.bits - signed)) - 1
-    both = e.assign(_call(e, "llvm.smax", vector, suffix, both, _splat(lane, low, n)))
-    both = e.assign(_call(e, "llvm.smin", vector, suffix, both, _splat(lane, high, n)))
-    _define(e, inst, shape, f"trunc {vector} {both} to {_VECTOR[shape]}")
+    both = e.assign(call_lanes(e, "llvm.smax", vector, suffix, both, constant_lanes(lane, low, n)))
+    both = e.assign(call_lanes(e, "llvm.smin", vector, suffix, both, constant_lanes(lane, high, n)))
+    define_lanes(e, inst, shape, f"trunc {vector} {both} to {VECTOR[shape]}")
 
 
 def _widened(
     e: FunctionEmitter, value: Value, shape: Shape, extend: str, lanes: range
 ) -> str:
     """Expression for some lanes of half the shape's width, widened to it."""
-    source = _HALF[shape]
-    picked = _pick(e, _VECTOR[source], _lanes(e, value, source), "poison", lanes)
-    return f"{extend} <{shape.lanes} x {_LANE[source]}> {picked} to {_VECTOR[shape]}"
+    source = HALF[shape]
+    picked = pick_lanes(e, VECTOR[source], lanes_of(e, value, source), "poison", lanes)
+    return f"{extend} <{shape.lanes} x {LANE[source]}> {picked} to {VECTOR[shape]}"
 
 
 def _extend(e: FunctionEmitter, inst: Inst) -> None:
     shape, high = inst.attrs
     lanes = range(shape.lanes, 2 * shape.lanes) if high else range(shape.lanes)
-    _define(e, inst, shape, _widened(e, inst.args[0], shape, _WIDEN[inst.op], lanes))
+    define_lanes(e, inst, shape, _widened(e, inst.args[0], shape, _WIDEN[inst.op], lanes))
 
 
 def _extended_product(e: FunctionEmitter, inst: Inst) -> None:
@@ -313,7 +280,7 @@ def _extended_product(e: FunctionEmitter, inst: Inst) -> None:
     a, b = (
         e.assign(_widened(e, value, shape, _WIDEN[inst.op], lanes)) for value in inst.args
     )
-    _define(e, inst, shape, f"mul {_VECTOR[shape]} {a}, {b}")
+    define_lanes(e, inst, shape, f"mul {VECTOR[shape]} {a}, {b}")
 
 
 def _pair_sums(e: FunctionEmitter, inst: Inst) -> None:
@@ -323,13 +290,13 @@ def _pair_sums(e: FunctionEmitter, inst: Inst) -> None:
                           range(first, 2 * shape.lanes, 2)))
         for first in (0, 1)
     )
-    _define(e, inst, shape, f"add {_VECTOR[shape]} {even}, {odd}")
+    define_lanes(e, inst, shape, f"add {VECTOR[shape]} {even}, {odd}")
 
 
 def _products(e: FunctionEmitter, inst: Inst) -> str:
     """The exact products of i16 lanes."""
     a, b = (
-        e.assign(f"sext {_VECTOR[_I16]} {_lanes(e, value, _I16)} to <8 x i32>")
+        e.assign(f"sext {VECTOR[_I16]} {lanes_of(e, value, _I16)} to <8 x i32>")
         for value in inst.args
     )
     return e.assign(f"mul <8 x i32> {a}, {b}")
@@ -338,109 +305,27 @@ def _products(e: FunctionEmitter, inst: Inst) -> str:
 def _dot(e: FunctionEmitter, inst: Inst) -> None:
     products = _products(e, inst)
     even, odd = (
-        _pick(e, "<8 x i32>", products, "poison", range(first, 8, 2)) for first in (0, 1)
+        pick_lanes(e, "<8 x i32>", products, "poison", range(first, 8, 2)) for first in (0, 1)
     )
-    _define(e, inst, _I32, f"add <4 x i32> {even}, {odd}")
+    define_lanes(e, inst, _I32, f"add <4 x i32> {even}, {odd}")
 
 
 def _q15(e: FunctionEmitter, inst: Inst) -> None:
-    rounded = e.assign(f"add <8 x i32> {_products(e, inst)}, {_splat('i32', 1 << 14, 8)}")
-    shifted = e.assign(f"ashr <8 x i32> {rounded}, {_splat('i32', 15, 8)}")
+    rounded = e.assign(f"add <8 x i32> {_products(e, inst)}, {constant_lanes('i32', 1 << 14, 8)}")
+    shifted = e.assign(f"ashr <8 x i32> {rounded}, {constant_lanes('i32', 15, 8)}")
     # Only the product of two minima is out of range, and above it.
-    limit = _splat("i32", 0x7FFF, 8)
-    limited = e.assign(_call(e, "llvm.smin", "<8 x i32>", "v8i32", shifted, limit))
-    _define(e, inst, _I16, f"trunc <8 x i32> {limited} to <8 x i16>")
-
-
-# Float lanes.
-
-
-def _canonical(e: FunctionEmitter, unordered: str, lanes: str, shape: Shape) -> str:
-    """Expression for the bits of float lanes, of the canonical NaN where a flag is set."""
-    bits = _BITS[shape]
-    vector = _VECTOR[bits]
-    nan = _splat(_LANE[bits], _QUIET_NAN[shape], shape.lanes)
-    number = e.assign(f"bitcast {_VECTOR[shape]} {lanes} to {vector}")
-    return f"select <{shape.lanes} x i1> {unordered}, {vector} {nan}, {vector} {number}"
-
-
-def _canonicalise(e: FunctionEmitter, inst: Inst) -> None:
-    shape: Shape = inst.attrs[0]
-    (value,) = inst.args
-    vector, lanes = _VECTOR[shape], _lanes(e, value, shape)
-    definition = value.definition
-    if isinstance(definition, Inst) and definition.op is ops.VFSQRT:
-        # As for scalars: LLVM thinks that it knows the bits of a NaN from sqrt.
-        lanes = e.assign(_call(e, "llvm.arithmetic.fence", vector, _SUFFIX[shape], lanes))
-    unordered = e.assign(f"fcmp uno {vector} {lanes}, {lanes}")
-    _define(e, inst, _BITS[shape], _canonical(e, unordered, lanes, shape))
-
-
-def _min_max(e: FunctionEmitter, inst: Inst) -> None:
-    # As for scalars: LLVM's minimum may lose a signalling NaN.
-    shape: Shape = inst.attrs[0]
-    a, b = (_lanes(e, value, shape) for value in inst.args)
-    unordered = e.assign(f"fcmp uno {_VECTOR[shape]} {a}, {b}")
-    call = _call(e, _MIN_MAX[inst.op], _VECTOR[shape], _SUFFIX[shape], a, b)
-    number = e.assign(call.replace("call ", "call nnan ", 1))
-    _define(e, inst, _BITS[shape], _canonical(e, unordered, number, shape))
-
-
-def _pseudo_min_max(e: FunctionEmitter, inst: Inst) -> None:
-    shape: Shape = inst.attrs[0]
-    vector = _VECTOR[shape]
-    a, b = (_lanes(e, value, shape) for value in inst.args)
-    smaller, larger = (b, a) if inst.op is ops.VFPMIN else (a, b)
-    chosen = e.assign(f"fcmp olt {vector} {smaller}, {larger}")
-    _define(e, inst, shape,
-            f"select <{shape.lanes} x i1> {chosen}, {vector} {b}, {vector} {a}")
-
-
-def _saturate(e: FunctionEmitter, inst: Inst) -> None:
-    shape: Shape = inst.attrs[0]
-    n, source = shape.lanes, _VECTOR[shape]
-    vector = f"<{n} x i32>"
-    name = f"{_SATURATING[inst.op]}.v{n}i32.{_SUFFIX[shape]}"
-    lanes = _lanes(e, inst.args[0], shape)
-    call = f"call {vector} {e.program.intrinsic(vector, name, source)}({source} {lanes})"
-    _define(e, inst, _I32, call if n == 4 else _padded(e, vector, call))
-
-
-def _padded(e: FunctionEmitter, vector: str, expression: str) -> str:
-    """Expression for two lanes with two of zeros above them."""
-    mask = "<4 x i32> <i32 0, i32 1, i32 2, i32 3>"
-    return f"shufflevector {vector} {e.assign(expression)}, {vector} zeroinitializer, {mask}"
-
-
-def _convert(e: FunctionEmitter, inst: Inst) -> None:
-    shape: Shape = inst.attrs[0]
-    lanes = _lanes(e, inst.args[0], _I32)
-    if shape.lanes == 2:
-        lanes = _pick(e, _VECTOR[_I32], lanes, "poison", range(2))
-    source = f"<{shape.lanes} x i32>"
-    _define(e, inst, shape, f"{_CONVERT[inst.op]} {source} {lanes} to {_VECTOR[shape]}")
-
-
-def _demote(e: FunctionEmitter, inst: Inst) -> None:
-    lanes = _lanes(e, inst.args[0], Shape.F64X2)
-    narrow = f"fptrunc <2 x double> {lanes} to <2 x float>"
-    _define(e, inst, _F32, _padded(e, "<2 x float>", narrow))
-
-
-def _promote(e: FunctionEmitter, inst: Inst) -> None:
-    low = _pick(e, _VECTOR[_F32], _lanes(e, inst.args[0], _F32), "poison", range(2))
-    _define(e, inst, Shape.F64X2, f"fpext <2 x float> {low} to <2 x double>")
+    limit = constant_lanes("i32", 0x7FFF, 8)
+    limited = e.assign(call_lanes(e, "llvm.smin", "<8 x i32>", "v8i32", shifted, limit))
+    define_lanes(e, inst, _I16, f"trunc <8 x i32> {limited} to <8 x i16>")
 
 
 VECTOR_EMITTERS: dict[Op, Emitter] = {
+    **FLOAT_LANE_EMITTERS,
     **dict.fromkeys(_BITWISE, _bitwise),
     **dict.fromkeys(_BINARY, _binary),
     **dict.fromkeys(_SHIFTS, _shift),
     **dict.fromkeys(_COMPARES, _compare),
     **dict.fromkeys(_INTRINSICS, _intrinsic),
-    **dict.fromkeys(_MIN_MAX, _min_max),
-    **dict.fromkeys(_SATURATING, _saturate),
-    **dict.fromkeys(_CONVERT, _convert),
     ops.VNOT: _not,
     ops.VANDNOT: _and_not,
     ops.VBITSELECT: _bit_select,
@@ -466,9 +351,4 @@ VECTOR_EMITTERS: dict[Op, Emitter] = {
     ops.VEXTADD_U: _pair_sums,
     ops.VDOT: _dot,
     ops.VQ15MULR_SAT: _q15,
-    ops.VCANON: _canonicalise,
-    ops.VFPMIN: _pseudo_min_max,
-    ops.VFPMAX: _pseudo_min_max,
-    ops.VDEMOTE: _demote,
-    ops.VPROMOTE: _promote,
 }
