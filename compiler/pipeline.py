@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..ir.module import Module
+from ..ir.passes.align_accesses import align_accesses
 from ..ir.passes.block_params import block_params
 from ..ir.passes.coalesce_fuel import coalesce_fuel
 from ..ir.passes.dead_code import dead_code
@@ -51,6 +52,7 @@ def optimise(
     verify: bool = False,
     level: int = 2,
     roots: Iterable[EntityId] | None = None,
+    align: bool = False,
 ) -> None:
     """Run the passes over a program, in place.
 
@@ -58,11 +60,13 @@ def optimise(
         verify: check the IR between passes (our bug if that fails); for tests.
         level: index into :data:`LEVELS`.
         roots: functions that may be called from outside; None: all exports.
+        align: find out how far addresses are aligned, for a target to which that matters.
 
     Raises:
         IRError: the IR is not well-formed; only with ``verify``.
     """
     check = verify_function if verify else None
+    roots = None if roots is None else list(roots)
     if level:
         dead_functions(module, roots)
     for function in module.functions.values():
@@ -72,3 +76,5 @@ def optimise(
             run(function, module)
             if check is not None:
                 check(function, module)
+    if align:
+        align_accesses(module, roots)

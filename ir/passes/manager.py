@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from ..function import Function
 from ..module import Module
+from .align_accesses import align_accesses
 from .block_params import block_params
 from .coalesce_fuel import coalesce_fuel
 from .dead_code import dead_code
@@ -38,5 +39,6 @@ PASSES: dict[str, FunctionPass] = {
 
 #: Module passes by name; entry points are all exports and start functions.
 MODULE_PASSES: dict[str, ModulePass] = {
+    "align-accesses": align_accesses,
     "dead-functions": dead_functions,
 }
