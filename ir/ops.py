@@ -56,7 +56,7 @@ class Attr(enum.Enum):
 
 INTS = (Type.I32, Type.I64)
 FLOATS = (Type.F32, Type.F64)
-REFS = (Type.FUNCREF, Type.EXTERNREF)
+REFS = (Type.FUNCREF, Type.EXTERNREF, Type.ANYREF, Type.EXNREF)
 NUMS = INTS + FLOATS
 ANY = tuple(Type)
 INT_SHAPES = (Shape.I8X16, Shape.I16X8, Shape.I32X4, Shape.I64X2)
@@ -68,7 +68,7 @@ SHAPES = tuple(Shape)
 OPERAND_CLASSES: dict[str, tuple[Type, ...]] = {
     "int": INTS,
     "float": FLOATS,
-    "num": NUMS,
+    "scalar": NUMS + REFS,
     "ref": REFS,
     "any": ANY,
 }
@@ -207,7 +207,7 @@ TRUNC_SAT_S = _op("trunc_sat_s", "float", "T", INTS, doc="towards zero, saturati
 TRUNC_SAT_U = _op("trunc_sat_u", "float", "T", INTS, doc="the same, unsigned")
 CONVERT_S = _op("convert_s", "int", "T", FLOATS, doc="signed integer, rounded to nearest even")
 CONVERT_U = _op("convert_u", "int", "T", FLOATS, doc="unsigned integer, rounded to nearest even")
-BITCAST = _op("bitcast", "num", "T", NUMS, doc="the same bits, as the type of equal width")
+BITCAST = _op("bitcast", "scalar", "T", NUMS + REFS, doc="the same bits, as a type of equal width")
 
 SELECT = _op("select", "i32 T T", "T", ANY, doc="b if a != 0 else c")
 

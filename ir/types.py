@@ -10,7 +10,9 @@ class Type(enum.Enum):
     """A value type. Booleans are ``i32`` 0 or 1, as in WebAssembly.
 
     References are opaque 64-bit handles on every target: 0 is null, a ``funcref`` is 1 + its
-    function's id in the program, an ``externref`` is 1 + the number that the host gave.
+    function's id in the program, an ``externref`` is 1 + the number that the host gave. An
+    ``anyref`` (an object or a small integer) and an ``exnref`` (an exception) are what the front
+    end makes of them.
     """
 
     I32 = "i32"
@@ -20,6 +22,8 @@ class Type(enum.Enum):
     V128 = "v128"
     FUNCREF = "funcref"
     EXTERNREF = "externref"
+    ANYREF = "anyref"
+    EXNREF = "exnref"
 
     bits: int
     is_int: bool
@@ -32,12 +36,12 @@ class Type(enum.Enum):
     __hash__ = object.__hash__  # members are singletons; Enum's own hash is slow Python code
 
 
-_BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64, "v128": 128, "funcref": 64, "externref": 64}
+_BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64, "v128": 128}
 for _type in Type:
-    _type.bits = _BITS[_type.value]
+    _type.bits = _BITS.get(_type.value, 64)
     _type.is_int = _type in (Type.I32, Type.I64)
     _type.is_float = _type in (Type.F32, Type.F64)
-    _type.is_ref = _type in (Type.FUNCREF, Type.EXTERNREF)
+    _type.is_ref = _type.value not in _BITS
 
 
 class Shape(enum.Enum):

@@ -117,6 +117,8 @@ _PARSERS: dict[Type, tuple[Callable[[str], Any], str]] = {
     Type.V128: (bytes.fromhex, "32 hexadecimal digits"),
     Type.FUNCREF: (_reference, "null"),
     Type.EXTERNREF: (_reference, "null or a number"),
+    Type.ANYREF: (_reference, "null"),
+    Type.EXNREF: (_reference, "null"),
 }
 
 

@@ -3,8 +3,8 @@
 A value takes one 64-bit slot, a v128 two (low half first). Integers may be given in the signed or
 the unsigned range and come back signed. A v128 comes back as 16 bytes, and may be given as an
 integer as well, lane 0 in the low bits; an externref is None or the number that the host gave it;
-a funcref comes back as the function's number, but only None can be passed,
-because code trusts what a funcref says.
+a funcref comes back as the function's number, an anyref and an exnref as some number, but only None
+can be passed for them, because code trusts what they say.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ def slot_count(types: Iterable[Type]) -> int:
 
 def _wrong_type(type_: Type, value: object, where: str) -> ArgumentError:
     kinds = {"i": "an integer", "f": "a number", "v": "16 bytes or an integer"}
-    kind = kinds.get(type_.value[0], "a reference")
-    if type_ is Type.FUNCREF:
-        kind = "None"
-    elif type_ is Type.EXTERNREF:
+    kind = kinds.get(type_.value[0], "")
+    if type_ is Type.EXTERNREF:
         kind = "None or a number from 0"
+    elif type_.is_ref:
+        kind = "None"
     article = "an" if type_.value[0] in "aeio" else "a"
     return ArgumentError(f"{where} is {article} {type_.value}: it must be {kind}, not {value!r}")
 
@@ -98,6 +98,8 @@ _ENCODERS: dict[Type, Callable[[Type, object, str], int]] = {
     Type.V128: _encode_v128,
     Type.FUNCREF: _encode_ref,
     Type.EXTERNREF: _encode_ref,
+    Type.ANYREF: _encode_ref,
+    Type.EXNREF: _encode_ref,
 }
 
 

@@ -14,6 +14,8 @@ LLVM_TYPES = {
     Type.V128: "<2 x i64>",
     Type.FUNCREF: "i64",
     Type.EXTERNREF: "i64",
+    Type.ANYREF: "i64",
+    Type.EXNREF: "i64",
 }
 
 #: Suffix of an intrinsic's name for a type.

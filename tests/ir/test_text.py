@@ -30,6 +30,7 @@ from swarmc.ir.ops import (
     JUMP,
     OPERAND_CLASSES,
     OPS,
+    REFS,
     RETURN,
     RETURN_CALL,
     RETURN_CALL_REF,
@@ -95,7 +96,7 @@ class RandomIR:
             module.removed[EntityId(id_.instance, 9)] = sig
         for id_ in ids:
             module.memories[id_] = Memory(id_, *self.limits())
-            element = Type.FUNCREF if id_ is ids[0] else choose.choice([*TYPES[-2:]])
+            element = Type.FUNCREF if id_ is ids[0] else choose.choice(REFS)
             module.tables[id_] = Table(id_, element, *self.limits(), self.init(element))
             data = choose.randbytes(choose.randrange(9))
             place = choose.choice([None, ids[0]])
@@ -259,7 +260,8 @@ class RandomIR:
                 element: Type | None) -> Type:
         if op.name == "bitcast":
             assert type_ is not None
-            return self.choose.choice([t for t in OPERAND_CLASSES["num"] if t.bits == type_.bits])
+            scalars = OPERAND_CLASSES["scalar"]
+            return self.choose.choice([t for t in scalars if t.bits == type_.bits])
         if spelled == "T":
             assert type_ is not None
             return type_

@@ -67,7 +67,7 @@ class Expressions:
             type_ = self.choose.choice([t for t in op.types if t in NUMS])
         equal = {I32: F32, F32: I32, I64: F64, F64: I64}
         classes = {"T": type_, "int": self.choose.choice((I32, I64)),
-                   "float": self.choose.choice((F32, F64)), "num": equal[type_ or I32]}
+                   "float": self.choose.choice((F32, F64)), "scalar": equal[type_ or I32]}
         types = [classes.get(spelled) or Type(spelled) for spelled in op.operands]
         args = [self.pick(operand) for operand in types]
         if self.choose.random() < 0.1 and len(set(types)) == 1:

@@ -13,7 +13,7 @@ from swarmc.ir import ops
 from swarmc.ir.builder import Builder
 from swarmc.ir.function import Function
 from swarmc.ir.module import Export, Module
-from swarmc.ir.ops import OPERAND_CLASSES, OPS, Attr, Op
+from swarmc.ir.ops import OPERAND_CLASSES, OPS, REFS, Attr, Op
 from swarmc.ir.semantics import evaluate, result_type, to_float, to_signed
 from swarmc.ir.types import EntityId, FuncType, Shape, Type
 from swarmc.ir.vector_semantics import VECTOR_OPS
@@ -55,8 +55,9 @@ EDGES = {
             (0x47EFFFFFF0000000, 0x36A0000000000001))],
     ],
 }  # fmt: skip
+EDGES |= dict.fromkeys(REFS, EDGES[Type.I64])
 
-SCALARS = (Type.I32, Type.I64, Type.F32, Type.F64)
+SCALARS = (Type.I32, Type.I64, Type.F32, Type.F64, *REFS)
 
 
 @dataclass
