@@ -223,6 +223,8 @@ def spec(
 ) -> int:
     """Run the WebAssembly specification's test scripts and show the score.
 
+    Scripts in a folder 2.0 may use what that version has, all others what 3.0 has.
+
     Exits with 1 unless everything passed.
     """
     from .cli_spec import spec as run_suite

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..compiler.wasm.decoder import decode
-from ..compiler.wasm.features import module_features
+from ..compiler.wasm.feature_report import module_features
 from ..compiler.wasm.module import GlobalType, Import, MemoryType, Module, TableType
 from ..compiler.wasm.validator import validate
 from ..errors import SwarmcError

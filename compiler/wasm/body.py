@@ -7,10 +7,12 @@ through it; immediates that are rare are read by a function each, looked up by t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple, TypeAlias
 
 from ...errors import DecodeError
 from ...ir.types import FuncType
+from .features import MULTI_MEMORY, FeatureSet
 from .module import Body
 from .opcodes import (
     AFTER_FC,
@@ -23,23 +25,73 @@ from .opcodes import (
     unsupported_proposal,
 )
 from .reader import UNEXPECTED_END, read_signed, read_u32, read_unsigned
-from .type_reader import VALUE_TYPES, read_reference_type, type_error, unsupported
+from .type_reader import VALUE_TYPES, read_reference_type, type_error
 
 _SINGLE = {0x40: FuncType((), ()), **{b: FuncType((), (t,)) for b, t in VALUE_TYPES.items()}}
 
 _Read = tuple[Any, int]
+#: Reads an immediate: bytes and a position in, its value and the position after it out.
+_Reader: TypeAlias = Callable[[bytes, int], _Read]
 
 
-def _block_type(data: bytes, pos: int) -> _Read:
-    byte = data[pos]
-    if byte in _SINGLE:
-        return _SINGLE[byte], pos + 1
-    if 0x40 <= byte < 0x80:
-        raise type_error(byte, pos, "malformed block type")
-    index, end = read_signed(data, pos, 33)
-    if index < 0:
-        raise DecodeError("malformed block type", offset=pos)
-    return index, end
+# Immediates that the features of a module decide on.
+
+def _block_type(features: FeatureSet) -> _Reader:
+    def read(data: bytes, pos: int) -> _Read:
+        byte = data[pos]
+        if byte in _SINGLE:
+            return _SINGLE[byte], pos + 1
+        if 0x40 <= byte < 0x80:
+            raise type_error(byte, pos, "malformed block type", features)
+        index, end = read_signed(data, pos, 33)
+        if index < 0:
+            raise DecodeError("malformed block type", offset=pos)
+        return index, end
+    return read
+
+
+def _select_types(features: FeatureSet) -> _Reader:
+    def read(data: bytes, pos: int) -> _Read:
+        start = pos
+        count, pos = read_u32(data, pos)
+        if count > len(data) - pos:
+            raise DecodeError("length out of bounds", offset=start)
+        types = []
+        for place in range(pos, pos + count):
+            type_ = VALUE_TYPES.get(data[place])
+            if type_ is None:
+                raise type_error(data[place], place, "malformed value type", features)
+            types.append(type_)
+        return tuple(types), pos + count
+    return read
+
+
+def _reference_type(features: FeatureSet) -> _Reader:
+    return lambda data, pos: read_reference_type(data, pos, features)
+
+
+def _memarg(features: FeatureSet) -> _Reader:
+    def read(data: bytes, pos: int) -> _Read:
+        flags, end = read_u32(data, pos)
+        if flags >= 32:
+            if 64 <= flags < 96:
+                raise features.refusal(MULTI_MEMORY, "malformed memop flags", pos)
+            raise DecodeError("malformed memop flags", offset=pos)
+        offset, end = read_u32(data, end)
+        return (flags, offset, 0), end
+    return read
+
+
+def _memarg_lane(features: FeatureSet) -> _Reader:
+    read_memarg = _memarg(features)
+
+    def read(data: bytes, pos: int) -> _Read:
+        memarg, pos = read_memarg(data, pos)
+        return (*memarg, data[pos]), pos + 1
+    return read
+
+
+# All others.
 
 
 def _br_table(data: bytes, pos: int) -> _Read:
@@ -54,30 +106,6 @@ def _br_table(data: bytes, pos: int) -> _Read:
     return (tuple(labels[:-1]), labels[-1]), pos
 
 
-def _select_types(data: bytes, pos: int) -> _Read:
-    start = pos
-    count, pos = read_u32(data, pos)
-    if count > len(data) - pos:
-        raise DecodeError("length out of bounds", offset=start)
-    types = []
-    for byte_pos in range(pos, pos + count):
-        type_ = VALUE_TYPES.get(data[byte_pos])
-        if type_ is None:
-            raise type_error(data[byte_pos], byte_pos, "malformed value type")
-        types.append(type_)
-    return tuple(types), pos + count
-
-
-def _memarg(data: bytes, pos: int) -> _Read:
-    flags, end = read_u32(data, pos)
-    if flags >= 32:
-        if 64 <= flags < 96:
-            raise unsupported("multi-memory", "malformed memop flags", pos)
-        raise DecodeError("malformed memop flags", offset=pos)
-    offset, end = read_u32(data, end)
-    return (flags, offset, 0), end
-
-
 def _memory(data: bytes, pos: int) -> _Read:
     # A module with several memories was refused before its code is reached.
     if data[pos] != 0:
@@ -85,7 +113,7 @@ def _memory(data: bytes, pos: int) -> _Read:
     return 0, pos + 1
 
 
-def _fixed(size: int) -> Callable[[bytes, int], _Read]:
+def _fixed(size: int) -> _Reader:
     def read(data: bytes, pos: int) -> _Read:
         end = pos + size
         if end > len(data):
@@ -105,13 +133,7 @@ def _lanes(data: bytes, pos: int) -> _Read:
     return data[pos:end], end
 
 
-def _memarg_lane(data: bytes, pos: int) -> _Read:
-    memarg, pos = _memarg(data, pos)
-    return (*memarg, data[pos]), pos + 1
-
-
-def _pair(first: Callable[[bytes, int], _Read],
-          second: Callable[[bytes, int], _Read]) -> Callable[[bytes, int], _Read]:
+def _pair(first: _Reader, second: _Reader) -> _Reader:
     def read(data: bytes, pos: int) -> _Read:
         one, pos = first(data, pos)
         two, pos = second(data, pos)
@@ -131,36 +153,39 @@ def _i64(data: bytes, pos: int) -> _Read:
 
 _INDEX_KINDS = (Imm.LABEL, Imm.FUNC, Imm.LOCAL, Imm.GLOBAL, Imm.TABLE, Imm.DATA, Imm.ELEM)
 
-_READERS: dict[Imm, Callable[[bytes, int], _Read]] = {
-    Imm.NONE: lambda data, pos: (None, pos),
-    **dict.fromkeys(_INDEX_KINDS, read_u32),
-    Imm.BLOCK: _block_type,
-    Imm.MEMORY: _memory,
-    Imm.BR_TABLE: _br_table,
-    Imm.CALL_INDIRECT: _pair(read_u32, read_u32),
-    Imm.MEMARG: _memarg,
-    Imm.I32: _i32,
-    Imm.I64: _i64,
-    Imm.F32: _fixed(4),
-    Imm.F64: _fixed(8),
-    Imm.V128: _fixed(16),
-    Imm.LANE: _lane,
-    Imm.LANES: _lanes,
-    Imm.MEMARG_LANE: _memarg_lane,
-    Imm.SELECT_TYPES: _select_types,
-    Imm.REF_TYPE: read_reference_type,
-    Imm.MEMORY_INIT: _pair(read_u32, _memory),
-    Imm.MEMORY_COPY: _pair(_memory, _memory),
-    Imm.TABLE_INIT: _pair(read_u32, read_u32),
-    Imm.TABLE_COPY: _pair(read_u32, read_u32),
-}
+
+def _readers(features: FeatureSet) -> dict[Imm, _Reader]:
+    return {
+        Imm.NONE: lambda data, pos: (None, pos),
+        **dict.fromkeys(_INDEX_KINDS, read_u32),
+        Imm.BLOCK: _block_type(features),
+        Imm.MEMORY: _memory,
+        Imm.BR_TABLE: _br_table,
+        Imm.CALL_INDIRECT: _pair(read_u32, read_u32),
+        Imm.MEMARG: _memarg(features),
+        Imm.I32: _i32,
+        Imm.I64: _i64,
+        Imm.F32: _fixed(4),
+        Imm.F64: _fixed(8),
+        Imm.V128: _fixed(16),
+        Imm.LANE: _lane,
+        Imm.LANES: _lanes,
+        Imm.MEMARG_LANE: _memarg_lane(features),
+        Imm.SELECT_TYPES: _select_types(features),
+        Imm.REF_TYPE: _reference_type(features),
+        Imm.MEMORY_INIT: _pair(read_u32, _memory),
+        Imm.MEMORY_COPY: _pair(_memory, _memory),
+        Imm.TABLE_INIT: _pair(read_u32, read_u32),
+        Imm.TABLE_COPY: _pair(read_u32, read_u32),
+    }
+
 
 # What the loop does with a first byte. The first four are worth a branch of their own.
 _PLAIN, _INDEX, _MEMARG, _I32_CONST, _BLOCK, _IF, _ELSE, _END, _CALL_READER, _ESCAPE = range(10)
 
 
-def _action(row: Opcode | None) -> int:
-    if row is None:
+def _action(row: Opcode | None, features: FeatureSet) -> int:
+    if row is None or row.proposal not in features:
         return _ESCAPE
     special = {"block": _BLOCK, "loop": _BLOCK, "if": _IF, "else": _ELSE, "end": _END}
     if row.name in special:
@@ -171,8 +196,26 @@ def _action(row: Opcode | None) -> int:
     return common.get(row.imm, _CALL_READER)
 
 
-_ACTIONS = [_action(row) for row in PLAIN]
-_READER_OF = [_READERS[row.imm] if row is not None else _READERS[Imm.NONE] for row in PLAIN]
+class _Tables(NamedTuple):
+    """How instructions are read that may use some features.
+
+    Attributes:
+        actions, plain: what the loop does with a first byte, and the reader of what follows it.
+        readers: by kind of the immediate.
+    """
+
+    features: FeatureSet
+    actions: list[int]
+    plain: list[_Reader]
+    readers: dict[Imm, _Reader]
+
+
+@cache
+def _tables(features: FeatureSet) -> _Tables:
+    readers = _readers(features)
+    return _Tables(features, [_action(row, features) for row in PLAIN],
+                   [readers[row.imm if row is not None else Imm.NONE] for row in PLAIN], readers)
+
 
 _PREFIXED = {PREFIX_FC: AFTER_FC, PREFIX_FD: AFTER_FD}
 
@@ -180,29 +223,32 @@ _PREFIXED = {PREFIX_FC: AFTER_FC, PREFIX_FD: AFTER_FD}
 _MEMARGS = [[(align, offset, 0) for offset in range(128)] for align in range(4)]
 
 
-def _read_escaped(data: bytes, pos: int) -> tuple[Opcode, Any, int]:
-    """An instruction whose first byte has no row: prefixed, of an unknown proposal, illegal."""
+def _read_escaped(data: bytes, pos: int, tables: _Tables) -> tuple[Opcode, Any, int]:
+    """An instruction that one byte does not name: prefixed, of another proposal, illegal."""
     first = data[pos]
     code = 0
-    spelled = f"opcode {first:02x}"
+    row = PLAIN[first]
+    spelled = f"illegal opcode {first:02x}"
     if first in (0xFB, 0xFC, 0xFD, 0xFE):
         code, end = read_u32(data, pos + 1)
         spelled += f" {code:02x}"
         rows = _PREFIXED.get(first, ())
         row = rows[code] if code < len(rows) else None
-        if row is not None:
-            return (row, *_READERS[row.imm](data, end))
-    feature = unsupported_proposal(first, code)
+        if row is not None and row.proposal in tables.features:
+            return (row, *tables.readers[row.imm](data, end))
+    feature = row.proposal if row is not None else unsupported_proposal(first, code)
     if feature is not None:
-        raise unsupported(feature, spelled, pos)
-    raise DecodeError(f"illegal {spelled}", offset=pos)
+        raise tables.features.refusal(feature, spelled, pos)
+    raise DecodeError(spelled, offset=pos)
 
 
-def read_body(data: bytes, pos: int) -> tuple[Body, int]:
+def read_body(data: bytes, pos: int, features: FeatureSet) -> tuple[Body, int]:
     """Instructions from ``pos`` to the ``end`` that closes them, and the position after it."""
     body = Body()
     ops, imms, offsets = body.ops.append, body.imms.append, body.offsets.append
-    plain, actions, readers, memargs = PLAIN, _ACTIONS, _READER_OF, _MEMARGS
+    tables = _tables(features)
+    plain, memargs = PLAIN, _MEMARGS
+    actions, readers = tables.actions, tables.plain
     nest: list[bool] = []  # open blocks; True: an `if` that has had no `else` yet
     try:
         while True:
@@ -210,7 +256,7 @@ def read_body(data: bytes, pos: int) -> tuple[Body, int]:
             action = actions[byte]
             offsets(pos)
             if action == _ESCAPE:
-                row, imm, pos = _read_escaped(data, pos)
+                row, imm, pos = _read_escaped(data, pos, tables)
                 ops(row)
                 imms(imm)
                 continue

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from ...errors import DecodeError, SwarmcError, UnsupportedFeatureError
 from ...ir.types import Type
 from .body import read_body
+from .features import EXCEPTIONS, SUPPORTED, FeatureSet
 from .interface import (
     after_header,
     read_exports,
     read_functions,
     read_imports,
     read_types,
-    refuse_second_memory,
+    require_multi_memory,
 )
 from .module import (
     Body,
@@ -35,7 +36,6 @@ from .type_reader import (
     memory_type,
     reference_type,
     table_type,
-    unsupported,
     value_type,
 )
 
@@ -44,15 +44,18 @@ _REF_FUNC, _END = BY_NAME["ref.func"], BY_NAME["end"]
 _NEED_DATA_COUNT = (BY_NAME["memory.init"], BY_NAME["data.drop"])
 
 
-def decode(data: bytes) -> Module:
+def decode(data: bytes, features: FeatureSet = SUPPORTED) -> Module:
     """Decode a module.
+
+    Args:
+        features: what it may use; the result knows them, so that the validator does.
 
     Raises:
         DecodeError: the bytes are malformed.
-        UnsupportedFeatureError: they belong to a proposal that is not supported.
+        UnsupportedFeatureError: they belong to a proposal that is not among the features.
     """
-    reader = after_header(bytes(data))
-    module = Module()
+    reader = after_header(bytes(data), features)
+    module = Module(features)
     last = 0
     while reader.pos < len(reader.data):
         last = _section(reader, module, last)
@@ -119,7 +122,7 @@ def _function_names(data: bytes) -> dict[int, str]:
 
 
 def _expression(reader: Reader) -> Body:
-    body, reader.pos = read_body(reader.data, reader.pos)
+    body, reader.pos = read_body(reader.data, reader.pos, reader.features)
     return body
 
 
@@ -131,11 +134,11 @@ def _memories(reader: Reader, module: Module) -> None:
     for _ in range(reader.count()):
         start = reader.pos
         module.memories.append(memory_type(reader))
-        refuse_second_memory(module, start)
+        require_multi_memory(module, start)
 
 
 def _tags(reader: Reader, module: Module) -> None:
-    raise unsupported("exception-handling", "tag section", reader.pos)
+    raise module.features.refusal(EXCEPTIONS, "malformed section id: tags", reader.pos)
 
 
 def _globals(reader: Reader, module: Module) -> None:

@@ -1,82 +1,79 @@
-"""Says which proposals beyond WebAssembly 1.0 a module uses."""
+"""The proposals that a module may use, by version of the specification.
+
+A proposal beyond WebAssembly 2.0 that is outside a :class:`FeatureSet` is refused by name, where
+the module first uses it. Everything of 2.0 is in every set.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain
+from dataclasses import dataclass
 
-from ...ir.types import FuncType, Type
-from .module import Body, GlobalType, Module, TableType
-from .opcodes import (
-    BULK_MEMORY,
-    BY_NAME,
-    MULTI_VALUE,
-    MUTABLE_GLOBALS,
-    MVP,
-    REFERENCE_TYPES,
-    SATURATING,
-    SIGN_EXTENSION,
-    SIMD,
-)
+from ...errors import UnsupportedFeatureError
 
-#: In the order of the report, which is that of their arrival.
-_ORDER = (MUTABLE_GLOBALS, SIGN_EXTENSION, SATURATING, MULTI_VALUE, BULK_MEMORY, REFERENCE_TYPES,
-          SIMD)
-_BLOCKS = frozenset((BY_NAME["block"], BY_NAME["loop"], BY_NAME["if"]))
-_CALL_INDIRECT = BY_NAME["call_indirect"]
+MVP = "mvp"
+SIGN_EXTENSION = "sign-extension"
+SATURATING = "nontrapping-float-to-int"
+BULK_MEMORY = "bulk-memory"
+REFERENCE_TYPES = "reference-types"
+MULTI_VALUE = "multi-value"
+MUTABLE_GLOBALS = "mutable-globals"
+SIMD = "simd"
 
+EXTENDED_CONST = "extended-const"
+TAIL_CALL = "tail-call"
+EXCEPTIONS = "exception-handling"
+MULTI_MEMORY = "multi-memory"
+MEMORY64 = "memory64"
+RELAXED_SIMD = "relaxed-simd"
+FUNCTION_REFERENCES = "function-references"
+GC = "gc"
 
-def module_features(module: Module) -> list[str]:
-    """Names of the proposals that a module's opcodes, types and sections belong to."""
-    found = {row.proposal for row in chain.from_iterable(
-        set(body.ops) for body in _bodies(module))} - {MVP}
-    if _uses_multi_value(module):
-        found.add(MULTI_VALUE)
-    modes = [data.mode for data in module.data] + [elem.mode for elem in module.elems]
-    if module.data_count is not None or set(modes) - {"active"}:
-        found.add(BULK_MEMORY)
-    if _uses_references(module):
-        found.add(REFERENCE_TYPES)
-    if Type.V128 in _value_types(module):
-        found.add(SIMD)
-    if _shares_mutable_global(module):
-        found.add(MUTABLE_GLOBALS)
-    return [feature for feature in _ORDER if feature in found]
+#: In the order of their arrival.
+WEBASSEMBLY_2 = (MVP, MUTABLE_GLOBALS, SIGN_EXTENSION, SATURATING, MULTI_VALUE, BULK_MEMORY,
+                 REFERENCE_TYPES, SIMD)
+WEBASSEMBLY_3 = (*WEBASSEMBLY_2, EXTENDED_CONST, TAIL_CALL, EXCEPTIONS, MULTI_MEMORY, MEMORY64,
+                 RELAXED_SIMD, FUNCTION_REFERENCES, GC)
+
+#: Those of 3.0 that swarmc has.
+_DONE = frozenset((EXTENDED_CONST,))
 
 
-def _bodies(module: Module) -> Iterator[Body]:
-    for func in module.funcs:
-        yield func.body
-    for elem in module.elems:
-        # Bare function indices are decoded to `ref.func` too, and are older than it.
-        yield from (item for item in elem.items if item.offsets[0] != item.offsets[-1])
+@dataclass(frozen=True, slots=True)
+class FeatureSet:
+    """What a module may use: WebAssembly 2.0, and some proposals that came later.
+
+    Attributes:
+        name: for messages: the version of the specification, or whatever sets the limit.
+        later: the proposals beyond WebAssembly 2.0.
+    """
+
+    name: str
+    later: frozenset[str]
+
+    def __contains__(self, proposal: str) -> bool:
+        return proposal in self.later or proposal in WEBASSEMBLY_2
+
+    def refusal(self, proposal: str, what: str, offset: int | None) -> UnsupportedFeatureError:
+        """The error that names a proposal, and what in the module belongs to it.
+
+        Args:
+            what: begins with what the specification of a version without the proposal says.
+        """
+        why = f"not part of {self.name}" if proposal in _DONE else "not supported"
+        return UnsupportedFeatureError(f"{what}: the {proposal} proposal is {why}",
+                                       feature=proposal, offset=offset)
+
+    def require(self, proposal: str, what: str, offset: int | None) -> None:
+        """Refuse a proposal that is not in the set.
+
+        Raises:
+            UnsupportedFeatureError: see :meth:`refusal`.
+        """
+        if proposal not in self:
+            raise self.refusal(proposal, what, offset)
 
 
-def _uses_multi_value(module: Module) -> bool:
-    return any(len(type_.results) > 1 for type_ in module.types) or any(
-        row in _BLOCKS and not isinstance(imm, FuncType)
-        for func in module.funcs if not _BLOCKS.isdisjoint(func.body.ops)
-        for row, imm in zip(func.body.ops, func.body.imms, strict=True))
-
-
-def _uses_references(module: Module) -> bool:
-    tables = [item.type for item in module.imports if isinstance(item.type, TableType)]
-    tables += module.tables
-    return len(tables) > 1 or any(table.element is Type.EXTERNREF for table in tables) or any(
-        type_.is_ref for type_ in _value_types(module))
-
-
-def _value_types(module: Module) -> Iterator[Type]:
-    """Types of parameters, results, globals and locals."""
-    return chain(
-        chain.from_iterable(chain(*types) for types in module.types),
-        (item.type.type for item in module.imports if isinstance(item.type, GlobalType)),
-        (item.type.type for item in module.globals),
-        (type_ for func in module.funcs for _, type_ in func.locals))
-
-
-def _shares_mutable_global(module: Module) -> bool:
-    imported = [item.type for item in module.imports if isinstance(item.type, GlobalType)]
-    globals_ = imported + [item.type for item in module.globals]
-    return any(type_.mutable for type_ in imported) or any(
-        export.kind == "global" and globals_[export.index].mutable for export in module.exports)
+V2 = FeatureSet("WebAssembly 2.0", frozenset())
+V3 = FeatureSet("WebAssembly 3.0", _DONE.intersection(WEBASSEMBLY_3))
+#: Everything that swarmc has: what is meant where nothing else is said.
+SUPPORTED = FeatureSet("what swarmc supports", _DONE)

@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 from ...errors import DecodeError, SwarmcError
 from ...ir.types import FuncType
+from .features import EXCEPTIONS, GC, MULTI_MEMORY, SUPPORTED, FeatureSet
 from .module import Export, GlobalType, Import, MemoryType, Module, TableType
 from .reader import Reader
-from .type_reader import global_type, memory_type, result_type, table_type, unsupported
+from .type_reader import global_type, memory_type, result_type, table_type
 
 _MAGIC = b"\0asm"
 _VERSION = b"\1\0\0\0"
@@ -20,8 +21,8 @@ _KINDS = ("func", "table", "memory", "global")
 _GC_FORMS = (0x4E, 0x4F, 0x50, 0x5E, 0x5F)
 
 
-def after_header(data: bytes) -> Reader:
-    """A reader of a module's sections.
+def after_header(data: bytes, features: FeatureSet) -> Reader:
+    """A reader of the sections of a module that may use some features.
 
     Raises:
         DecodeError: the bytes do not start as a module does.
@@ -32,13 +33,13 @@ def after_header(data: bytes) -> Reader:
     if len(data) < 8:
         raise DecodeError("unexpected end", offset=len(data))
     if data[4:8] == _COMPONENT:
-        raise unsupported("component-model", "unknown binary version", 4)
+        raise features.refusal("component-model", "unknown binary version", 4)
     if data[4:8] != _VERSION:
         raise DecodeError("unknown binary version", offset=4)
-    return Reader(data, 8)
+    return Reader(data, 8, features)
 
 
-def decode_interface(data: bytes) -> Module:
+def decode_interface(data: bytes, features: FeatureSet = SUPPORTED) -> Module:
     """Decode the types, imports, function types and exports alone: what is quick to know.
 
     What is wrong with the module elsewhere is for :func:`~.decoder.decode` to say.
@@ -46,8 +47,8 @@ def decode_interface(data: bytes) -> Module:
     Raises:
         DecodeError, UnsupportedFeatureError: as :func:`~.decoder.decode`.
     """
-    reader = after_header(bytes(data))
-    module = Module()
+    reader = after_header(bytes(data), features)
+    module = Module(features)
     while reader.pos < len(reader.data):
         id_ = reader.byte()
         size = reader.count()
@@ -64,9 +65,10 @@ def read_types(reader: Reader, module: Module) -> None:
         start = reader.pos
         form = reader.byte()
         if form in _GC_FORMS:
-            raise unsupported("gc", f"type form {form:#04x}", start)
+            raise reader.features.refusal(GC, f"malformed type {form:#04x}", start)
         if form == 0x5D:
-            raise unsupported("stack-switching", f"type form {form:#04x}", start)
+            raise reader.features.refusal("stack-switching", f"malformed type {form:#04x}",
+                                          start)
         if form != 0x60:
             message = "malformed type" if form < 0x80 else "integer representation too long"
             raise reader.fail(message, start)
@@ -89,14 +91,16 @@ def read_imports(reader: Reader, module: Module) -> None:
         item = Import(module_name, name, _KINDS[kind], types[kind](reader), start)
         module.imports.append(item)
         if isinstance(item.type, MemoryType):
-            refuse_second_memory(module, start)
+            require_multi_memory(module, start)
 
 
-def refuse_second_memory(module: Module, offset: int) -> None:
-    """Refuse a memory beyond the first."""
+def require_multi_memory(module: Module, offset: int) -> None:
+    """Refuse a memory beyond the first, unless there may be several."""
     # Well-formed, but code is decoded in the belief that there is only one.
+    if MULTI_MEMORY in module.features:
+        return
     if len(module.memories) + len(module.imported("memory")) > 1:
-        raise unsupported("multi-memory", "multiple memories", offset)
+        raise module.features.refusal(MULTI_MEMORY, "multiple memories", offset)
 
 
 def _other_kind(reader: Reader, kind: int, message: str, start: int) -> SwarmcError:
@@ -105,7 +109,7 @@ def _other_kind(reader: Reader, kind: int, message: str, start: int) -> SwarmcEr
         try:
             if reader.byte() == 0:
                 reader.u32()
-                return unsupported("exception-handling", "import of a tag", start)
+                return reader.features.refusal(EXCEPTIONS, f"{message}: a tag", start)
         except DecodeError:
             pass  # not even a tag: malformed
     return reader.fail(message, start)
@@ -124,7 +128,7 @@ def read_exports(reader: Reader, module: Module) -> None:
         kind_at = reader.pos
         kind = reader.byte()
         if kind == 4:
-            raise unsupported("exception-handling", "export of a tag", kind_at)
+            raise reader.features.refusal(EXCEPTIONS, "malformed export kind: a tag", kind_at)
         if kind >= len(_KINDS):
             raise reader.fail("malformed export kind", kind_at)
         module.exports.append(Export(name, _KINDS[kind], reader.u32(), start))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...ir.types import FuncType, Type
+from .features import SUPPORTED, FeatureSet
 
 if TYPE_CHECKING:
     from .opcodes import Opcode
@@ -122,8 +123,12 @@ class Custom:
 
 @dataclass(slots=True)
 class Module:
-    """Everything a binary says. Index spaces count imports first, as in the specification."""
+    """Everything a binary says. Index spaces count imports first, as in the specification.
 
+    ``features`` are those that it may use.
+    """
+
+    features: FeatureSet = SUPPORTED
     types: list[FuncType] = field(default_factory=list)
     imports: list[Import] = field(default_factory=list)
     func_types: list[int] = field(default_factory=list)  # of defined functions

@@ -13,6 +13,19 @@ from typing import Any
 from ...ir import ops as ir
 from ...ir.ops import OPS, Op
 from ...ir.types import Shape, Type
+from .features import (
+    BULK_MEMORY,
+    EXCEPTIONS,
+    FUNCTION_REFERENCES,
+    GC,
+    MVP,
+    REFERENCE_TYPES,
+    RELAXED_SIMD,
+    SATURATING,
+    SIGN_EXTENSION,
+    SIMD,
+    TAIL_CALL,
+)
 
 
 class Imm(enum.Enum):
@@ -88,15 +101,6 @@ class Opcode:
     def __repr__(self) -> str:
         return f"<opcode {self.name}>"
 
-
-MVP = "mvp"
-SIGN_EXTENSION = "sign-extension"
-SATURATING = "nontrapping-float-to-int"
-BULK_MEMORY = "bulk-memory"
-REFERENCE_TYPES = "reference-types"
-MULTI_VALUE = "multi-value"
-MUTABLE_GLOBALS = "mutable-globals"
-SIMD = "simd"
 
 PREFIX_FC = 0xFC
 PREFIX_FD = 0xFD
@@ -431,13 +435,17 @@ for _code, _name, _op, _shape in (
     _vector(_code, _name, _V, _V128, _op, _shape)
 
 
+#: Rows that constant expressions may contain since the extended-const proposal.
+EXTENDED_CONSTANT = frozenset(BY_NAME[name] for name in (
+    "i32.add", "i32.sub", "i32.mul", "i64.add", "i64.sub", "i64.mul"))
+
 #: Proposals that are recognised by an opcode but not supported.
 _UNSUPPORTED = {
-    **dict.fromkeys((0x06, 0x07, 0x08, 0x09, 0x0A, 0x18, 0x19, 0x1F), "exception-handling"),
-    **dict.fromkeys((0x12, 0x13, 0x15), "tail-call"),
-    **dict.fromkeys((0x14, 0xD4, 0xD5, 0xD6), "function-references"),
+    **dict.fromkeys((0x06, 0x07, 0x08, 0x09, 0x0A, 0x18, 0x19, 0x1F), EXCEPTIONS),
+    **dict.fromkeys((0x12, 0x13, 0x15), TAIL_CALL),
+    **dict.fromkeys((0x14, 0xD4, 0xD5, 0xD6), FUNCTION_REFERENCES),
     **dict.fromkeys(range(0xE0, 0xE7), "stack-switching"),
-    **dict.fromkeys((0xD3, 0xFB), "gc"),
+    **dict.fromkeys((0xD3, 0xFB), GC),
     0xFE: "threads",
 }
 
@@ -454,5 +462,5 @@ def unsupported_proposal(first: int, code: int = 0) -> str | None:
             return "wide-arithmetic"
         return "memory-control" if code == 0x12 else None
     if first == PREFIX_FD:
-        return "relaxed-simd" if code >= 0x100 else None
+        return RELAXED_SIMD if code >= 0x100 else None
     return _UNSUPPORTED.get(first)

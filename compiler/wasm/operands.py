@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final, TypeAlias
 
-from ...errors import UnsupportedFeatureError, ValidationError
+from ...errors import ValidationError
 from ...ir.types import FuncType, Type
+from .features import GC, FeatureSet
 from .module import GlobalType, TableType
 from .opcodes import BY_NAME, Opcode
 
@@ -55,11 +56,13 @@ class Context:
     """The module's index spaces, as bodies see them.
 
     Attributes:
+        features: what the module may use.
         memories: how many there are. data: likewise, segments.
         references: functions that ``ref.func`` may name.
         visible_globals: how many globals there are for the expression at hand.
     """
 
+    features: FeatureSet
     types: list[FuncType]
     funcs: list[FuncType]
     tables: list[TableType]
@@ -196,9 +199,9 @@ class Operands:
         globals_ = self.context.globals
         if index >= self.context.visible_globals:
             if index < len(globals_) and not globals_[index].mutable:
-                raise UnsupportedFeatureError(
-                    f"unknown global {index}: constant expressions may name imported globals "
-                    "only; the gc proposal is not supported", feature="gc")
+                self.context.features.require(
+                    GC, f"unknown global {index}: constant expressions may name imported globals "
+                    "only", None)
             raise unknown("global", index)
         return globals_[index]
 

@@ -9,6 +9,7 @@ whose loop keeps its position in a local variable; they raise IndexError where t
 from __future__ import annotations
 
 from ...errors import DecodeError
+from .features import SUPPORTED, FeatureSet
 
 UNEXPECTED_END = "unexpected end of section or function"
 
@@ -58,13 +59,14 @@ def read_u32(data: bytes, pos: int) -> tuple[int, int]:
 
 
 class Reader:
-    """A position in the bytes of a module."""
+    """A position in the bytes of a module, which may use some features."""
 
-    __slots__ = ("data", "pos")
+    __slots__ = ("data", "features", "pos")
 
-    def __init__(self, data: bytes, pos: int = 0) -> None:
+    def __init__(self, data: bytes, pos: int = 0, features: FeatureSet = SUPPORTED) -> None:
         self.data = data
         self.pos = pos
+        self.features = features
 
     def fail(self, message: str, offset: int | None = None) -> DecodeError:
         """An error at ``offset``, by default at the current position."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ...errors import DecodeError, SwarmcError, UnsupportedFeatureError
+from ...errors import DecodeError, SwarmcError
 from ...ir.types import Type
+from .features import EXCEPTIONS, FUNCTION_REFERENCES, GC, MEMORY64, FeatureSet
 from .module import GlobalType, Limits, MemoryType, TableType
 from .reader import Reader
 
@@ -13,32 +14,26 @@ REFERENCE_TYPES = {0x70: Type.FUNCREF, 0x6F: Type.EXTERNREF}
 
 #: Proposals that are recognised by the first byte of a value type.
 _UNSUPPORTED_TYPES = {
-    0x63: "function-references", 0x64: "function-references",
-    0x69: "exception-handling", 0x74: "exception-handling",
-    **dict.fromkeys((0x78, 0x77, 0x73, 0x72, 0x71, 0x6E, 0x6D, 0x6C, 0x6B, 0x6A), "gc"),
+    0x63: FUNCTION_REFERENCES, 0x64: FUNCTION_REFERENCES,
+    0x69: EXCEPTIONS, 0x74: EXCEPTIONS,
+    **dict.fromkeys((0x78, 0x77, 0x73, 0x72, 0x71, 0x6E, 0x6D, 0x6C, 0x6B, 0x6A), GC),
     0x68: "stack-switching", 0x75: "stack-switching",
 }
 
 
-def unsupported(feature: str, what: str, offset: int) -> UnsupportedFeatureError:
-    """The error that names a proposal, and what in the module belongs to it."""
-    return UnsupportedFeatureError(f"{what}: the {feature} proposal is not supported",
-                                   feature=feature, offset=offset)
-
-
-def type_error(byte: int, offset: int, message: str) -> DecodeError | UnsupportedFeatureError:
+def type_error(byte: int, offset: int, message: str, features: FeatureSet) -> SwarmcError:
     """The error for a byte that is not a type that is known in this place."""
     feature = _UNSUPPORTED_TYPES.get(byte)
     if feature is not None:
-        return unsupported(feature, f"type {byte:#04x}", offset)
+        return features.refusal(feature, f"{message} {byte:#04x}", offset)
     return DecodeError(message, offset=offset)
 
 
-def read_reference_type(data: bytes, pos: int) -> tuple[Type, int]:
+def read_reference_type(data: bytes, pos: int, features: FeatureSet) -> tuple[Type, int]:
     """``funcref`` or ``externref``."""
     type_ = REFERENCE_TYPES.get(data[pos])
     if type_ is None:
-        raise type_error(data[pos], pos, "malformed reference type")
+        raise type_error(data[pos], pos, "malformed reference type", features)
     return type_, pos + 1
 
 
@@ -48,14 +43,14 @@ def value_type(reader: Reader) -> Type:
     byte = reader.byte()
     type_ = VALUE_TYPES.get(byte)
     if type_ is None:
-        raise type_error(byte, start, "malformed value type")
+        raise type_error(byte, start, "malformed value type", reader.features)
     return type_
 
 
 def reference_type(reader: Reader) -> Type:
     """``funcref`` or ``externref``."""
     reader.peek()  # raises where the data ends
-    type_, reader.pos = read_reference_type(reader.data, reader.pos)
+    type_, reader.pos = read_reference_type(reader.data, reader.pos, reader.features)
     return type_
 
 
@@ -75,7 +70,7 @@ def _limits(reader: Reader, *, memory: bool) -> Limits:
 
 def _other_limits(reader: Reader, flags: int, start: int, *, memory: bool) -> SwarmcError:
     """The error for limits with unknown flags: a proposal's, if they are complete as such."""
-    proposals = {2: "threads", 4: "memory64", 8: "custom-page-sizes"}
+    proposals = {2: "threads", 4: MEMORY64, 8: "custom-page-sizes"}
     named = [feature for bit, feature in proposals.items() if flags & bit]
     if flags < (16 if memory else 8):
         try:
@@ -85,7 +80,7 @@ def _other_limits(reader: Reader, flags: int, start: int, *, memory: bool) -> Sw
         except DecodeError:
             pass  # not even that: malformed
         else:
-            return unsupported(named[-1], f"limits with flags {flags:#x}", start)
+            return reader.features.refusal(named[-1], f"limits with flags {flags:#x}", start)
     message = "integer too large" if flags < 0x80 else "integer representation too long"
     return reader.fail(message, start)
 
@@ -93,7 +88,8 @@ def _other_limits(reader: Reader, flags: int, start: int, *, memory: bool) -> Sw
 def table_type(reader: Reader) -> TableType:
     """Element type and size limits."""
     if reader.peek() == 0x40:
-        raise unsupported("function-references", "table with an initial value", reader.pos)
+        raise reader.features.refusal(FUNCTION_REFERENCES, "table with an initial value",
+                                      reader.pos)
     element = reference_type(reader)
     return TableType(element, _limits(reader, memory=False))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from itertools import chain
 
-from ...errors import SwarmcError, UnsupportedFeatureError, ValidationError
+from ...errors import SwarmcError, ValidationError
 from ...ir.types import FuncType, Type
+from .features import EXTENDED_CONST, GC
 from .module import (
     Body,
     Data,
@@ -18,7 +19,7 @@ from .module import (
     Module,
     TableType,
 )
-from .opcodes import BY_NAME, Opcode
+from .opcodes import BY_NAME, EXTENDED_CONSTANT
 from .operands import Context, mismatch, unknown
 from .rules import check_body
 
@@ -32,8 +33,6 @@ _GLOBAL_GET, _REF_FUNC, _END = BY_NAME["global.get"], BY_NAME["ref.func"], BY_NA
 _CONSTANT = frozenset(BY_NAME[name] for name in (
     "i32.const", "i64.const", "f32.const", "f64.const", "v128.const", "ref.null", "ref.func",
     "global.get", "end"))
-_EXTENDED_CONSTANT = frozenset(BY_NAME[name] for name in (
-    "i32.add", "i32.sub", "i32.mul", "i64.add", "i64.sub", "i64.mul"))
 
 
 def validate(module: Module) -> None:
@@ -41,7 +40,7 @@ def validate(module: Module) -> None:
 
     Raises:
         ValidationError: it is not; with the byte offset, and the function if it is in one.
-        UnsupportedFeatureError: it would be with a proposal that is not supported.
+        UnsupportedFeatureError: it would be with a proposal that is not among its features.
     """
     for type_ in module.types:
         if len(type_.params) > MAX_PARAMS or len(type_.results) > MAX_PARAMS:
@@ -52,6 +51,8 @@ def validate(module: Module) -> None:
     _memories(module)
     for global_ in module.globals:
         _constant(context, global_.init, global_.type.type)
+        if GC in module.features:
+            context.visible_globals += 1
     for elem in module.elems:
         _elem(context, elem)
     for data in module.data:
@@ -89,7 +90,7 @@ def _context(module: Module) -> Context:
               for index, start in zip(module.func_types, starts, strict=True)]
     imported = len(globals_)
     globals_ += [item.type for item in module.globals]
-    return Context(module.types, funcs, tables + module.tables, memories, globals_,
+    return Context(module.features, module.types, funcs, tables + module.tables, memories, globals_,
                    [elem.type for elem in module.elems], len(module.data),
                    _references(module), imported)
 
@@ -133,21 +134,14 @@ def _constant(context: Context, body: Body, type_: Type) -> None:
             raise error
         return
     for row, offset in zip(body.ops, body.offsets, strict=True):
-        if row not in _CONSTANT:
-            raise _not_constant(row, offset)
+        if row in EXTENDED_CONSTANT:
+            context.features.require(EXTENDED_CONST, "constant expression required", offset)
+        elif row not in _CONSTANT:
+            raise ValidationError("constant expression required", offset=offset)
     check_body(context, [], (type_,), body)
     for row, imm, offset in zip(body.ops, body.imms, body.offsets, strict=True):
         if row is _GLOBAL_GET and context.globals[imm].mutable:
             raise ValidationError("constant expression required", offset=offset)
-
-
-def _not_constant(row: Opcode, offset: int) -> SwarmcError:
-    message = "constant expression required"
-    if row in _EXTENDED_CONSTANT:
-        return UnsupportedFeatureError(
-            f"{message}: the extended-const proposal is not supported",
-            feature="extended-const", offset=offset)
-    return ValidationError(message, offset=offset)
 
 
 def _elem(context: Context, elem: Elem) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...compiler.wasm.decoder import decode
+from ...compiler.wasm.features import SUPPORTED
 from ...compiler.wasm.module import MemoryType, Module, TableType
 from ...errors import TargetError
 from ...ir.module import PAGE_SIZE
@@ -39,8 +40,10 @@ if TYPE_CHECKING:
 
 WASMTIME_VERSION = "50.0.1"
 
-#: Proposals that are switched off, so that accepting and refusing agrees with swarmc.
-_OFF = (
+#: Proposals whose names in wasmtime's configuration are not their own.
+_NAMES = {"exceptions": "exception-handling"}
+#: Proposals that wasmtime can do without (it always has extended constants).
+_PROPOSALS = (
     "threads", "tail_call", "relaxed_simd", "multi_memory", "memory64", "exceptions",
     "function_references", "gc", "wide_arithmetic", "custom_page_sizes", "stack_switching",
     "component_model",
@@ -75,6 +78,14 @@ def load_wasmtime() -> Any:
     return wasmtime
 
 
+def same_features(config: wasmtime.Config) -> wasmtime.Config:
+    """Switch those proposals on that swarmc has, so that accepting and refusing agrees."""
+    for proposal in _PROPOSALS:
+        name = _NAMES.get(proposal, proposal.replace("_", "-"))
+        setattr(config, f"wasm_{proposal}", name in SUPPORTED)
+    return config
+
+
 class Oracle:
     """wasmtime, with the features and the determinism that swarmc has.
 
@@ -94,9 +105,7 @@ class Oracle:
         # Explicit checks: a load that is folded into its user would trap at the user's offset.
         config.signals_based_traps = False
         config.cranelift_opt_level = "speed" if optimise else "none"
-        for proposal in _OFF:
-            setattr(config, f"wasm_{proposal}", False)
-        self._engine = self._wasmtime.Engine(config)
+        self._engine = self._wasmtime.Engine(same_features(config))
         codes = self._wasmtime.TrapCode
         self._traps = {
             codes.STACK_OVERFLOW: Trap.CALL_STACK_EXHAUSTED,

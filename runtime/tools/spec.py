@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import __version__
+from ...compiler.wasm.features import V2, V3, FeatureSet
 from ...errors import ArgumentError
 from ...targets.base import Target
 from .spec_script import State, Verdict, run_script
@@ -138,6 +139,14 @@ def find_scripts(path: Path) -> dict[str, Path]:
     return dict(sorted(scripts.items(), key=lambda item: (item[0].rpartition("/")[0], item[0])))
 
 
+def features_of(script: Path) -> FeatureSet:
+    """What a script may use: of the version that a folder above it is named after, else the newest.
+
+    Later versions make valid some of what scripts of earlier ones want to be refused.
+    """
+    return V2 if "2.0" in script.parts else V3
+
+
 def run_suite(path: Path, target: Target, *, progress: Progress | None = None) -> SuiteReport:
     """Run all scripts of a folder.
 
@@ -154,7 +163,7 @@ def run_suite(path: Path, target: Target, *, progress: Progress | None = None) -
             commands = read_script(script.read_bytes())
         except ScriptError as error:
             raise ScriptError(f"{name}: {error}") from error
-        report.files[name] = run_script(commands, target)
+        report.files[name] = run_script(commands, target, features=features_of(script))
     return report
 
 
@@ -186,8 +195,8 @@ module `spectest`, and compiled once, before the script runs. One agent does wha
 instances are instantiated in the script's order, so the state of the earlier ones stays.
 
 Text becomes bytes by wasmtime's `wat2wasm`, which therefore has the say on malformed text; on
-malformed binaries swarmc has, message included. What became valid with a later version of the
-specification is refused as an unsupported feature, and counts as refused.
+malformed binaries swarmc has, message included. Scripts run under the feature set of their
+version: what a later version made valid is refused, by the name of the proposal.
 """
 
 

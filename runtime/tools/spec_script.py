@@ -14,6 +14,7 @@ from enum import Enum
 from ...compiler.frontend.link import Instance, Linker
 from ...compiler.pipeline import optimise
 from ...compiler.wasm.decoder import decode
+from ...compiler.wasm.features import SUPPORTED, FeatureSet
 from ...compiler.wasm.module import Module
 from ...compiler.wasm.validator import validate
 from ...errors import (
@@ -106,16 +107,19 @@ class _Loaded:
 _Check = Callable[[], None]
 
 
-def run_script(commands: list[Command], target: Target, *, opt_level: int = 0) -> list[Verdict]:
+def run_script(
+    commands: list[Command], target: Target, *, features: FeatureSet = SUPPORTED, opt_level: int = 0
+) -> list[Verdict]:
     """Run a script.
 
     Args:
+        features: those of the specification's version that it is from.
         opt_level: of the target's compiler. Our own passes run at any level.
 
     Raises:
         TargetError: wasmtime, which translates text, is not installed.
     """
-    run = _Script(target)
+    run = _Script(target, features)
     checks = [run.plan(command) for command in commands]
     run.compile(opt_level)
     try:
@@ -132,13 +136,13 @@ def _judge(command: Command, check: _Check) -> Verdict:
     return Verdict(command, State.PASSED)
 
 
-def load(text: ModuleText) -> Module:
-    """Decode and validate a module of a script.
+def load(text: ModuleText, features: FeatureSet) -> Module:
+    """Decode and validate a module of a script, which may use some features.
 
     Raises:
         SwarmcError: it is malformed, invalid, or needs a feature that is not there.
     """
-    module = decode(text.binary())
+    module = decode(text.binary(), features)
     validate(module)
     return module
 
@@ -146,10 +150,11 @@ def load(text: ModuleText) -> Module:
 class _Script:
     """A script under way. What can be known before it runs is found out by :meth:`plan`."""
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
+    def __init__(self, target: Target, features: FeatureSet) -> None:
+        self._target, self._features = target, features
         self._linker = Linker(_no_host)
-        self._spectest = self._linker.add(load(ModuleText(None, Form.TEXT, SPECTEST)), {})
+        spectest = load(ModuleText(None, Form.TEXT, SPECTEST), SUPPORTED)
+        self._spectest = self._linker.add(spectest, {})
         self._registered = {"spectest": _Loaded(0, instance=self._spectest)}
         self._names: dict[str | None, _Loaded] = {}
         self._definitions: dict[str | None, ModuleText] = {}
@@ -177,15 +182,15 @@ class _Script:
     def _plan_module(self, command: Command, text: ModuleText) -> _Check:
         match command.kind:
             case Kind.MALFORMED:
-                return lambda: _refused(text, (DecodeError, TextError), command.message)
+                return lambda: self._refused(text, (DecodeError, TextError), command.message)
             case Kind.INVALID:
-                return lambda: _refused(text, (ValidationError,), command.message)
+                return lambda: self._refused(text, (ValidationError,), command.message)
             case Kind.UNLINKABLE:
                 registered = dict(self._registered)
                 return lambda: self._unlinkable(command, text, registered)
         if text.definition:
             self._definitions |= {None: text, text.name: text}
-            return lambda: _accepted(text)
+            return lambda: self._accepted(text)
         return self._plan_instance(command, text, text.name)
 
     def _plan_instance(self, command: Command, text: ModuleText, name: str | None) -> _Check:
@@ -196,7 +201,7 @@ class _Script:
 
     def _load(self, text: ModuleText, line: int) -> _Loaded:
         try:
-            module = load(text)
+            module = load(text, self._features)
             namespaces = _providers(module, self._registered, line)
             instance = self._linker.add(module, namespaces)
         except _Unmet as unmet:
@@ -246,11 +251,41 @@ class _Script:
             raise _Unmet(str(error)) from error
         self._compare(command, (), agent.call(instance.instantiate, ()))
 
+    def _refused(
+        self, text: ModuleText, errors: tuple[type[SwarmcError], ...], message: str
+    ) -> None:
+        """Check that a module is refused, and why.
+
+        Where text is malformed, the message is about the text, which swarmc does not read.
+        """
+        try:
+            load(text, self._features)
+        except errors as error:
+            if TextError not in errors or text.form is Form.BINARY:
+                _check_message(message, error.message)
+        except UnsupportedFeatureError as error:
+            # What a later proposal made valid is refused in its name, in the old words.
+            if not error.message.startswith(message):
+                raise _Skipped(f"no {error.feature}") from error
+        except SwarmcError as error:
+            raise _Unmet(f"refused otherwise: {error}") from error
+        else:
+            raise _Unmet("it is accepted")
+
+    def _accepted(self, text: ModuleText) -> None:
+        """Check that a module is valid."""
+        try:
+            load(text, self._features)
+        except UnsupportedFeatureError as error:
+            raise _Skipped(f"no {error.feature}") from error
+        except SwarmcError as error:
+            raise _Unmet(str(error)) from error
+
     def _unlinkable(
         self, command: Command, text: ModuleText, registered: dict[str, _Loaded]
     ) -> None:
         try:
-            module = load(text)
+            module = load(text, self._features)
             namespaces = _providers(module, registered, command.line)
             self._linker.resolve(module, namespaces, self._running().size_of)
         except LinkError as error:
@@ -305,36 +340,6 @@ class _Script:
         if not right:
             wanted = ", ".join(map(str, expected))
             raise _Unmet(f"{_show(types, outcome)} instead of ({wanted})")
-
-
-def _refused(text: ModuleText, errors: tuple[type[SwarmcError], ...], message: str) -> None:
-    """Check that a module is refused, and why.
-
-    Where text is malformed, the message is about the text, which swarmc does not read.
-    """
-    try:
-        load(text)
-    except errors as error:
-        if TextError not in errors or text.form is Form.BINARY:
-            _check_message(message, error.message)
-    except UnsupportedFeatureError as error:
-        # What a later proposal made valid is refused in its name, in the old words.
-        if not error.message.startswith(message):
-            raise _Skipped(f"no {error.feature}") from error
-    except SwarmcError as error:
-        raise _Unmet(f"refused otherwise: {error}") from error
-    else:
-        raise _Unmet("it is accepted")
-
-
-def _accepted(text: ModuleText) -> None:
-    """Check that a module is valid."""
-    try:
-        load(text)
-    except UnsupportedFeatureError as error:
-        raise _Skipped(f"no {error.feature}") from error
-    except SwarmcError as error:
-        raise _Unmet(str(error)) from error
 
 
 def _fail(reason: str) -> None:

@@ -112,6 +112,17 @@ def test_constant_expressions() -> None:
     assert declarative.declarative
 
 
+def test_extended_constant_expressions() -> None:
+    ir = program("""(module (import "env" "base" (global $base i32)) (memory 1) (table 9 funcref)
+        (global i32 (i32.sub (i32.mul (i32.const 0x10000001) (i32.const 16)) (i32.const 17)))
+        (global i64 (i64.add (i64.const -1) (i64.mul (i64.const 3) (i64.const 5))))
+        (data (i32.add (global.get $base) (i32.const 40)) "x")
+        (elem (offset (i32.sub (i32.const 7) (i32.const 2))) func))""", missing="trap")
+    assert [item.init for item in ir.globals.values()] == [0, 2**32 - 1, 14]
+    assert ir.data[id_(0)].offset == 40
+    assert ir.elems[id_(0)].offset == 5
+
+
 def test_an_immutable_global_is_a_constant() -> None:
     ir = program("""(module (global $a i32 (i32.const 6)) (global $f funcref (ref.func 0))
         (func (result i32 funcref) global.get $a global.get $f))""")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from swarmc.runtime.compile import target_named
+from swarmc.runtime.tools.spec import features_of
 from swarmc.runtime.tools.spec_script import State, run_script
 from swarmc.runtime.tools.wast import Kind, read_script
 
@@ -36,7 +37,8 @@ def test_every_command_is_read() -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS or [SUITE], ids=lambda path: path.stem)
 def test_script(script: Path) -> None:
-    verdicts = run_script(read_script(script.read_bytes()), target_named("cpu"))
+    verdicts = run_script(read_script(script.read_bytes()), target_named("cpu"),
+                          features=features_of(script))
     wrong = [(v.command.line, v.state.value, v.reason)
              for v in verdicts if v.state is not State.PASSED]
     assert wrong == []

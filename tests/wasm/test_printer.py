@@ -8,7 +8,7 @@ import pytest
 import wasmtime
 
 from swarmc.compiler.wasm.decoder import decode
-from swarmc.compiler.wasm.features import module_features
+from swarmc.compiler.wasm.feature_report import module_features
 from swarmc.compiler.wasm.module import Body, Module
 from swarmc.compiler.wasm.opcodes import OPCODES, Opcode
 from swarmc.compiler.wasm.printer import print_wat

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from swarmc.compiler.wasm.decoder import decode
+from swarmc.compiler.wasm.features import V2
 from swarmc.compiler.wasm.validator import validate
 from swarmc.errors import DecodeError, SwarmcError, UnsupportedFeatureError, ValidationError
 
@@ -11,7 +12,7 @@ _Suite = list[tuple[str, str, bytes, str]]
 
 def _verdict(data: bytes) -> SwarmcError | None:
     try:
-        validate(decode(data))
+        validate(decode(data, V2))
     except SwarmcError as error:
         return error
     return None

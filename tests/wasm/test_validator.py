@@ -118,8 +118,6 @@ def test_invalid(text: str, message: str) -> None:
 
 
 @pytest.mark.parametrize("text, message, feature", [
-    ("(global i32 (i32.add (i32.const 1) (i32.const 2)))", "constant expression required",
-     "extended-const"),
     ("(global i32 (i32.const 1)) (global i32 (global.get 0))", "unknown global 0", "gc"),
 ])
 def test_names_unsupported_proposals(text: str, message: str, feature: str) -> None:

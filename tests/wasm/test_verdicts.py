@@ -11,6 +11,7 @@ import wasmtime
 from swarmc.compiler.wasm.decoder import decode
 from swarmc.compiler.wasm.validator import validate
 from swarmc.errors import DecodeError, UnsupportedFeatureError, ValidationError
+from swarmc.runtime.tools.oracle import same_features
 
 _TEXTS = (
     """(module (import "env" "f" (func (param i32) (result i64))) (memory 1 2) (table 4 funcref)
@@ -52,20 +53,8 @@ _TEXTS = (
 
 @cache
 def _engine() -> wasmtime.Engine:
-    """wasmtime with the features that swarmc has (extended constants cannot be switched off)."""
-    config = wasmtime.Config()
-    config.wasm_function_references = False
-    config.wasm_gc = False
-    config.wasm_exceptions = False
-    config.wasm_memory64 = False
-    config.wasm_multi_memory = False
-    config.wasm_relaxed_simd = False
-    config.wasm_tail_call = False
-    config.wasm_threads = False
-    config.wasm_stack_switching = False
-    config.wasm_wide_arithmetic = False
-    config.wasm_custom_page_sizes = False
-    return wasmtime.Engine(config)
+    """wasmtime with the features that swarmc has."""
+    return wasmtime.Engine(same_features(wasmtime.Config()))
 
 
 def _wasmtime_accepts(data: bytes) -> bool:
@@ -84,7 +73,7 @@ def _accepts(data: bytes) -> bool:
         return False
     except UnsupportedFeatureError as error:
         assert error.feature
-        return error.feature == "extended-const" and _wasmtime_accepts(data)
+        return False
     return True
 
 

@@ -13,7 +13,7 @@ import wasm_tob
 import wasmtime
 
 from swarmc.compiler.wasm.decoder import decode
-from swarmc.compiler.wasm.features import module_features
+from swarmc.compiler.wasm.feature_report import module_features
 from swarmc.compiler.wasm.module import (
     Body,
     Func,

@@ -1,0 +1,90 @@
+"""Says which proposals beyond WebAssembly 1.0 a module uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+from ...ir.types import FuncType, Type
+from .features import (
+    BULK_MEMORY,
+    EXTENDED_CONST,
+    MULTI_VALUE,
+    MUTABLE_GLOBALS,
+    MVP,
+    REFERENCE_TYPES,
+    SIMD,
+    WEBASSEMBLY_3,
+)
+from .module import Body, GlobalType, Module, TableType
+from .opcodes import BY_NAME, EXTENDED_CONSTANT
+
+_BLOCKS = frozenset((BY_NAME["block"], BY_NAME["loop"], BY_NAME["if"]))
+_CALL_INDIRECT = BY_NAME["call_indirect"]
+
+
+def module_features(module: Module) -> list[str]:
+    """Names of the proposals that a module's opcodes, types and sections belong to."""
+    found = {row.proposal for row in chain.from_iterable(
+        set(body.ops) for body in _bodies(module))} - {MVP}
+    if _uses_multi_value(module):
+        found.add(MULTI_VALUE)
+    modes = [data.mode for data in module.data] + [elem.mode for elem in module.elems]
+    if module.data_count is not None or set(modes) - {"active"}:
+        found.add(BULK_MEMORY)
+    if any(not EXTENDED_CONSTANT.isdisjoint(body.ops) for body in _constants(module)):
+        found.add(EXTENDED_CONST)
+    if _uses_references(module):
+        found.add(REFERENCE_TYPES)
+    if Type.V128 in _value_types(module):
+        found.add(SIMD)
+    if _shares_mutable_global(module):
+        found.add(MUTABLE_GLOBALS)
+    return [feature for feature in WEBASSEMBLY_3 if feature in found]
+
+
+def _bodies(module: Module) -> Iterator[Body]:
+    for func in module.funcs:
+        yield func.body
+    for elem in module.elems:
+        # Bare function indices are decoded to `ref.func` too, and are older than it.
+        yield from (item for item in elem.items if item.offsets[0] != item.offsets[-1])
+
+
+def _constants(module: Module) -> Iterator[Body]:
+    """All constant expressions."""
+    yield from (item.init for item in module.globals)
+    offsets = chain((item.init_offset for item in module.elems),
+                    (item.init_offset for item in module.data))
+    yield from (offset for offset in offsets if offset is not None)
+    yield from chain.from_iterable(elem.items for elem in module.elems)
+
+
+def _uses_multi_value(module: Module) -> bool:
+    return any(len(type_.results) > 1 for type_ in module.types) or any(
+        row in _BLOCKS and not isinstance(imm, FuncType)
+        for func in module.funcs if not _BLOCKS.isdisjoint(func.body.ops)
+        for row, imm in zip(func.body.ops, func.body.imms, strict=True))
+
+
+def _uses_references(module: Module) -> bool:
+    tables = [item.type for item in module.imports if isinstance(item.type, TableType)]
+    tables += module.tables
+    return len(tables) > 1 or any(table.element is Type.EXTERNREF for table in tables) or any(
+        type_.is_ref for type_ in _value_types(module))
+
+
+def _value_types(module: Module) -> Iterator[Type]:
+    """Types of parameters, results, globals and locals."""
+    return chain(
+        chain.from_iterable(chain(*types) for types in module.types),
+        (item.type.type for item in module.imports if isinstance(item.type, GlobalType)),
+        (item.type.type for item in module.globals),
+        (type_ for func in module.funcs for _, type_ in func.locals))
+
+
+def _shares_mutable_global(module: Module) -> bool:
+    imported = [item.type for item in module.imports if isinstance(item.type, GlobalType)]
+    globals_ = imported + [item.type for item in module.globals]
+    return any(type_.mutable for type_ in imported) or any(
+        export.kind == "global" and globals_[export.index].mutable for export in module.exports)

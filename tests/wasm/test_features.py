@@ -1,0 +1,59 @@
+"""Feature sets: what a version of the specification lacks is refused by name, in its words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import wasmtime
+
+from swarmc.compiler.wasm.decoder import decode
+from swarmc.compiler.wasm.feature_report import module_features
+from swarmc.compiler.wasm.features import SUPPORTED, V2, V3, WEBASSEMBLY_2, FeatureSet
+from swarmc.compiler.wasm.opcodes import OPCODES
+from swarmc.compiler.wasm.validator import validate
+from swarmc.errors import UnsupportedFeatureError
+from swarmc.runtime.tools.spec import features_of
+
+#: By proposal: the fields of a module that uses it, and what 2.0 says of it.
+USES = [
+    ("extended-const", "(global i32 (i32.add (i32.const 1) (i32.const 2)))",
+     "constant expression required"),
+]
+
+
+@pytest.mark.parametrize(("proposal", "fields", "message"), USES)
+def test_later_proposals_are_refused_by_name(proposal: str, fields: str, message: str) -> None:
+    data = bytes(wasmtime.wat2wasm(f"(module {fields})"))
+    with pytest.raises(UnsupportedFeatureError) as caught:
+        validate(decode(data, V2))
+    assert caught.value.feature == proposal
+    assert caught.value.message.startswith(message)
+    assert f"the {proposal} proposal is not part of WebAssembly 2.0" in caught.value.message
+    assert caught.value.offset is not None
+    for features in (V3, SUPPORTED, FeatureSet("a test", frozenset((proposal,)))):
+        module = decode(data, features)
+        validate(module)
+        assert module.features is features
+        assert proposal in module_features(module)
+
+
+def test_every_later_proposal_is_tried() -> None:
+    assert {proposal for proposal, _, _ in USES} == SUPPORTED.later
+
+
+def test_every_row_is_of_a_proposal_that_is_supported() -> None:
+    assert {row.proposal for row in OPCODES} <= {*WEBASSEMBLY_2, *SUPPORTED.later}
+
+
+def test_what_no_set_has_is_said_to_be_unsupported() -> None:
+    error = V2.refusal("threads", "illegal opcode fe", 7)
+    assert str(error) == ("illegal opcode fe: the threads proposal is not supported "
+                          "(at byte 0x7)")
+
+
+@pytest.mark.parametrize(("path", "features"), [
+    ("suite/2.0/simd/a.wast", V2), ("suite/3.0/a.wast", V3), ("a.wast", V3),
+])
+def test_scripts_run_under_the_features_of_their_version(path: str, features: FeatureSet) -> None:
+    assert features_of(Path(path)) is features
