@@ -35,7 +35,8 @@ from pathlib import Path
 import pytest
 
 from swarmc.errors import IRError
-from swarmc.ir.interpreter import Exited, HostCall, Interpreter, Outcome, Signal
+from swarmc.ir.interpreter import Interpreter
+from swarmc.ir.machine import Exited, HostCall, Outcome, Signal
 from swarmc.ir.module import Module
 from swarmc.ir.parser import parse_module
 from swarmc.ir.printer import print_function, print_module

@@ -14,7 +14,8 @@ from swarmc.compiler.frontend.translate import translate
 from swarmc.compiler.wasm.decoder import decode
 from swarmc.compiler.wasm.validator import validate
 from swarmc.ir.function import Function
-from swarmc.ir.interpreter import Interpreter, Outcome
+from swarmc.ir.interpreter import Interpreter
+from swarmc.ir.machine import Outcome
 from swarmc.ir.module import Module
 from swarmc.ir.types import EntityId, Trap, Type
 from swarmc.ir.verifier import verify

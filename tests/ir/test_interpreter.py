@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 
 from swarmc.errors import ArgumentError, InstantiationError, LinkError
-from swarmc.ir.interpreter import Exited, HostResult, Interpreter, Outcome, Signal
+from swarmc.ir.interpreter import Interpreter
+from swarmc.ir.machine import Exited, HostResult, Outcome, Signal
 from swarmc.ir.parser import parse_module
 from swarmc.ir.state import AgentState
 from swarmc.ir.types import EntityId, Trap

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from swarmc.ir.builder import BY_SIGNATURE, RESULT_TYPE
-from swarmc.ir.interpreter import HANDLERS
+from swarmc.ir.machine import HANDLERS
 from swarmc.ir.ops import CONST, OPERAND_CLASSES, OPS, Attr, Effect, Op
 from swarmc.ir.semantics import EVALUABLE
 from swarmc.ir.state_ops import STATE_HANDLERS

@@ -15,7 +15,8 @@ from swarmc.compiler.pipeline import LEVELS, optimise
 from swarmc.ir import ops as o
 from swarmc.ir.builder import make
 from swarmc.ir.function import Inst, Value
-from swarmc.ir.interpreter import Interpreter, Outcome
+from swarmc.ir.interpreter import Interpreter
+from swarmc.ir.machine import Outcome
 from swarmc.ir.module import Module
 from swarmc.ir.passes.manager import MODULE_PASSES, PASSES
 from swarmc.ir.printer import print_module
