@@ -202,7 +202,12 @@ def doctor() -> int:
 @app.command()
 @_command
 def fuzz(
-    seconds: o.Seconds = 60, seed: o.FuzzSeed = None, output: o.FuzzOutput = Path("fuzz")
+    seconds: o.Seconds = 60,
+    seed: o.FuzzSeed = None,
+    output: o.FuzzOutput = Path("fuzz"),
+    passes: o.Passes = False,
+    generator: o.GeneratorOption = o.Generator.OURS,
+    json: o.ReportJson = None,
 ) -> int:
     """Compare random programs with wasmtime; a mismatch is made small and saved as a .wat.
 
@@ -210,7 +215,9 @@ def fuzz(
     """
     from .cli_fuzz import fuzz as run_fuzzer
 
-    return run_fuzzer(seconds, seed, output)
+    return run_fuzzer(
+        seconds, seed, output, passes=passes, generator=generator.value, json_file=json
+    )  # fmt: skip
 
 
 @app.command()
@@ -218,7 +225,7 @@ def fuzz(
 def spec(
     path: o.Suite,
     target: o.TargetOption = o.Target.CPU,
-    json: o.SpecJson = None,
+    json: o.ReportJson = None,
     markdown: o.Markdown = None,
 ) -> int:
     """Run the WebAssembly specification's test scripts and show the score.

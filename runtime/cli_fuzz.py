@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from pathlib import Path
 
-from .cli_terminal import stage_progress, stdout_console
-from .tools.fuzz import FuzzReport, run
+from .cli_terminal import stage_progress, stdout_console, write_file
+from .tools.fuzz import GeneratorName, run
+from .tools.fuzz_report import FuzzReport
 
 _MISMATCH = 1
 _SEED_BITS = 32
+_AGENTS = 16
+_AGENTS_SLOW = 4  # of which the interpreter runs each
 
 
-def fuzz(seconds: float, seed: int | None, directory: Path) -> int:
+def fuzz(seconds: float, seed: int | None, directory: Path, *, passes: bool,
+         generator: GeneratorName, json_file: Path | None) -> int:
     """Fuzz for a time and print the report; the exit code is 1 if there were mismatches."""
     if seed is None:
         seed = secrets.randbits(_SEED_BITS)
@@ -25,6 +30,10 @@ def fuzz(seconds: float, seed: int | None, directory: Path) -> int:
             found = len(report.saved)
             progress(f"{report.modules} modules, {found} mismatches", done)
 
-        report = run(seconds, seed, directory, progress=show)
-    console.print(str(report), highlight=False, markup=False)
+        report = run(seconds, seed, directory, progress=show, passes=passes,
+                     generator=generator, agents=_AGENTS_SLOW if passes else _AGENTS)
+    console.print(str(report), highlight=False, markup=False, soft_wrap=True)
+    if json_file is not None:
+        text = json.dumps(report.to_json(), indent=1) + "\n"
+        write_file(json_file, lambda file: file.write(text), binary=False)
     return _MISMATCH if report.saved else 0

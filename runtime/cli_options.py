@@ -32,6 +32,14 @@ class Emit(StrEnum):
     ASM = "asm"
 
 
+class Generator(StrEnum):
+    """Who makes the programs of the fuzzer."""
+
+    OURS = "ours"
+    WASM_OPT = "wasm-opt"
+    BOTH = "both"
+
+
 _option = typer.Option
 _input = partial(
     typer.Option,
@@ -134,12 +142,19 @@ FuzzOutput = Annotated[Path, _option(
     "--output", "-o", metavar="DIR", help="Where mismatches are saved.",
 )]  # fmt: skip
 
+Passes = Annotated[bool, _option(
+    "--passes", help="Test each pass by itself, too, in the interpreter; a wrong one is named.",
+)]  # fmt: skip
+GeneratorOption = Annotated[Generator, _option(
+    help="Who makes the programs; wasm-opt is Binaryen's, from PATH.",
+)]  # fmt: skip
+
 # swarmc spec
 
 Suite = Annotated[Path, typer.Argument(
     metavar="PATH", help="A folder of .wast files, with all below it, or one such file.",
 )]  # fmt: skip
-SpecJson = Annotated[Path | None, _option(
+ReportJson = Annotated[Path | None, _option(
     "--json", metavar="FILE", help="Write everything as JSON; - prints it.",
 )]  # fmt: skip
 Markdown = Annotated[Path | None, _option(

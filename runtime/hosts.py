@@ -44,8 +44,19 @@ class Registration:
     build: Callable[[], HostFunction]
 
 
+#: Host functions besides those of WASI.
+_provided: dict[tuple[str, str], Registration] = {}
+
+
+def provide(module: str, name: str, registration: Registration) -> None:
+    """Make a host function known to everything that this process compiles from now on."""
+    _provided[module, name] = registration
+
+
 def find(module: str, name: str) -> Registration | None:
     """The host function of that name, or None."""
+    if (module, name) in _provided:
+        return _provided[module, name]
     type_ = wasi.signature(module, name)
     if type_ is None:
         return None

@@ -1,7 +1,7 @@
 """Compares a run of swarmc with the oracle's: results, state, traps, output and fuel.
 
 Each agent of a swarm has inputs of its own, and the oracle runs each by itself: whatever leaks
-from one agent to another is a difference, too.
+from one agent to another is a difference, too, and so is whatever changes outside their slices.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Mismatch:
 
     Attributes:
         kind: what differs: ``verdict``, ``result``, ``trap``, ``offset``, ``fuel``, ``memory``,
-            ``global``, ``table``, ``stdout``, ``stderr``, ``exit`` or ``error``.
+            ``global``, ``table``, ``stdout``, ``stderr``, ``exit``, ``isolation`` or ``error``.
         agent, call: where, None for a difference that is not of one agent or one call.
     """
 
@@ -120,6 +120,8 @@ def _compare_verdicts(expected: Sequence[AgentRun] | Rejected,
 
 def _compare_agents(expected: AgentRun, actual: AgentRun, name: str, agent: int, fuel: int,
                     tally: Tally) -> Mismatch | None:
+    if actual.foreign:
+        return Mismatch("isolation", actual.foreign, name, agent)
     for call, (wanted, got) in enumerate(zip(expected.outcomes, actual.outcomes, strict=True)):
         tally.executions += 1
         if Trap.CALL_STACK_EXHAUSTED in (wanted.trap, got.trap):

@@ -109,10 +109,15 @@ class State:
 
 @dataclass(slots=True)
 class AgentRun:
-    """The outcomes of one agent's calls and its state after the last one."""
+    """The outcomes of one agent's calls and its state after the last one.
+
+    Attributes:
+        foreign: what it wrote, or somebody else, that was not theirs to write; empty: nothing.
+    """
 
     outcomes: list[Outcome]
     state: State
+    foreign: str = ""
 
 
 class Rejected(Exception):

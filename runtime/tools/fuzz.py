@@ -6,65 +6,32 @@ Modules follow from the seed alone, in order; the time only says how many there 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from ...compiler.wasm.opcodes import BY_NAME
 from ...targets.base import Target
+from . import fuzz_imports
 from .choices import Choices, RandomSource
-from .differential import Mismatch, Tally, check, compare, unexpected
+from .differential import Mismatch, check, compare, unexpected
 from .execution import AgentRun, Executor, Rejected, Setup, Workload
-from .executors import TargetExecutor
+from .executors import pass_executors
+from .fuzz_report import FuzzReport
 from .generator import Generated, GeneratorOptions, generate, generate_scripts
 from .minimise import Case, minimise, save
 from .oracle import Oracle
+from .target_executor import TargetExecutor
+from .wasm_opt import WasmOpt
 
 DEFAULT_FUEL = 20_000
 _CALLS = 2
 
+_WASM_OPT = "wasm-opt"
+
+#: Who makes the modules.
+GeneratorName = Literal["ours", "wasm-opt", "both"]
+
 _Reference = tuple[Workload, Sequence[AgentRun] | Rejected]
-
-
-@dataclass(slots=True)
-class FuzzReport:
-    """What a run of the fuzzer did.
-
-    Attributes:
-        saved: .wat files of mismatches, with the mismatch.
-        covered: instructions that some module contains.
-    """
-
-    seed: int
-    seconds: float = 0.0
-    modules: int = 0
-    refused: int = 0
-    tally: Tally = field(default_factory=Tally)
-    traps: Counter[str] = field(default_factory=Counter)
-    covered: set[str] = field(default_factory=set)
-    saved: list[tuple[Path, Mismatch]] = field(default_factory=list)
-
-    @property
-    def missing(self) -> list[str]:
-        """Instructions that no module contained."""
-        return [name for name in BY_NAME if name not in self.covered]
-
-    def __str__(self) -> str:
-        tally = self.tally
-        lines = [
-            f"seed {self.seed}, {self.seconds:.1f} s",
-            f"modules      {self.modules}, of which {self.refused} trap when instantiated",
-            f"executions   {tally.executions}: {tally.returned} returned, {tally.trapped} trapped, "
-            f"{tally.exempt} exhausted the call stack (not compared)",
-            "traps        " + ", ".join(f"{name} {n}" for name, n in self.traps.most_common()),
-            f"instructions {len(self.covered)} of {len(BY_NAME)} reached",
-        ]
-        if self.missing:
-            lines.append("not reached  " + " ".join(self.missing))
-        lines.append(f"mismatches   {len(self.saved)}")
-        lines += [f"  {path}: {mismatch}" for path, mismatch in self.saved]
-        return "\n".join(lines)
 
 
 #: Called after every module with the report so far.
@@ -81,6 +48,8 @@ def run(
     modules: int | None = None,
     options: GeneratorOptions | None = None,
     executors: Sequence[Executor] | None = None,
+    generator: GeneratorName = "ours",
+    passes: bool = False,
     minimise_seconds: float = 60.0,
     progress: Progress | None = None,
 ) -> FuzzReport:
@@ -94,16 +63,21 @@ def run(
         agents: agents of a swarm, most of the time.
         modules: most modules, None: as many as there is time for.
         executors: what is tested in place of the target.
+        generator: who makes the modules; ``both``: a quarter are Binaryen's.
+        passes: test the IR interpreter before and after each pass, too: the first that is wrong
+            is named.
         minimise_seconds: time spent on making one mismatch smaller; not counted in ``seconds``.
 
     Raises:
-        TargetError: the pinned wasmtime is not installed.
+        TargetError: the pinned wasmtime is not installed, or no ``wasm-opt`` that is asked for.
     """
-    fuzzer = _Fuzzer(seed, out_dir, agents, options, minimise_seconds)
+    fuzzer = _Fuzzer(seed, out_dir, agents, options, minimise_seconds, generator)
     if executors is not None:
         fuzzer.executors = list(executors)
     else:
+        fuzzer.executors = list(pass_executors()) if passes else []
         fuzzer.use_target(target)
+    fuzzer.report.tested = fuzzer.names()
     started = time.monotonic()
     while fuzzer.spent(started) < seconds and (modules is None or fuzzer.report.modules < modules):
         fuzzer.step()
@@ -117,7 +91,7 @@ class _Fuzzer:
     """The state of a run."""
 
     def __init__(self, seed: int, out_dir: Path, agents: int, options: GeneratorOptions | None,
-                 minimise_seconds: float) -> None:
+                 minimise_seconds: float, generator: GeneratorName) -> None:
         self.report = FuzzReport(seed)
         self.oracle = Oracle()
         self.executors: list[Executor] = []
@@ -125,6 +99,15 @@ class _Fuzzer:
         self._out_dir, self._agents, self._options = out_dir, agents, options
         self._minimise_seconds = minimise_seconds
         self._minimising = 0.0
+        self._generator = generator
+        self._wasm_opt: WasmOpt | None = None
+        if generator != "ours":
+            self._wasm_opt = WasmOpt()
+            fuzz_imports.install()
+
+    def names(self) -> list[str]:
+        """What is tested."""
+        return list(dict.fromkeys(one.name for one in (*self.executors, *self._levels)))
 
     def use_target(self, target: Target | None) -> None:
         """Test a target, at one of its optimisation levels for each module."""
@@ -142,20 +125,31 @@ class _Fuzzer:
         """Generate one module and compare it."""
         report = self.report
         choices = Choices(RandomSource(f"{report.seed}:{report.modules}"))
-        generated = generate(choices, self._options)
-        record = tuple(choices.record)
         report.modules += 1
-        report.covered |= generated.opcodes()
+        generated, record = self._generate(choices)
         setup = _setup(choices, generated)
         agents = choices.pick((self._agents, self._agents, self._agents, 1, 2, self._agents * 2))
         scripts = generate_scripts(choices, generated, agents, _CALLS)
-        executors = self.executors or [choices.pick(self._levels)]
-        runs = self._reference(choices, generated, setup, Workload(scripts, self._fuel(choices)))
+        executors = [*self.executors, *([choices.pick(self._levels)] if self._levels else [])]
+        workload = Workload(scripts, self._fuel(choices))
+        runs = self._reference(choices, generated, setup, workload)
+        report.coverage.add(generated.data, generated.opcodes(), setup, workload)
         for executor in executors:
             found = self._compare(executor, generated.data, setup, runs)
             if found is not None:
                 self._save(Case(generated.data, setup, *found, record, self._options), executor)
                 break
+
+    def _generate(self, choices: Choices) -> tuple[Generated, tuple[int, ...] | None]:
+        """A module, and the choices that it follows from if it can be generated from others."""
+        foreign = self._generator != "ours" and (
+            self._generator == _WASM_OPT or choices.chance(1, 4))
+        self.report.generators[_WASM_OPT if foreign else "ours"] += 1
+        if foreign:
+            assert self._wasm_opt is not None
+            return self._wasm_opt.generate(choices), None
+        generated = generate(choices, self._options)
+        return generated, tuple(choices.record)
 
     def _fuel(self, choices: Choices) -> int:
         """A budget: at times a large one, if something fast is tested."""
@@ -169,7 +163,8 @@ class _Fuzzer:
             loaded = self.oracle.load(generated.data, setup)
             expected = loaded.run(workload)
         except Rejected as rejected:
-            assert rejected.stage == "instantiate", f"invalid module generated: {rejected}"
+            ours = self._generator == "ours"
+            assert not ours or rejected.stage == "instantiate", f"invalid module: {rejected}"
             self.report.refused += 1
             return [(workload, rejected)]
         self.report.traps.update(

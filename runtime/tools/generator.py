@@ -42,12 +42,17 @@ class GeneratorOptions:
 
 @dataclass(slots=True)
 class Generated:
-    """A module, its binary, its exported functions, and the pages its memory has at first."""
+    """A module, its binary, its exported functions, and the pages its memory has at first.
+
+    Attributes:
+        main: whether the first of ``entries`` reaches most of the others.
+    """
 
     module: Module
     data: bytes
     entries: list[tuple[str, FuncType]] = field(default_factory=list)
     pages: int = 0
+    main: bool = True
 
     def opcodes(self) -> set[str]:
         """Names of the instructions in it."""
@@ -77,7 +82,9 @@ def generate_args(choices: Choices, type_: FuncType) -> tuple[int, ...]:
 
 def generate_scripts(choices: Choices, generated: Generated, agents: int,
                      calls: int) -> tuple[Script, ...]:
-    """A script for each agent: mostly calls of ``run``, each with arguments of its own."""
+    """A script for each agent: mostly calls of the main entry, with arguments of its own."""
+    if not generated.entries:
+        calls = 0
     entries, scripts = generated.entries, []
     # The oracle runs a start function before memory can be written, swarmc after.
     writable = generated.pages and generated.module.start is None
@@ -85,7 +92,8 @@ def generate_scripts(choices: Choices, generated: Generated, agents: int,
     for _ in range(agents):
         made = []
         for _ in range(calls):
-            name, type_ = choices.pick(entries) if choices.chance(1, 4) else entries[0]
+            any_ = not generated.main or choices.chance(1, 4)
+            name, type_ = choices.pick(entries) if any_ else entries[0]
             made.append(Call(name, generate_args(choices, type_)))
         memory = bytes(choices.below(256) for _ in range(size))
         scripts.append(Script(tuple(made), memory))

@@ -34,6 +34,7 @@ from .execution import (
     State,
     Workload,
 )
+from .oracle_log import OracleLog
 
 if TYPE_CHECKING:
     import wasmtime
@@ -148,6 +149,7 @@ class _Compiled:
         self.numbers = {e.name: e.index for e in self.outline.exports if e.kind == "func"}
         self.types = {name: function_type(self.outline, n) for name, n in self.numbers.items()}
         self.limits = self._limits()
+        self.log = OracleLog(oracle._ffi, self._module, self.outline)
         self._linker = self._link()
         # Imported memories, tables and globals belong to a store, so each has its own linker.
         self._prepared = None
@@ -161,6 +163,7 @@ class _Compiled:
         linker = self.oracle._wasmtime.Linker(self.oracle._engine)
         if self.wasi:
             linker.define_wasi()
+        self.log.define(linker)
         if self.setup.missing_imports == "trap":
             linker.define_unknown_imports_as_traps(self._module)
         return linker
@@ -217,6 +220,8 @@ class _Instance:
             self.store.set_limits(**module.limits)
         self.store.set_fuel(UNLIMITED)
         self.stdout, self.stderr = folder / "stdout", folder / "stderr"
+        self.logged = b""
+        module.log.take()
         if module.wasi:
             self.store.set_wasi(self._wasi(script))
         try:
@@ -251,6 +256,7 @@ class _Instance:
         """Call an export with a budget of its own."""
         self.store.set_fuel(budget)
         outcome = self.invoke(call.entry, call.args)
+        self.logged += self.module.log.take()
         if outcome.trap is not None:
             return outcome
         used = budget - self.store.get_fuel()
@@ -343,7 +349,7 @@ class _Instance:
 
     def state(self) -> State:
         """Everything that is exported, and the output."""
-        state = State()
+        state = State(stdout=self.logged)
         if self.module.wasi:
             state.stdout, state.stderr = self.stdout.read_bytes(), self.stderr.read_bytes()
         wasmtime, store, value = self.module.oracle._wasmtime, self.store, self.ffi.wasmtime_val_t()

@@ -11,7 +11,7 @@ from ...ir.types import EntityId, FuncType, Trap, Type
 from ...targets.base import Dispatch, Strings, Target
 from ...targets.executable import CompileOptions
 from ...targets.layout import Status
-from .executors import from_slots, to_slots
+from .target_executor import from_slots, to_slots
 
 #: How far memories may grow; more than the suite needs.
 MAX_MEMORY = 64 << 20

@@ -12,8 +12,8 @@ from swarmc.ir.types import Type
 from swarmc.runtime.tools import corpus
 from swarmc.runtime.tools.differential import Tally, compare
 from swarmc.runtime.tools.execution import Call, Script, Setup, Workload
-from swarmc.runtime.tools.executors import TargetExecutor
 from swarmc.runtime.tools.oracle import Oracle, function_type
+from swarmc.runtime.tools.target_executor import TargetExecutor
 from swarmc.targets.cpu import CpuTarget
 
 CORPUS = Path(__file__).resolve().parents[2] / "corpus"

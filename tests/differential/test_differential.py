@@ -22,8 +22,9 @@ from swarmc.runtime.tools.execution import (
     State,
     Workload,
 )
-from swarmc.runtime.tools.executors import InterpreterExecutor, TargetExecutor
+from swarmc.runtime.tools.executors import InterpreterExecutor
 from swarmc.runtime.tools.oracle import Oracle
+from swarmc.runtime.tools.target_executor import TargetExecutor
 from swarmc.targets.cpu import CpuTarget
 
 WORKLOAD = Workload((Script((Call("f"),)),), 100)

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from swarmc.runtime.tools.choices import ByteSource, Choices
 from swarmc.runtime.tools.differential import check
 from swarmc.runtime.tools.execution import Executor, Rejected, Setup, Workload
-from swarmc.runtime.tools.executors import InterpreterExecutor, TargetExecutor
+from swarmc.runtime.tools.executors import InterpreterExecutor
 from swarmc.runtime.tools.generator import GeneratorOptions, generate, generate_scripts
 from swarmc.runtime.tools.oracle import Oracle
+from swarmc.runtime.tools.target_executor import TargetExecutor
 from swarmc.targets.cpu import CpuTarget
 
 SMALL = GeneratorOptions(functions=3, size=80, depth=3)

@@ -17,6 +17,7 @@ from swarmc.runtime.tools.choices import Choices, RandomSource
 from swarmc.runtime.tools.differential import Mismatch, check
 from swarmc.runtime.tools.execution import AgentRun, Call, Loaded, Script, Setup, Workload
 from swarmc.runtime.tools.executors import InterpreterExecutor
+from swarmc.runtime.tools.fuzz_report import FuzzReport
 from swarmc.runtime.tools.generator import generate, generate_scripts
 from swarmc.runtime.tools.minimise import Case, minimise, save
 from swarmc.runtime.tools.oracle import Oracle
@@ -120,13 +121,13 @@ def test_fuzz_finds_minimises_and_saves(tmp_path: Path) -> None:
 
 
 def test_fuzz_is_deterministic(tmp_path: Path) -> None:
-    def run() -> fuzz.FuzzReport:
+    def run() -> FuzzReport:
         return fuzz.run(1000.0, 3, tmp_path, modules=5, agents=2,
                         executors=[InterpreterExecutor(level=0)])
 
     first, second = run(), run()
     assert first.tally == second.tally
-    assert first.traps == second.traps and first.covered == second.covered
+    assert first.traps == second.traps and first.coverage.executed == second.coverage.executed
     assert first.modules == 5 and first.tally.executions > 20
 
 
@@ -144,4 +145,4 @@ def test_an_exception_is_a_mismatch(tmp_path: Path) -> None:
 
 def test_time_limit(tmp_path: Path) -> None:
     report = fuzz.run(0.0, 1, tmp_path, executors=[InterpreterExecutor()])
-    assert report.modules == 0 and report.missing
+    assert report.modules == 0 and report.not_generated

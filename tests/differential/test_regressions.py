@@ -7,8 +7,9 @@ from wasmtime import wat2wasm
 
 from swarmc.runtime.tools.differential import check
 from swarmc.runtime.tools.execution import Call, Script, Setup, Workload
-from swarmc.runtime.tools.executors import InterpreterExecutor, TargetExecutor
+from swarmc.runtime.tools.executors import InterpreterExecutor
 from swarmc.runtime.tools.oracle import Oracle
+from swarmc.runtime.tools.target_executor import TargetExecutor
 from swarmc.targets.cpu import CpuTarget
 
 SNAN32, SNAN64 = 0x7F800001, 0xFFF0000000000001
