@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ...compiler.wasm import opcodes
+from ...compiler.wasm import features
 from ...compiler.wasm.decoder import decode
 from ...compiler.wasm.module import Export, MemoryType, Module
 from ...errors import SwarmcError, TargetError
@@ -23,15 +23,19 @@ from .encoder import encode
 from .generator import Generated
 from .oracle import function_type
 
-#: Binaryen's name of each proposal that swarmc supports; all others are switched off.
+#: Binaryen's names of proposals. Those that swarmc lacks are switched off.
 _FEATURES: dict[str, tuple[str, ...]] = {
-    opcodes.MUTABLE_GLOBALS: ("mutable-globals",),
-    opcodes.SIGN_EXTENSION: ("sign-ext",),
-    opcodes.SATURATING: ("nontrapping-float-to-int",),
-    opcodes.MULTI_VALUE: ("multivalue",),
-    opcodes.BULK_MEMORY: ("bulk-memory", "bulk-memory-opt"),
-    opcodes.REFERENCE_TYPES: ("reference-types",),
-    opcodes.SIMD: ("simd",),
+    features.MUTABLE_GLOBALS: ("mutable-globals",),
+    features.SIGN_EXTENSION: ("sign-ext",),
+    features.SATURATING: ("nontrapping-float-to-int",),
+    features.MULTI_VALUE: ("multivalue",),
+    features.BULK_MEMORY: ("bulk-memory", "bulk-memory-opt"),
+    features.REFERENCE_TYPES: ("reference-types",),
+    features.SIMD: ("simd",),
+    features.EXTENDED_CONST: ("extended-const",),
+    features.TAIL_CALL: ("tail-call",),
+    features.MULTI_MEMORY: ("multimemory",),
+    features.MEMORY64: ("memory64",),
 }
 _SIZES = (4000, 1000, 200, 10_000, 20_000, 40_000)
 _OPTIMISATIONS: tuple[tuple[str, ...], ...] = ((), (), ("-O1",), ("-O3",), ("--fuzz-passes",))
@@ -57,8 +61,9 @@ class WasmOpt:
         self._program = found
         known = set(re.findall(r"--enable-([a-z0-9-]+)", self._run(["--help"])))
         self._flags = ["--mvp-features"]
-        for names in _FEATURES.values():
-            self._flags += [f"--enable-{name}" for name in names if name in known]
+        for proposal, names in _FEATURES.items():
+            if proposal in features.SUPPORTED:
+                self._flags += [f"--enable-{name}" for name in names if name in known]
 
     def _run(self, args: Sequence[str]) -> str:
         try:
