@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint corpus clean
+.PHONY: run test lint corpus bench clean
 
 run: $(VENV)/.installed
 	$(BIN)/swarmc run corpus/mandelbrot.wasm --agents 1024 -- '{id}'
@@ -18,6 +18,9 @@ lint: $(VENV)/.installed-test
 
 corpus: $(VENV)/.installed-test
 	$(BIN)/python -m swarmc.runtime.tools.corpus build
+
+bench: $(VENV)/.installed-test
+	$(BIN)/swarmc bench
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,4 +1,4 @@
-"""The command line: ``swarmc run | compile | inspect | cache | doctor | fuzz | spec``.
+"""The command line: ``swarmc run | compile | inspect | cache | doctor | fuzz | spec | bench``.
 
 Only what is needed to understand the command line is imported here, so that ``--help`` is quick.
 
@@ -237,6 +237,26 @@ def spec(
     from .cli_spec import spec as run_suite
 
     return run_suite(path, target.value, json, markdown)
+
+
+@app.command()
+@_command
+def bench(
+    workload: o.Workloads = None,
+    quick: o.Quick = False,
+    agents: o.BenchAgents = None,
+    repeats: o.Repeats = None,
+    json: o.BenchJson = None,
+    corpus: o.BenchCorpus = Path("corpus/bench"),
+) -> None:
+    """Measure swarmc beside wasmtime and native C, on the workloads in corpus/bench.
+
+    Every result is checked. Needs wasmtime and ziglang: install swarmc[bench].
+    """
+    from .cli_bench import bench as run_bench
+    from .tools.bench import BenchOptions
+
+    run_bench(BenchOptions(corpus, tuple(workload or ()), quick, agents, repeats), json)
 
 
 def main() -> int:

@@ -160,3 +160,23 @@ ReportJson = Annotated[Path | None, _option(
 Markdown = Annotated[Path | None, _option(
     metavar="FILE", help="Write a page such as docs/conformance.md.",
 )]  # fmt: skip
+
+# swarmc bench
+
+Workloads = Annotated[list[str] | None, _option(
+    "--workload", "-w", metavar="NAME", help="A workload to measure.", show_default="all",
+)]  # fmt: skip
+Quick = Annotated[bool, _option("--quick", help="About a minute, over four workloads.")]
+BenchAgents = Annotated[int | None, _option(
+    "--agents", "-n", min=1, metavar="N", help="How many agents of each.",
+    show_default="what the manifest says",
+)]  # fmt: skip
+Repeats = Annotated[int | None, _option(
+    min=1, metavar="N", help="How often everything is measured.", show_default="7, quick: 3",
+)]  # fmt: skip
+BenchJson = Annotated[Path | None, _option(
+    "--json", metavar="FILE", help="Write every figure as JSON; - prints it.",
+)]  # fmt: skip
+BenchCorpus = Annotated[Path, _option(
+    "--corpus", metavar="DIR", help="Where the workloads are.",
+)]  # fmt: skip

@@ -54,7 +54,7 @@ def _machine() -> Iterator[_Check]:
     system, machine = platform.system(), platform.machine()
     supported = system == "Linux" and machine in ("x86_64", "aarch64")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    text = f"{system} {platform.release()} {machine}, {cores} cores, {_cpu_name()}"
+    text = f"{system} {platform.release()} {machine}, {cores} cores, {cpu_name()}"
     yield supported, "machine", text if supported else f"{text}: not supported"
     available = available_memory()
     if available is not None:
@@ -63,7 +63,8 @@ def _machine() -> Iterator[_Check]:
     yield True, "swarmc", f"{__version__} in {Path(__file__).resolve().parent.parent}"
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """The processor, as Linux names it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,8 +1,8 @@
-"""Build the example programs in ``corpus/`` from source, or check that what is there is that.
+"""Build the programs in ``corpus/`` and ``corpus/bench/`` from source, or check what is there.
 
-``python -m swarmc.runtime.tools.corpus build`` compiles every program that ``manifest.toml`` lists;
-``check`` compiles into a temporary directory and compares byte for byte. The manifest pins the
-compilers, their versions and their flags, so both give the same bytes on every machine.
+``python -m swarmc.runtime.tools.corpus build`` compiles every program that their ``manifest.toml``
+list; ``check`` compiles into a temporary directory and compares byte for byte. The manifests pin
+the compilers, their versions and their flags, so both give the same bytes on every machine.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 from ...errors import SwarmcError, TargetError
 
 MANIFEST = "manifest.toml"
+DIRECTORIES = (Path("corpus"), Path("corpus/bench"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,30 +79,65 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Bench:
+    """How a program is measured, of which ``run(seed, size)`` is an export.
+
+    Args:
+        size: the second argument: how much work an agent has.
+        agents: how many agents are measured at once.
+        quick: whether it is among the few that ``swarmc bench --quick`` measures.
+        group: what it is averaged with.
+    """
+
+    size: int
+    agents: int
+    quick: bool = False
+    group: str = "throughput"
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """A program of the corpus.
 
     Args:
         name: ``NAME.wasm`` is the binary.
-        source: file beside the manifest.
+        directory: where the manifest, the source and the binary are.
+        source: name of the file.
         kind: ``command`` (WASI, has ``_start``) or ``library``.
         build: how the binary is made.
         description: one sentence.
         runs: expectations, each on a fresh instance.
         calls: expectations, all in this order on one instance; after a trap, on a fresh one.
+        bench: how it is measured, if it is a workload of the benchmark.
     """
 
     name: str
+    directory: Path
     source: str
     kind: str
     build: Build
     description: str
     runs: tuple[Run, ...]
     calls: tuple[Call, ...]
+    bench: Bench | None = None
+
+    @property
+    def binary(self) -> Path:
+        """Where the .wasm is."""
+        return self.directory / f"{self.name}.wasm"
 
 
 def load_manifest(corpus: Path) -> tuple[Program, ...]:
-    """Read the manifest in a corpus directory.
+    """The programs that the manifest in a corpus directory lists.
+
+    Raises:
+        SwarmcError: the manifest is missing, or an entry in it is wrong.
+    """
+    return read_manifest(corpus)[1]
+
+
+def read_manifest(corpus: Path) -> tuple[dict[str, Build], tuple[Program, ...]]:
+    """The builds, by name, and the programs of a corpus directory.
 
     Raises:
         SwarmcError: the manifest is missing, or an entry in it is wrong.
@@ -113,22 +149,28 @@ def load_manifest(corpus: Path) -> tuple[Program, ...]:
             name: Build(b["package"], b["version"], tuple(b["flags"]))
             for name, b in table["build"].items()
         }
-        return tuple(_program(name, p, builds) for name, p in table["program"].items())
+        return builds, tuple(
+            _program(name, corpus, p, builds) for name, p in table["program"].items()
+        )
     except OSError as error:
         raise SwarmcError(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, AttributeError, KeyError, TypeError) as error:
         raise SwarmcError(f"{path} is not a corpus manifest: {error!r}") from error
 
 
-def _program(name: str, entry: Mapping[str, Any], builds: Mapping[str, Build]) -> Program:
+def _program(
+    name: str, directory: Path, entry: Mapping[str, Any], builds: Mapping[str, Build]
+) -> Program:
     return Program(
         name=name,
+        directory=directory,
         source=entry["source"],
         kind=entry["kind"],
         build=builds[entry["build"]],
         description=entry["description"],
         runs=tuple(Run(**_tuples(run)) for run in entry.get("run", ())),
         calls=tuple(Call(**_tuples(call)) for call in entry.get("call", ())),
+        bench=Bench(**entry["bench"]) if "bench" in entry else None,
     )
 
 
@@ -136,27 +178,33 @@ def _tuples(table: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
 
 
-def compile_program(program: Program, corpus: Path, scratch: Path) -> bytes:
+def compile_program(program: Program, scratch: Path) -> bytes:
     """Compile one program and return the WebAssembly binary.
 
     Args:
-        corpus: directory of the sources.
         scratch: directory for what the compiler leaves behind.
 
     Raises:
         TargetError: the pinned compiler is not installed, or it refuses the source.
     """
-    _require(program.build)
+    require_compiler(program.build)
     match program.build.package:
         case "ziglang":
-            return _compile_c(program, corpus, scratch)
+            output = scratch / f"{program.name}.wasm"
+            compile_c(program.build, (program.source,), program.directory, output)
+            return output.read_bytes()
         case "wasmtime":
-            return _assemble(program, corpus)
+            return _assemble(program)
         case other:
             raise SwarmcError(f"{program.name}: no compiler named {other}")
 
 
-def _require(build: Build) -> None:
+def require_compiler(build: Build) -> None:
+    """Make sure that a build's compiler is the one that is pinned.
+
+    Raises:
+        TargetError: it is not installed, or another version.
+    """
     try:
         found = importlib.metadata.version(build.package)
     except importlib.metadata.PackageNotFoundError:
@@ -168,27 +216,34 @@ def _require(build: Build) -> None:
         )
 
 
-def _compile_c(program: Program, corpus: Path, scratch: Path) -> bytes:
-    output = scratch / f"{program.name}.wasm"
-    command = [sys.executable, "-m", "ziglang", "cc", *program.build.flags]
+def compile_c(build: Build, sources: Sequence[str], directory: Path, output: Path) -> None:
+    """Compile C with ziglang.
+
+    Args:
+        sources: relative to ``directory``, so that no path of this machine gets into the binary.
+        output: the file to write; the compiler leaves other things beside it.
+
+    Raises:
+        TargetError: the compiler refuses the source.
+    """
+    scratch = output.parent
+    command = [sys.executable, "-m", "ziglang", "cc", *build.flags]
     done = subprocess.run(
-        # A relative source, so that no path of this machine can get into the binary.
-        [*command, program.source, "-o", str(output)],
-        cwd=corpus,
+        [*command, *sources, "-o", str(output)],
+        cwd=directory,
         env={**os.environ, "ZIG_LOCAL_CACHE_DIR": str(scratch / "zig")},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
     )
     if done.returncode != 0:
-        raise TargetError(f"{program.source} does not compile:\n{done.stderr.strip()}")
-    return output.read_bytes()
+        raise TargetError(f"{sources[0]} does not compile:\n{done.stderr.strip()}")
 
 
-def _assemble(program: Program, corpus: Path) -> bytes:
+def _assemble(program: Program) -> bytes:
     import wasmtime
 
-    text = (corpus / program.source).read_text(encoding="utf-8")
+    text = (program.directory / program.source).read_text(encoding="utf-8")
     try:
         return bytes(wasmtime.wat2wasm(text))
     except wasmtime.WasmtimeError as error:
@@ -209,8 +264,8 @@ def _each(corpus: Path, *, write: bool) -> list[str]:
     changed = []
     with tempfile.TemporaryDirectory(prefix="swarmc-corpus-") as scratch:
         for program in load_manifest(corpus):
-            binary = compile_program(program, corpus, Path(scratch))
-            path = corpus / f"{program.name}.wasm"
+            binary = compile_program(program, Path(scratch))
+            path = program.binary
             if not path.exists() or path.read_bytes() != binary:
                 changed.append(program.name)
                 if write:
@@ -222,10 +277,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m swarmc.runtime.tools.corpus")
     parser.add_argument("action", choices=("build", "check"))
-    parser.add_argument("--corpus", type=Path, default=Path("corpus"), metavar="DIRECTORY")
+    parser.add_argument("--corpus", type=Path, action="append", metavar="DIRECTORY")
     options = parser.parse_args(arguments)
+    act = build if options.action == "build" else check
     try:
-        changed = build(options.corpus) if options.action == "build" else check(options.corpus)
+        changed = [name for folder in options.corpus or DIRECTORIES for name in act(folder)]
     except SwarmcError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

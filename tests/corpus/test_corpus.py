@@ -16,7 +16,12 @@ from swarmc.runtime.tools import corpus as tool
 from swarmc.runtime.tools.corpus import Program, Run
 
 CORPUS = Path(__file__).resolve().parents[2] / "corpus"
-PROGRAMS = tool.load_manifest(CORPUS)
+#: The corpus' folders, with what lies there besides programs.
+FOLDERS = {
+    CORPUS: {"bench", "sha256.h"},
+    CORPUS / "bench": {"bench.h", "hmac_sha256.h", "native.c"},
+}
+PROGRAMS = [program for folder in FOLDERS for program in tool.load_manifest(folder)]
 FUEL = 100_000_000
 
 #: What wasmtime calls the traps that can occur in the corpus.
@@ -78,7 +83,7 @@ class Instance:
         self.store.set_wasi(wasi)
         linker = wasmtime.Linker(engine)
         linker.define_wasi()
-        module = wasmtime.Module.from_file(engine, str(CORPUS / f"{program.name}.wasm"))
+        module = wasmtime.Module.from_file(engine, str(program.binary))
         self.exports = linker.instantiate(self.store, module).exports(self.store)
         if (initialise := self.exports.get("_initialize")) is not None:
             assert isinstance(initialise, wasmtime.Func)
@@ -113,18 +118,24 @@ def expect_trap(instance: Instance, slug: str, export: str, *args: int | float) 
     assert caught.value.trap_code == TRAP_CODES[trap], (export, args)
 
 
-def test_manifest_lists_every_file() -> None:
-    assert len(PROGRAMS) >= 10
-    listed = {p.source for p in PROGRAMS} | {f"{p.name}.wasm" for p in PROGRAMS}
-    present = {p.name for p in CORPUS.iterdir()}
-    assert present - listed == {"manifest.toml", "sha256.h"}
+def name_of(program: Program) -> str:
+    return program.binary.relative_to(CORPUS).with_suffix("").as_posix()
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda f: f.name)
+def test_manifest_lists_every_file(folder: Path) -> None:
+    programs = [p for p in PROGRAMS if p.directory == folder]
+    assert len(programs) >= 3
+    listed = {p.source for p in programs} | {p.binary.name for p in programs}
+    present = {p.name for p in folder.iterdir()}
+    assert present - listed == {"manifest.toml", *FOLDERS[folder]}
     assert listed <= present
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.name)
+@pytest.mark.parametrize("program", PROGRAMS, ids=name_of)
 def test_kind(program: Program) -> None:
     engine = wasmtime.Engine()
-    module = wasmtime.Module.from_file(engine, str(CORPUS / f"{program.name}.wasm"))
+    module = wasmtime.Module.from_file(engine, str(program.binary))
     exports = {e.name for e in module.exports}
     assert program.kind == ("command" if "_start" in exports else "library")
     assert {i.module for i in module.imports} <= {"wasi_snapshot_preview1"}
@@ -134,7 +145,7 @@ def test_kind(program: Program) -> None:
 
 @pytest.mark.parametrize(
     ("program", "run"),
-    [pytest.param(p, r, id=f"{p.name}-{i}") for p in PROGRAMS for i, r in enumerate(p.runs)],
+    [pytest.param(p, r, id=f"{name_of(p)}-{i}") for p in PROGRAMS for i, r in enumerate(p.runs)],
 )
 def test_run(program: Program, run: Run, tmp_path: Path) -> None:
     instance = Instance(program, run, tmp_path)
@@ -151,7 +162,7 @@ def test_run(program: Program, run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "program", [pytest.param(p, id=p.name) for p in PROGRAMS if p.calls]
+    "program", [pytest.param(p, id=name_of(p)) for p in PROGRAMS if p.calls]
 )
 def test_calls(program: Program, tmp_path: Path) -> None:
     instance = Instance(program, Run(), tmp_path)
@@ -181,10 +192,11 @@ def test_sha256_library_in_pieces(tmp_path: Path) -> None:
     assert found == hashlib.sha256(text).hexdigest()
 
 
-def test_binaries_come_from_the_sources() -> None:
-    before = sorted(p.name for p in CORPUS.iterdir())
-    assert tool.check(CORPUS) == []
-    assert sorted(p.name for p in CORPUS.iterdir()) == before
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda f: f.name)
+def test_binaries_come_from_the_sources(folder: Path) -> None:
+    before = sorted(p.name for p in folder.iterdir())
+    assert tool.check(folder) == []
+    assert sorted(p.name for p in folder.iterdir()) == before
 
 
 def test_check_finds_a_changed_source(tmp_path: Path) -> None:

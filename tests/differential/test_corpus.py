@@ -17,7 +17,11 @@ from swarmc.runtime.tools.target_executor import TargetExecutor
 from swarmc.targets.cpu import CpuTarget
 
 CORPUS = Path(__file__).resolve().parents[2] / "corpus"
-PROGRAMS = {program.name: program for program in corpus.load_manifest(CORPUS)}
+PROGRAMS = {
+    f"{folder.name}/{program.name}": program
+    for folder in (CORPUS, CORPUS / "bench")
+    for program in corpus.load_manifest(folder)
+}
 FUEL = 100_000_000
 COPIES = 3
 
@@ -59,7 +63,7 @@ def calls(program: corpus.Program, data: bytes) -> tuple[Script, ...]:
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_program(name: str) -> None:
     program = PROGRAMS[name]
-    data = (CORPUS / f"{name}.wasm").read_bytes()
+    data = program.binary.read_bytes()
     oracle = Oracle(optimise=True).load(data, Setup())
     subject = TargetExecutor(CpuTarget(), opt_level=1).load(data, Setup())
     tally = Tally()

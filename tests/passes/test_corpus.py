@@ -17,7 +17,9 @@ from swarmc.runtime.tools.random_function import CONSTS
 
 CORPUS = Path(__file__).parents[2] / "corpus"
 NULL = (0,) * 8
-NAMES = sorted(path.stem for path in CORPUS.glob("*.wasm"))
+NAMES = sorted(
+    path.relative_to(CORPUS).with_suffix("").as_posix() for path in CORPUS.rglob("*.wasm")
+)
 
 
 def program(name: str) -> Module:
