@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..compiler.wasm.decoder import decode
 from ..compiler.wasm.feature_report import module_features
-from ..compiler.wasm.module import GlobalType, Import, MemoryType, Module, TableType
+from ..compiler.wasm.module import GlobalType, Import, Limits, Module
 from ..compiler.wasm.validator import validate
 from ..errors import SwarmcError
 from ..ir.module import PAGE_SIZE
@@ -80,9 +80,8 @@ def _print_head(console: Console, path: Path, size: int, module: Module) -> None
 
 
 def _memories(module: Module) -> Iterator[str]:
-    for item in [i.type for i in module.imported("memory")] + list(module.memories):
-        assert isinstance(item, MemoryType)
-        yield _limits(item.limits.minimum, item.limits.maximum)
+    for item in module.memory_types():
+        yield _limits(item.limits.minimum, item.limits.maximum) + _wide(item.limits)
 
 
 def _limits(minimum: int, maximum: int | None) -> str:
@@ -93,9 +92,12 @@ def _limits(minimum: int, maximum: int | None) -> str:
 
 
 def _tables(module: Module) -> Iterator[str]:
-    for item in [i.type for i in module.imported("table")] + list(module.tables):
-        assert isinstance(item, TableType)
-        yield f"{item.limits.minimum} {item.element.value}"
+    for item in module.table_types():
+        yield f"{item.limits.minimum} {item.element.value}{_wide(item.limits)}"
+
+
+def _wide(limits: Limits) -> str:
+    return " (64-bit)" if limits.index_type is Type.I64 else ""
 
 
 def _import_table(module: Module) -> Table:

@@ -24,7 +24,7 @@ class Ctx(enum.IntEnum):
     BUDGET = 24  # fuel that this run started with
     JOB = 32  # address of the Job record
     SHARED = 40  # address of the Shared record
-    MEM_BASE = 48  # address of the agent's slice of the first memory
+    MEM_BASE = 48  # address of the agent's slice of its main memory
     MEM_SIZE = 56  # its current size in bytes
     INDEX = 64  # the agent's place in this dispatch
     AGENT = 72  # the agent's id
@@ -172,6 +172,8 @@ class AgentLayout:
 DEFAULT_HEADROOM = 1 << 20
 TABLE_HEADROOM = 1 << 12
 
+#: Most bytes that a memory may begin with: half of what addresses of processes reach.
+MAX_MEMORY_BYTES = 1 << 46
 #: Most elements of a program's tables together: a few bytes of code can ask for gigabytes.
 MAX_TABLE_ELEMENTS = 10_000_000
 
@@ -188,7 +190,7 @@ def plan_layout(module: ir.Module, *, max_memory: int | None = None) -> AgentLay
             declared maximum and the minimum win over it.
 
     Raises:
-        TargetError: the tables have too many elements.
+        TargetError: a memory has too many pages, or the tables too many elements.
     """
     _check_tables(module)
     written, grown = _usage(module)
@@ -201,8 +203,10 @@ def plan_layout(module: ir.Module, *, max_memory: int | None = None) -> AgentLay
         return cursor - size
 
     memories = []
-    for number, memory in enumerate(module.memories.values()):
-        base, size = (Ctx.MEM_BASE, Ctx.MEM_SIZE) if number == 0 else (take(8), take(8))
+    main = _main_memory(module)
+    for memory in module.memories.values():
+        is_main = memory.id == main
+        base, size = (Ctx.MEM_BASE, Ctx.MEM_SIZE) if is_main else (take(8), take(8))
         reserve = _reserve(memory, memory.id in grown, max_memory)
         minimum = memory.minimum * ir.PAGE_SIZE
         memories.append(MemorySlot(memory.id, int(base), int(size), minimum, reserve,
@@ -238,8 +242,21 @@ def _check_tables(module: ir.Module) -> None:
         )
 
 
+def _main_memory(module: ir.Module) -> EntityId | None:
+    """The memory that host functions work on: the one exported as ``memory``, else the first."""
+    for export in module.exports:
+        if export.kind == "memory" and export.name == "memory":
+            return export.id
+    return next(iter(module.memories), None)
+
+
 def _reserve(memory: ir.Memory, grows: bool, max_memory: int | None) -> int:
     minimum = memory.minimum * ir.PAGE_SIZE
+    if minimum > MAX_MEMORY_BYTES:
+        raise TargetError(
+            f"a memory has {memory.minimum:,} pages at least, which is more than the"
+            f" implementation limit of {MAX_MEMORY_BYTES // ir.PAGE_SIZE:,}"
+        )
     if not grows:
         return minimum
     wanted = minimum + DEFAULT_HEADROOM if max_memory is None else max_memory

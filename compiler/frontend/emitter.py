@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ...ir import ops as o
 from ...ir.builder import RESULT_TYPE
 from ...ir.function import NO_EDGES, Edge, Function, Inst, Value
-from ...ir.module import Global, Table
+from ...ir.module import Global, Memory, Table
 from ...ir.ops import Op
 from ...ir.types import EntityId, FuncType, Trap, Type
 from .ssa import Locals, Node
@@ -35,7 +35,7 @@ class Environment:
     sigs: list[int] = field(default_factory=list)
     functions: list[EntityId] = field(default_factory=list)
     function_types: list[int] = field(default_factory=list)
-    memories: list[EntityId] = field(default_factory=list)
+    memories: list[Memory] = field(default_factory=list)
     globals: list[Global] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     data: list[EntityId] = field(default_factory=list)

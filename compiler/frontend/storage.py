@@ -7,19 +7,17 @@ from typing import Any
 from ...ir import ops as o
 from ...ir.function import Block, Edge, Inst, Value
 from ...ir.ops import Op
-from ...ir.types import EntityId, Trap, Type
+from ...ir.types import EntityId, Trap
 from ..wasm.opcodes import Opcode
 from .emitter import Emitter
 from .ssa import Node
-
-_I32 = Type.I32
 
 # Linear memory. The alignment in the immediate is a hint that may lie; 1 is always true.
 
 
 def load(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     _, offset, index = imm
-    memory = em.env.memories[index]
+    memory = em.env.memories[index].id
     width = row.width
     address = em.stack.pop()
     em.emit_trapping(o.BOUNDS_CHECK, None, [address], (memory, offset, width), loc)
@@ -29,7 +27,7 @@ def load(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
 
 def store(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     _, offset, index = imm
-    memory = em.env.memories[index]
+    memory = em.env.memories[index].id
     width = row.width
     value = em.stack.pop()
     address = em.stack.pop()
@@ -38,12 +36,13 @@ def store(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
 
 
 def memory_size(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    em.stack.append(em.value(o.MEMORY_SIZE, _I32, [], (em.env.memories[imm],), loc))
+    memory = em.env.memories[imm]
+    em.stack.append(em.value(o.MEMORY_SIZE, memory.index_type, [], (memory.id,), loc))
 
 
 def memory_grow(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     delta = em.stack.pop()
-    old = em.value(o.MEMORY_GROW, delta.type, [delta], (em.env.memories[imm],), loc)
+    old = em.value(o.MEMORY_GROW, delta.type, [delta], (em.env.memories[imm].id,), loc)
     em.stack.append(old)
     _charge_growth(em, old, delta, loc)
 
@@ -92,9 +91,9 @@ def _charge_growth(em: Emitter, old: Value, delta: Value, loc: int) -> None:
     em.begin_block(after)
 
 
-def _bulk(em: Emitter, op: Op, type_: Type | None, attrs: tuple[EntityId, ...], loc: int) -> None:
+def _bulk(em: Emitter, op: Op, attrs: tuple[EntityId, ...], loc: int) -> None:
     args = em.pop_many(3)
-    em.emit_trapping(op, type_, args, attrs, loc)
+    em.emit_trapping(op, args[2].type if op.types else None, args, attrs, loc)
     static = _small_constant(em, args[2])
     if static is not None:
         em.cost += static
@@ -103,17 +102,18 @@ def _bulk(em: Emitter, op: Op, type_: Type | None, attrs: tuple[EntityId, ...], 
 
 
 def memory_fill(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    _bulk(em, o.MEMORY_FILL, _I32, (em.env.memories[imm],), loc)
+    _bulk(em, o.MEMORY_FILL, (em.env.memories[imm].id,), loc)
 
 
 def memory_copy(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     to, source = imm
-    _bulk(em, o.MEMORY_COPY, _I32, (em.env.memories[to], em.env.memories[source]), loc)
+    memories = em.env.memories
+    _bulk(em, o.MEMORY_COPY, (memories[to].id, memories[source].id), loc)
 
 
 def memory_init(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     segment, to = imm
-    _bulk(em, o.MEMORY_INIT, None, (em.env.memories[to], em.env.data[segment]), loc)
+    _bulk(em, o.MEMORY_INIT, (em.env.memories[to].id, em.env.data[segment]), loc)
 
 
 def data_drop(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
@@ -121,17 +121,17 @@ def data_drop(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
 
 
 def table_fill(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    _bulk(em, o.TABLE_FILL, _I32, (em.env.tables[imm].id,), loc)
+    _bulk(em, o.TABLE_FILL, (em.env.tables[imm].id,), loc)
 
 
 def table_copy(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     to, source = imm
-    _bulk(em, o.TABLE_COPY, _I32, (em.env.tables[to].id, em.env.tables[source].id), loc)
+    _bulk(em, o.TABLE_COPY, (em.env.tables[to].id, em.env.tables[source].id), loc)
 
 
 def table_init(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     segment, to = imm
-    _bulk(em, o.TABLE_INIT, None, (em.env.tables[to].id, em.env.elems[segment]), loc)
+    _bulk(em, o.TABLE_INIT, (em.env.tables[to].id, em.env.elems[segment]), loc)
 
 
 def elem_drop(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
@@ -162,7 +162,8 @@ def table_set(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
 
 
 def table_size(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    em.stack.append(em.value(o.TABLE_SIZE, _I32, [], (em.env.tables[imm].id,), loc))
+    table = em.env.tables[imm]
+    em.stack.append(em.value(o.TABLE_SIZE, table.index_type, [], (table.id,), loc))
 
 
 def table_grow(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:

@@ -137,7 +137,7 @@ class _Translation:
 
     def _exports(self) -> None:
         env = self.env
-        ids = {"func": env.functions, "memory": env.memories,
+        ids = {"func": env.functions, "memory": [memory.id for memory in env.memories],
                "table": [table.id for table in env.tables],
                "global": [item.id for item in env.globals]}
         self.ir.exports += [
@@ -170,13 +170,14 @@ class _Translation:
     def _memories(self) -> None:
         own = [(memory, None) for memory in self.module.memories]
         for memory, provider in (*self._imported(MemoryType), *own):
-            id_ = self._id(len(self.env.memories)) if provider is None else provider
-            self.env.memories.append(id_)
             if provider is not None:
+                self.env.memories.append(self.ir.memories[provider])
                 continue
+            id_ = self._id(len(self.env.memories))
             limits = memory.limits
-            self.ir.memories[id_] = irm.Memory(id_, limits.minimum, limits.maximum,
-                                               limits.index_type)
+            item = irm.Memory(id_, limits.minimum, limits.maximum, limits.index_type)
+            self.env.memories.append(item)
+            self.ir.memories[id_] = item
 
     def _globals(self) -> None:
         for type_, provider in self._imported(GlobalType):
@@ -210,7 +211,7 @@ class _Translation:
         for index, data in enumerate(self.module.data):
             id_ = self._id(index)
             self.env.data.append(id_)
-            memory = self.env.memories[data.memory] if data.mode == "active" else None
+            memory = self.env.memories[data.memory].id if data.mode == "active" else None
             self.ir.data[id_] = irm.DataSegment(id_, data.data, memory,
                                                 self._offset(data.init_offset))
         for index, elem in enumerate(self.module.elems):

@@ -72,7 +72,7 @@ def _shape(row: Opcode) -> Shape:
 def _check(em: Emitter, row: Opcode, address: Value, imm: tuple[int, int, int],
            loc: int) -> tuple[EntityId, int, int]:
     """Check the bounds of an access; memory, offset and width of it."""
-    access = em.env.memories[imm[2]], imm[1], row.width
+    access = em.env.memories[imm[2]].id, imm[1], row.width
     em.emit_trapping(o.BOUNDS_CHECK, None, [address], access, loc)
     return access
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ...errors import DecodeError
 from ...ir.types import FuncType
-from .features import MULTI_MEMORY, FeatureSet
+from .features import MEMORY64, MULTI_MEMORY, FeatureSet
 from .module import Body
 from .opcodes import (
     AFTER_FC,
@@ -70,15 +70,37 @@ def _reference_type(features: FeatureSet) -> _Reader:
     return lambda data, pos: read_reference_type(data, pos, features)
 
 
+#: Bit of a memory access that says that the number of a memory follows.
+_MEMORY_BIT = 64
+
+
 def _memarg(features: FeatureSet) -> _Reader:
+    offset_bits = 64 if MEMORY64 in features else 32
+    aligns = _MEMORY_BIT if MULTI_MEMORY in features else 32
+
     def read(data: bytes, pos: int) -> _Read:
-        flags, end = read_u32(data, pos)
-        if flags >= 32:
-            if 64 <= flags < 96:
-                raise features.refusal(MULTI_MEMORY, "malformed memop flags", pos)
-            raise DecodeError("malformed memop flags", offset=pos)
-        offset, end = read_u32(data, end)
-        return (flags, offset, 0), end
+        start = pos
+        flags, pos = read_u32(data, pos)
+        memory, align = 0, flags & (_MEMORY_BIT - 1)
+        if flags >= 2 * _MEMORY_BIT or align >= aligns:
+            raise DecodeError("malformed memop flags", offset=start)
+        if flags & _MEMORY_BIT:
+            features.require(MULTI_MEMORY, "malformed memop flags", start)
+            memory, pos = read_u32(data, pos)
+        offset, pos = read_unsigned(data, pos, offset_bits)
+        return (align, offset, memory), pos
+    return read
+
+
+def _memory(features: FeatureSet) -> _Reader:
+    if MULTI_MEMORY in features:
+        return read_u32
+
+    def read(data: bytes, pos: int) -> _Read:
+        # A module with several memories was refused before its code is reached.
+        if data[pos] != 0:
+            raise DecodeError("zero byte expected", offset=pos)
+        return 0, pos + 1
     return read
 
 
@@ -104,13 +126,6 @@ def _br_table(data: bytes, pos: int) -> _Read:
         label, pos = read_u32(data, pos)
         labels.append(label)
     return (tuple(labels[:-1]), labels[-1]), pos
-
-
-def _memory(data: bytes, pos: int) -> _Read:
-    # A module with several memories was refused before its code is reached.
-    if data[pos] != 0:
-        raise DecodeError("zero byte expected", offset=pos)
-    return 0, pos + 1
 
 
 def _fixed(size: int) -> _Reader:
@@ -155,11 +170,12 @@ _INDEX_KINDS = (Imm.LABEL, Imm.FUNC, Imm.LOCAL, Imm.GLOBAL, Imm.TABLE, Imm.DATA,
 
 
 def _readers(features: FeatureSet) -> dict[Imm, _Reader]:
+    memory = _memory(features)
     return {
         Imm.NONE: lambda data, pos: (None, pos),
         **dict.fromkeys(_INDEX_KINDS, read_u32),
         Imm.BLOCK: _block_type(features),
-        Imm.MEMORY: _memory,
+        Imm.MEMORY: memory,
         Imm.BR_TABLE: _br_table,
         Imm.CALL_INDIRECT: _pair(read_u32, read_u32),
         Imm.MEMARG: _memarg(features),
@@ -173,8 +189,8 @@ def _readers(features: FeatureSet) -> dict[Imm, _Reader]:
         Imm.MEMARG_LANE: _memarg_lane(features),
         Imm.SELECT_TYPES: _select_types(features),
         Imm.REF_TYPE: _reference_type(features),
-        Imm.MEMORY_INIT: _pair(read_u32, _memory),
-        Imm.MEMORY_COPY: _pair(_memory, _memory),
+        Imm.MEMORY_INIT: _pair(read_u32, memory),
+        Imm.MEMORY_COPY: _pair(memory, memory),
         Imm.TABLE_INIT: _pair(read_u32, read_u32),
         Imm.TABLE_COPY: _pair(read_u32, read_u32),
     }

@@ -84,7 +84,9 @@ def _section(reader: Reader, module: Module, last: int) -> int:
         read(reader, module)
     except UnsupportedFeatureError as error:
         if error.offset is not None and error.offset >= end:  # read into the next section
-            raise reader.fail("illegal opcode or type: the section has ended", end) from None
+            # Each version of the specification has words of its own.
+            message = UNEXPECTED_END if reader.features.later else "illegal opcode or type"
+            raise reader.fail(f"{message}: the section has ended", end) from None
         raise
     if reader.pos != end:
         raise reader.fail("section size mismatch", end)

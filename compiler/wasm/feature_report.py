@@ -9,6 +9,8 @@ from ...ir.types import FuncType, Type
 from .features import (
     BULK_MEMORY,
     EXTENDED_CONST,
+    MEMORY64,
+    MULTI_MEMORY,
     MULTI_VALUE,
     MUTABLE_GLOBALS,
     MVP,
@@ -16,7 +18,7 @@ from .features import (
     SIMD,
     WEBASSEMBLY_3,
 )
-from .module import Body, GlobalType, Module, TableType
+from .module import Body, GlobalType, Module
 from .opcodes import BY_NAME, EXTENDED_CONSTANT
 
 _BLOCKS = frozenset((BY_NAME["block"], BY_NAME["loop"], BY_NAME["if"]))
@@ -40,6 +42,12 @@ def module_features(module: Module) -> list[str]:
         found.add(SIMD)
     if _shares_mutable_global(module):
         found.add(MUTABLE_GLOBALS)
+    limits = [memory.limits for memory in module.memory_types()]
+    if len(limits) > 1:
+        found.add(MULTI_MEMORY)
+    limits += [table.limits for table in module.table_types()]
+    if any(item.index_type is Type.I64 for item in limits):
+        found.add(MEMORY64)
     return [feature for feature in WEBASSEMBLY_3 if feature in found]
 
 
@@ -68,8 +76,7 @@ def _uses_multi_value(module: Module) -> bool:
 
 
 def _uses_references(module: Module) -> bool:
-    tables = [item.type for item in module.imports if isinstance(item.type, TableType)]
-    tables += module.tables
+    tables = module.table_types()
     return len(tables) > 1 or any(table.element is Type.EXTERNREF for table in tables) or any(
         type_.is_ref for type_ in _value_types(module))
 

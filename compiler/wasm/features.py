@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...errors import UnsupportedFeatureError
+from ...errors import ArgumentError, UnsupportedFeatureError
 
 MVP = "mvp"
 SIGN_EXTENSION = "sign-extension"
@@ -35,7 +35,7 @@ WEBASSEMBLY_3 = (*WEBASSEMBLY_2, EXTENDED_CONST, TAIL_CALL, EXCEPTIONS, MULTI_ME
                  RELAXED_SIMD, FUNCTION_REFERENCES, GC)
 
 #: Those of 3.0 that swarmc has.
-_DONE = frozenset((EXTENDED_CONST,))
+_DONE = frozenset((EXTENDED_CONST, MULTI_MEMORY, MEMORY64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,18 @@ class FeatureSet:
     Attributes:
         name: for messages: the version of the specification, or whatever sets the limit.
         later: the proposals beyond WebAssembly 2.0.
+
+    Raises:
+        ArgumentError: swarmc does not have one of the proposals.
     """
 
     name: str
     later: frozenset[str]
+
+    def __post_init__(self) -> None:
+        missing = sorted(self.later - _DONE)
+        if missing:
+            raise ArgumentError(f"swarmc does not have these proposals: {', '.join(missing)}")
 
     def __contains__(self, proposal: str) -> bool:
         return proposal in self.later or proposal in WEBASSEMBLY_2

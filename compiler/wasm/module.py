@@ -148,6 +148,16 @@ class Module:
         """The imports of one kind, in order: the head of that kind's index space."""
         return [item for item in self.imports if item.kind == kind]
 
+    def memory_types(self) -> list[MemoryType]:
+        """Types of all memories."""
+        imported = [item.type for item in self.imports if isinstance(item.type, MemoryType)]
+        return imported + self.memories
+
+    def table_types(self) -> list[TableType]:
+        """Types of all tables."""
+        imported = [item.type for item in self.imports if isinstance(item.type, TableType)]
+        return imported + self.tables
+
     def function_name(self, index: int) -> str:
         """Name of a function for people: name section, else export, else ``func[N]``."""
         if index in self.names:

@@ -57,7 +57,7 @@ class Context:
 
     Attributes:
         features: what the module may use.
-        memories: how many there are. data: likewise, segments.
+        memories: types of their addresses. data: how many segments there are.
         references: functions that ``ref.func`` may name.
         visible_globals: how many globals there are for the expression at hand.
     """
@@ -66,7 +66,7 @@ class Context:
     types: list[FuncType]
     funcs: list[FuncType]
     tables: list[TableType]
-    memories: int
+    memories: list[Type]
     globals: list[GlobalType]
     elems: list[Type]
     data: int
@@ -187,6 +187,16 @@ class Operands:
         if index >= len(self.context.types):
             raise unknown("type", index)
         return self.context.types[index]
+
+    def memory(self, index: int) -> Type:
+        """Type of a memory's addresses."""
+        if index >= len(self.context.memories):
+            raise unknown("memory", index)
+        return self.context.memories[index]
+
+    def table_index(self, index: int) -> Type:
+        """Type of the indices of a table that is known to be there."""
+        return self.context.tables[index].limits.index_type
 
     def table(self, index: int) -> Type:
         """Element type of a table."""

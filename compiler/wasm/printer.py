@@ -60,7 +60,8 @@ def _func_type(type_: FuncType) -> str:
 
 
 def _limits(limits: Limits) -> str:
-    return f"{limits.minimum}" + (f" {limits.maximum}" if limits.maximum is not None else "")
+    index = "i64 " if limits.index_type is Type.I64 else ""
+    return f"{index}{limits.minimum}" + (f" {limits.maximum}" if limits.maximum is not None else "")
 
 
 def _table_type(type_: TableType) -> str:
@@ -149,9 +150,9 @@ _MNEMONICS = [row.name.removesuffix(" t") for row in OPCODES]
 
 
 def _memarg(row: Opcode, imm: tuple[int, ...]) -> str:
-    """Offset and alignment, left out where they are what the text format assumes; the lane."""
-    align, offset, _, *lane = imm
-    return (f" offset={offset}" if offset else "") + (
+    """Memory, offset and alignment, where they are not what the text format assumes; the lane."""
+    align, offset, memory, *lane = imm
+    return _unless_zero(memory) + (f" offset={offset}" if offset else "") + (
         f" align={1 << align}" if 1 << align != row.width else "") + "".join(map(_index, lane))
 
 

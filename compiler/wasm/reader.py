@@ -95,6 +95,14 @@ class Reader:
             raise self.fail(UNEXPECTED_END, len(self.data)) from None
         return value
 
+    def u64(self) -> int:
+        """An unsigned LEB128 integer of 64 bits."""
+        try:
+            value, self.pos = read_unsigned(self.data, self.pos, 64)
+        except IndexError:
+            raise self.fail(UNEXPECTED_END, len(self.data)) from None
+        return value
+
     def count(self) -> int:
         """The length of a vector, or a size in bytes.
 

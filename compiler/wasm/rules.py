@@ -6,11 +6,12 @@ when a row of the table lacks its rule.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from ...errors import SwarmcError, ValidationError
 from ...ir.types import FuncType, Type
+from . import memory_rules
+from .memory_rules import Rule
 from .module import Body
 from .opcodes import BY_NAME, OPCODES, Imm, Opcode
 from .operands import (
@@ -22,10 +23,7 @@ from .operands import (
     Operands,
     Types,
     mismatch,
-    unknown,
 )
-
-_Rule = Callable[[Operands, Opcode, Any], None]
 
 _IF, _ELSE = BY_NAME["if"], BY_NAME["else"]
 _NUMERIC = (Type.I32, Type.I64, Type.F32, Type.F64, Type.V128)
@@ -70,67 +68,13 @@ def check_body(context: Context, locals_: LocalRuns, results: Types, body: Body)
 
 # Immediates of rows that are otherwise checked by their own types.
 
-def _memory(v: Operands, row: Opcode, imm: int) -> None:
-    if imm >= v.context.memories:
-        raise unknown("memory", imm)
-
-
-def _memarg(v: Operands, row: Opcode, imm: tuple[int, int, int]) -> None:
-    if imm[2] >= v.context.memories:
-        raise unknown("memory", imm[2])
-    if 1 << imm[0] > row.width:
-        raise ValidationError("alignment must not be larger than natural")
-
-
-def _lane(v: Operands, row: Opcode, imm: int) -> None:
-    assert row.shape is not None
-    if imm >= row.shape.lanes:
-        raise ValidationError(f"invalid lane index {imm}")
-
-
 def _lanes(v: Operands, row: Opcode, imm: bytes) -> None:
     if max(imm) >= 32:
         raise ValidationError(f"invalid lane index {max(imm)}")
 
 
-def _memarg_lane(v: Operands, row: Opcode, imm: tuple[int, int, int, int]) -> None:
-    _memarg(v, row, imm[:3])
-    _lane(v, row, imm[3])
-
-
-def _data(v: Operands, row: Opcode, imm: int) -> None:
-    if imm >= v.context.data:
-        raise unknown("data segment", imm)
-
-
-def _memory_init(v: Operands, row: Opcode, imm: tuple[int, int]) -> None:
-    _memory(v, row, imm[1])
-    _data(v, row, imm[0])
-
-
-def _memory_copy(v: Operands, row: Opcode, imm: tuple[int, int]) -> None:
-    _memory(v, row, imm[0])
-    _memory(v, row, imm[1])
-
-
-def _table(v: Operands, row: Opcode, imm: int) -> None:
-    v.table(imm)
-
-
 def _elem(v: Operands, row: Opcode, imm: int) -> None:
     v.elem(imm)
-
-
-def _table_init(v: Operands, row: Opcode, imm: tuple[int, int]) -> None:
-    table, element = v.table(imm[1]), v.elem(imm[0])
-    if table is not element:
-        raise mismatch(table.value, element)
-
-
-def _table_copy(v: Operands, row: Opcode, imm: tuple[int, int]) -> None:
-    to, source = v.table(imm[0]), v.table(imm[1])
-    if to is not source:
-        raise mismatch(to.value, source)
 
 
 def _reference(v: Operands, row: Opcode, imm: int) -> None:
@@ -139,21 +83,13 @@ def _reference(v: Operands, row: Opcode, imm: int) -> None:
         raise ValidationError(f"undeclared function reference {imm}")
 
 
-_IMMEDIATES: dict[Imm, _Rule | None] = {
+_IMMEDIATES: dict[Imm, Rule | None] = {
     **dict.fromkeys((Imm.NONE, Imm.I32, Imm.I64, Imm.F32, Imm.F64, Imm.V128)),
-    Imm.MEMORY: _memory,
-    Imm.MEMARG: _memarg,
-    Imm.MEMARG_LANE: _memarg_lane,
-    Imm.LANE: _lane,
+    Imm.LANE: memory_rules.check_lane,
     Imm.LANES: _lanes,
-    Imm.DATA: _data,
+    Imm.DATA: memory_rules.check_data,
     Imm.ELEM: _elem,
-    Imm.TABLE: _table,
     Imm.FUNC: _reference,
-    Imm.MEMORY_INIT: _memory_init,
-    Imm.MEMORY_COPY: _memory_copy,
-    Imm.TABLE_INIT: _table_init,
-    Imm.TABLE_COPY: _table_copy,
 }
 
 
@@ -227,7 +163,7 @@ def _call_indirect(v: Operands, row: Opcode, imm: tuple[int, int]) -> None:
     if v.table(table) is not Type.FUNCREF:
         raise mismatch("a table of funcref", v.table(table))
     params, results = v.type_at(type_index)
-    v.pop(Type.I32)
+    v.pop(v.table_index(table))
     v.pop_all(params)
     v.push_all(results)
 
@@ -275,27 +211,10 @@ def _global_get(v: Operands, row: Opcode, imm: int) -> None:
 def _global_set(v: Operands, row: Opcode, imm: int) -> None:
     global_ = v.global_(imm)
     if not global_.mutable:
-        raise ValidationError("global is immutable")
+        # Each version of the specification has words of its own.
+        later = v.context.features.later
+        raise ValidationError("immutable global" if later else "global is immutable")
     v.pop(global_.type)
-
-
-def _table_get(v: Operands, row: Opcode, imm: int) -> None:
-    element = v.table(imm)
-    v.pop(Type.I32)
-    v.stack.append(element)
-
-
-def _table_set(v: Operands, row: Opcode, imm: int) -> None:
-    v.pop_all((Type.I32, v.table(imm)))
-
-
-def _table_grow(v: Operands, row: Opcode, imm: int) -> None:
-    v.pop_all((v.table(imm), Type.I32))
-    v.stack.append(Type.I32)
-
-
-def _table_fill(v: Operands, row: Opcode, imm: int) -> None:
-    v.pop_all((Type.I32, v.table(imm), Type.I32))
 
 
 def _ref_null(v: Operands, row: Opcode, imm: Type) -> None:
@@ -309,19 +228,18 @@ def _ref_is_null(v: Operands, row: Opcode, imm: None) -> None:
     v.stack.append(Type.I32)
 
 
-_BY_NAME: dict[str, _Rule] = {
+_BY_NAME: dict[str, Rule] = {
     "unreachable": _unreachable, "block": _block, "loop": _block, "if": _block, "else": _else,
     "end": _end, "br": _br, "br_if": _br_if, "br_table": _br_table, "return": _return,
     "call": _call, "call_indirect": _call_indirect, "drop": _drop, "select": _select,
     "select t": _select_typed, "local.get": _local_get, "local.set": _local_set,
     "local.tee": _local_tee, "global.get": _global_get, "global.set": _global_set,
-    "table.get": _table_get, "table.set": _table_set, "table.grow": _table_grow,
-    "table.fill": _table_fill, "ref.null": _ref_null, "ref.is_null": _ref_is_null,
+    **memory_rules.BY_NAME, "ref.null": _ref_null, "ref.is_null": _ref_is_null,
 }
 _CONTEXTUAL = {BY_NAME[name]: rule for name, rule in _BY_NAME.items()}
 
 
-def _checked(check: _Rule, params: Types, results: Types) -> _Rule:
+def _checked(check: Rule, params: Types, results: Types) -> Rule:
     def rule(v: Operands, row: Opcode, imm: Any) -> None:
         check(v, row, imm)
         v.pop_all(params)
@@ -329,10 +247,13 @@ def _checked(check: _Rule, params: Types, results: Types) -> _Rule:
     return rule
 
 
-def _rule_of(row: Opcode) -> _Rule | None:
+def _rule_of(row: Opcode) -> Rule | None:
     """The rule of a row, None if its own types say everything."""
+    rule = _CONTEXTUAL.get(row) or memory_rules.BY_IMMEDIATE.get(row.imm)
+    if rule is not None:
+        return rule
     if row.params is None or row.results is None:
-        return _CONTEXTUAL[row]
+        raise NotImplementedError(f"{row.name}: its types depend on context, and no rule says how")
     check = _IMMEDIATES[row.imm]
     return check and _checked(check, row.params, row.results)
 

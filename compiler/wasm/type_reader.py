@@ -59,19 +59,30 @@ def result_type(reader: Reader) -> tuple[Type, ...]:
     return tuple([value_type(reader) for _ in range(reader.count())])
 
 
+#: Bits of the flags before limits.
+_HAS_MAXIMUM, _INDEX_64 = 1, 4
+
+
 def _limits(reader: Reader, *, memory: bool) -> Limits:
     start = reader.pos
     flags = reader.byte()
-    if flags > 1:
+    known = _HAS_MAXIMUM | _INDEX_64 if MEMORY64 in reader.features else _HAS_MAXIMUM
+    if flags & ~known:
         raise _other_limits(reader, flags, start, memory=memory)
-    minimum = reader.u32()
-    return Limits(minimum, reader.u32() if flags else None)
+    size = reader.u64 if MEMORY64 in reader.features else reader.u32
+    minimum = size()
+    return Limits(minimum, size() if flags & _HAS_MAXIMUM else None,
+                  Type.I64 if flags & _INDEX_64 else Type.I32)
 
 
 def _other_limits(reader: Reader, flags: int, start: int, *, memory: bool) -> SwarmcError:
     """The error for limits with unknown flags: a proposal's, if they are complete as such."""
-    proposals = {2: "threads", 4: MEMORY64, 8: "custom-page-sizes"}
-    named = [feature for bit, feature in proposals.items() if flags & bit]
+    proposals = {2: "threads", _INDEX_64: MEMORY64, 8: "custom-page-sizes"}
+    named = [feature for bit, feature in proposals.items()
+             if flags & bit and feature not in reader.features]
+    message = "malformed limits flags"
+    if MEMORY64 not in reader.features:  # the flags were a number of one bit in those days
+        message = "integer too large" if flags < 0x80 else "integer representation too long"
     if flags < (16 if memory else 8):
         try:
             for _ in range(1 + (flags & 1) + (flags >> 3 & 1)):
@@ -80,8 +91,7 @@ def _other_limits(reader: Reader, flags: int, start: int, *, memory: bool) -> Sw
         except DecodeError:
             pass  # not even that: malformed
         else:
-            return reader.features.refusal(named[-1], f"limits with flags {flags:#x}", start)
-    message = "integer too large" if flags < 0x80 else "integer representation too long"
+            return reader.features.refusal(named[-1], f"{message}: {flags:#x}", start)
     return reader.fail(message, start)
 
 

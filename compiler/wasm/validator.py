@@ -15,9 +15,7 @@ from .module import (
     Func,
     GlobalType,
     Limits,
-    MemoryType,
     Module,
-    TableType,
 )
 from .opcodes import BY_NAME, EXTENDED_CONSTANT
 from .operands import Context, mismatch, unknown
@@ -26,8 +24,12 @@ from .rules import check_body
 #: Limits of this implementation; those of other engines are the same.
 MAX_PARAMS = 1000
 MAX_LOCALS = 50_000
-MAX_PAGES = 65_536
-MAX_ELEMENTS = 2**32 - 1
+#: By type of the addresses: most pages of a memory, most elements of a table, and how the
+#: specification says so.
+_PAGES = {Type.I32: (2**16, "memory size must be at most 65536 pages (4GiB)"),
+          Type.I64: (2**48, "memory size must be at most 2^48 pages")}
+_ELEMENTS = {Type.I32: (2**32 - 1, "table size must be at most 2^32-1"),
+             Type.I64: (2**64 - 1, "table size must be at most 2^64-1")}
 
 _GLOBAL_GET, _REF_FUNC, _END = BY_NAME["global.get"], BY_NAME["ref.func"], BY_NAME["end"]
 _CONSTANT = frozenset(BY_NAME[name] for name in (
@@ -47,7 +49,7 @@ def validate(module: Module) -> None:
             raise ValidationError(f"more than {MAX_PARAMS} parameters or results")
     context = _context(module)
     for table in context.tables:
-        _limits(table.limits, MAX_ELEMENTS, "table size must be at most 2^32-1")
+        _limits(table.limits, *_ELEMENTS[table.limits.index_type])
     _memories(module)
     for global_ in module.globals:
         _constant(context, global_.init, global_.type.type)
@@ -72,25 +74,22 @@ def validate(module: Module) -> None:
 
 def _context(module: Module) -> Context:
     funcs: list[FuncType] = []
-    tables: list[TableType] = []
     globals_: list[GlobalType] = []
-    memories = len(module.memories)
     for item in module.imports:
         match item.type:
             case int():
                 funcs.append(_type(module, item.type, item.offset))
-            case TableType():
-                tables.append(item.type)
-            case MemoryType():
-                memories += 1
             case GlobalType():
                 globals_.append(item.type)
+            case _:
+                pass
     starts = [func.start for func in module.funcs]
     funcs += [_type(module, index, start)
               for index, start in zip(module.func_types, starts, strict=True)]
+    memories = [memory.limits.index_type for memory in module.memory_types()]
     imported = len(globals_)
     globals_ += [item.type for item in module.globals]
-    return Context(module.features, module.types, funcs, tables + module.tables, memories, globals_,
+    return Context(module.features, module.types, funcs, module.table_types(), memories, globals_,
                    [elem.type for elem in module.elems], len(module.data),
                    _references(module), imported)
 
@@ -120,9 +119,8 @@ def _limits(limits: Limits, bound: int, message: str) -> None:
 
 
 def _memories(module: Module) -> None:
-    imported = [item.type for item in module.imports if isinstance(item.type, MemoryType)]
-    for memory in imported + module.memories:
-        _limits(memory.limits, MAX_PAGES, "memory size must be at most 65536 pages (4GiB)")
+    for memory in module.memory_types():
+        _limits(memory.limits, *_PAGES[memory.limits.index_type])
 
 
 def _constant(context: Context, body: Body, type_: Type) -> None:
@@ -151,20 +149,20 @@ def _elem(context: Context, elem: Elem) -> None:
         return
     if elem.table >= len(context.tables):
         raise ValidationError(f"unknown table {elem.table}", offset=elem.offset)
-    element = context.tables[elem.table].element
+    element, limits = context.tables[elem.table].element, context.tables[elem.table].limits
     if element is not elem.type:
         error = mismatch(element.value, elem.type)
         error.offset = elem.offset
         raise error
-    _constant(context, elem.init_offset, Type.I32)
+    _constant(context, elem.init_offset, limits.index_type)
 
 
 def _data(context: Context, data: Data) -> None:
     if data.init_offset is None:
         return
-    if data.memory >= context.memories:
+    if data.memory >= len(context.memories):
         raise ValidationError(f"unknown memory {data.memory}", offset=data.offset)
-    _constant(context, data.init_offset, Type.I32)
+    _constant(context, data.init_offset, context.memories[data.memory])
 
 
 def _start(context: Context, index: int) -> None:
@@ -176,7 +174,7 @@ def _start(context: Context, index: int) -> None:
 
 def _exports(context: Context, exports: list[Export]) -> None:
     counts = {"func": len(context.funcs), "table": len(context.tables),
-              "memory": context.memories, "global": len(context.globals)}
+              "memory": len(context.memories), "global": len(context.globals)}
     names: set[str] = set()
     for export in exports:
         if export.index >= counts[export.kind]:

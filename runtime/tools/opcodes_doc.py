@@ -27,7 +27,8 @@ _INTRODUCTION = """\
 Every instruction that swarmc decodes: {count} rows of the table in
 `compiler/wasm/opcodes.py`, from which the decoder, the validator, the printer and this page are
 derived. *Type* is operands -> results; `…` depends on context (labels, locals, the function
-called), and such rows have a rule of their own in the validator and the frontend. *IR* is the
+called), and such rows have a rule of their own in the validator and the frontend. Addresses,
+indices and sizes are given as i32; they are i64 where the memory or table is 64-bit. *IR* is the
 op of `ir/ops.py` that the instruction becomes when it becomes exactly one (where the instruction
 can trap, after the checks; where its result may be a NaN, before `canon`). *Fuel* is what it
 costs; `+ n` stands for the bytes, elements or pages of the operation.

@@ -9,6 +9,7 @@ import pytest
 import wasmtime
 
 from swarmc.compiler.wasm.decoder import decode
+from swarmc.compiler.wasm.features import V2
 from swarmc.compiler.wasm.interface import decode_interface
 from swarmc.compiler.wasm.module import Elem, GlobalType, Limits, MemoryType, Module, TableType
 from swarmc.compiler.wasm.opcodes import OPCODES, Imm, Opcode
@@ -212,7 +213,11 @@ def test_refuses_signed_leb128_with_wrong_unused_bits(raw: bytes) -> None:
     (module(code(b"\xfd\x9a\x01")), "illegal opcode fd 9a", 23),
     (module(code(b"\x05")), "END opcode expected", 23),
     (module(code(b"\x02\x41")), "malformed block type", 24),
-    (module(code(b"\x28\x20\0")), "malformed memop flags", 24),
+    (module(code(b"\x28\x80\1\0\0")), "malformed memop flags", 24),
+    (module(code(b"\x28\2" + b"\xff" * 9 + b"\2")), "integer too large", 34),
+    (HEADER + section(5, b"\1\x10\0"), "malformed limits flags", 11),
+    (HEADER + section(5, b"\1\4" + b"\xff" * 9 + b"\2"), "integer too large", 21),
+    (HEADER + section(4, b"\1\x70\x08\0"), "malformed limits flags", 12),
     (module(code(b"\xd0\x7f")), "malformed reference type", 24),
     (module(code(b"\xfc\x09\0")), "data count section required", 23),
     (module(code(b"\x43\0\0")), "unexpected end of section or function", 27),
@@ -240,14 +245,11 @@ def test_error_in_a_body_names_the_function() -> None:
     (module(code(b"\x06\x40\x0b")), "exception-handling", 23),
     (module(code(b"\xfb\x00\0")), "gc", 23),
     (module(code(b"\xfc\x13")), "wide-arithmetic", 23),
-    (module(code(b"\x28\x40\0\0")), "multi-memory", 24),
     (HEADER + section(1, b"\1\x4e\0"), "gc", 11),
     (HEADER + section(1, b"\1\x60\1\x64\x70\0"), "function-references", 13),
     (HEADER + section(13, b"\0"), "exception-handling", 10),
     (HEADER + section(5, b"\1\3\1\1"), "threads", 11),
-    (HEADER + section(5, b"\1\4\1"), "memory64", 11),
     (HEADER + section(5, b"\1\x08\1\0"), "custom-page-sizes", 11),
-    (HEADER + section(5, b"\2\0\1\0\1"), "multi-memory", 13),
     (HEADER + section(4, b"\1\x40\0\x70\0\0\xd0\x70\x0b"), "function-references", 11),
     (HEADER + section(2, b"\1\0\0\4\0\0"), "exception-handling", 13),
     (HEADER + section(7, b"\1\0\4\0"), "exception-handling", 12),
@@ -257,6 +259,57 @@ def test_names_unsupported_proposals(data: bytes, feature: str, offset: int) -> 
         decode(data)
     assert (caught.value.feature, caught.value.offset) == (feature, offset)
     assert feature in str(caught.value)
+
+
+@pytest.mark.parametrize("data, feature, offset", [
+    (module(code(b"\x28\x40\0\0")), "multi-memory", 24),
+    (HEADER + section(5, b"\2\0\1\0\1"), "multi-memory", 13),
+    (HEADER + section(2, b"\2\0\0\2\0\1\0\0\2\0\1"), "multi-memory", 16),
+    (HEADER + section(5, b"\1\4\1"), "memory64", 11),
+    (HEADER + section(4, b"\1\x70\5\1\1"), "memory64", 12),
+])
+def test_names_proposals_that_a_version_lacks(data: bytes, feature: str, offset: int) -> None:
+    with pytest.raises(UnsupportedFeatureError) as caught:
+        decode(data, V2)
+    assert (caught.value.feature, caught.value.offset) == (feature, offset)
+
+
+@pytest.mark.parametrize("body, message, offset", [
+    (b"\x28\x20\0", "malformed memop flags", 24),
+    (b"\x28\x60\0\0", "malformed memop flags", 24),
+    (b"\x28\2\xff\xff\xff\xff\x1f", "integer too large", 29),
+    (b"\x3f\1", "zero byte expected", 24),
+    (b"\x3f\x80\0", "zero byte expected", 24),
+])
+def test_malformed_in_version_2(body: bytes, message: str, offset: int) -> None:
+    with pytest.raises(DecodeError) as caught:
+        decode(module(code(body)), V2)
+    assert caught.value.message.startswith(message)
+    assert caught.value.offset == offset
+
+
+@pytest.mark.parametrize("body, imm", [
+    (b"\x28\x02\x07", (2, 7, 0)),
+    (b"\x28\x42\x81\1\x07", (2, 7, 129)),
+    (b"\x28\x82\x80\0\x07", (2, 7, 0)),
+    (b"\x28\x3f\x07", (63, 7, 0)),
+    (b"\x28\2" + b"\xff" * 9 + b"\1", (2, 2**64 - 1, 0)),
+    (b"\x3f\x83\0", 3),
+    (b"\xfc\x0a\1\2", (1, 2)),
+    (b"\xfd\x54\x41\5\6\7", (1, 6, 5, 7)),
+])
+def test_immediates_that_name_a_memory(body: bytes, imm: object) -> None:
+    assert decode(module(code(body))).funcs[0].body.imms[0] == imm
+
+
+@pytest.mark.parametrize("flags, limits", [
+    (b"\0\3", Limits(3)), (b"\1\3\4", Limits(3, 4)), (b"\4\3", Limits(3, None, Type.I64)),
+    (b"\5\3" + b"\xff" * 9 + b"\1", Limits(3, 2**64 - 1, Type.I64)),
+    (b"\0" + b"\xff" * 9 + b"\1", Limits(2**64 - 1)),
+])
+def test_limits(flags: bytes, limits: Limits) -> None:
+    assert decode(HEADER + section(5, b"\1" + flags)).memories[0].limits == limits
+    assert decode(HEADER + section(4, b"\1\x70" + flags)).tables[0].limits == limits
 
 
 def test_names_come_from_the_name_section_then_from_exports() -> None:

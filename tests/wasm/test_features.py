@@ -19,6 +19,9 @@ from swarmc.runtime.tools.spec import features_of
 USES = [
     ("extended-const", "(global i32 (i32.add (i32.const 1) (i32.const 2)))",
      "constant expression required"),
+    ("multi-memory", "(memory 1) (memory 1)", "multiple memories"),
+    ("memory64", "(memory i64 1)", "integer too large"),
+    ("memory64", "(table i64 1 funcref)", "integer too large"),
 ]
 
 

@@ -106,6 +106,19 @@ def test_round_trip_of_everything() -> None:
     _round_trip(bytes(wasmtime.wat2wasm(_EVERYTHING)))
 
 
+def test_round_trip_of_several_and_wide_memories() -> None:
+    _round_trip(bytes(wasmtime.wat2wasm("""(module (import "" "" (memory 1)) (memory i64 2 3)
+        (memory 0) (table i64 1 funcref) (table i64 2 0x1000000000 externref)
+        (data (memory 1) (i64.const 7) "x") (data "y") (elem (i64.add (i64.const 0) (i64.const 0))
+        func) (func (drop (memory.size 1)) (drop (memory.grow 2 (i32.const 1)))
+        (memory.fill 1 (i64.const 0) (i32.const 1) (i64.const 2))
+        (memory.copy 2 1 (i32.const 0) (i64.const 1) (i32.const 2))
+        (memory.init 1 1 (i64.const 0) (i32.const 1) (i32.const 2))
+        (i32.store8 2 offset=3 (i32.const 0) (i32.const 1))
+        (drop (v128.load8_lane 1 offset=0xffffffffffffffff 4
+            (i64.const 0) (v128.load 2 (i32.const 1))))))""")))
+
+
 def test_round_trip_of_corpus(corpus_modules: list[tuple[str, bytes]]) -> None:
     for _, data in corpus_modules:
         _round_trip(data)

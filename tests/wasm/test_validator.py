@@ -45,6 +45,18 @@ def check(text: str) -> None:
     "(memory 1) (data \"x\") (func i32.const 0 i32.const 0 i32.const 0 memory.init 0 data.drop 0)",
     "(table 1 funcref) (table 1 externref) (func (param externref) "
     "i32.const 0 local.get 0 table.set 1)",
+    "(memory i64 0x1000000000000) (func i64.const 0 i32.load offset=0xffffffffffffffff drop)",
+    "(memory i64 1) (memory 1) (data \"x\")"
+    " (func i64.const 0 i32.const 0 i32.const 0 memory.copy 0 1"
+    " i32.const 0 i64.const 0 i32.const 0 memory.copy 1 0 i64.const 0 memory.grow memory.grow drop"
+    " i64.const 0 i32.const 0 memory.size memory.fill"
+    " i64.const 0 i32.const 0 i32.const 0 memory.init 0)",
+    "(table i64 1 0xffffffffffffffff funcref) (table 1 funcref) (func table.size table.get drop"
+    " i64.const 0 i64.const 0 table.get table.set i64.const 0 call_indirect (type 0)"
+    " ref.null func i64.const 0 table.grow drop i64.const 0 ref.null func i64.const 0 table.fill"
+    " i64.const 0 i32.const 0 i32.const 0 table.copy 0 1"
+    " i32.const 0 i64.const 0 i32.const 0 table.copy 1 0"
+    " i64.const 0 i32.const 0 i32.const 0 table.init 0) (elem func) (elem (i64.const 0) func)",
 ])
 def test_valid(text: str) -> None:
     check(text)
@@ -88,12 +100,36 @@ def test_valid(text: str) -> None:
     ("elem.drop 2", "unknown elem segment 2"),
     ("unreachable select (result i32 i32) drop", "invalid result arity"),
     ("(func) (func ref.func 0 drop)", "undeclared function reference 0"),
-    ("(global i32 (i32.const 0)) (func i32.const 0 global.set 0)", "global is immutable"),
+    ("(global i32 (i32.const 0)) (func i32.const 0 global.set 0)", "immutable global"),
     ("(memory 1) (func i32.const 0 i32.load align=8 drop)",
      "alignment must not be larger than natural"),
     ("(table 1 externref) (func i32.const 0 call_indirect (type 0))", "type mismatch"),
     ("(table 1 externref) (elem (i32.const 0) func)", "type mismatch"),
     ("(memory 65537)", "memory size must be at most 65536 pages (4GiB)"),
+    ("(memory i64 0x1000000000001)", "memory size must be at most 2^48 pages"),
+    ("(memory i64 2 1)", "size minimum must not be greater than maximum"),
+    ("(memory 1) (memory 1) (func i32.const 0 i32.load 2 drop)", "unknown memory 2"),
+    ("(memory 1) (func i64.const 0 i32.load drop)", "type mismatch: expected i32, found i64"),
+    ("(memory i64 1) (func i32.const 0 i32.load drop)", "type mismatch: expected i64, found i32"),
+    ("(memory i64 1) (func i32.const 0 i32.const 0 i32.store)", "type mismatch: expected i64"),
+    ("(memory i64 1) (func (result i32) memory.size)", "type mismatch: expected i32, found i64"),
+    ("(memory i64 1) (func i64.const 0 memory.grow i32.eqz drop)", "type mismatch: expected i32"),
+    ("(memory i64 1) (func i64.const 0 i32.const 0 i32.const 0 memory.fill)",
+     "type mismatch: expected i64, found i32"),
+    ("(memory i64 1) (memory 1) (func i64.const 0 i32.const 0 i64.const 0 memory.copy 0 1)",
+     "type mismatch: expected i32, found i64"),
+    ("(memory i64 1) (func i64.const 0 i64.const 0 i32.const 0 memory.copy)",
+     "type mismatch: expected i64, found i32"),
+    ("(memory i64 1) (data \"x\") (func i64.const 0 i32.const 0 i64.const 0 memory.init 0)",
+     "type mismatch: expected i32, found i64"),
+    ("(memory i64 1) (data (i32.const 0) \"x\")", "type mismatch: expected i64, found i32"),
+    ("(memory 1) (func i32.const 0 i32.load offset=0x100000000 drop)", "offset out of range"),
+    ("(memory i64 1) (func i64.const 0 i64.const 0 v128.load8_lane 16 drop)", "invalid lane"),
+    ("(table i64 1 funcref) (func i32.const 0 table.get drop)", "type mismatch: expected i64"),
+    ("(table i64 1 funcref) (func i32.const 0 call_indirect (type 0))",
+     "type mismatch: expected i64"),
+    ("(table i64 1 funcref) (func ref.null func i32.const 1 table.grow drop)", "type mismatch"),
+    ("(table i64 1 funcref) (elem (i32.const 0) func)", "type mismatch: expected i64"),
     ("(memory 2 1)", "size minimum must not be greater than maximum"),
     ("(table 2 1 funcref)", "size minimum must not be greater than maximum"),
     ("(func (param i32)) (start 0)", "start function"),
