@@ -178,7 +178,7 @@ def test_report(tmp_path: Path) -> None:
     (tmp_path / "set" / "good.wast").write_text("(module)")
     (tmp_path / "set" / "part" / "bad.wast").write_text(
         '(module quote "(func)")(assert_invalid (module) "x | y")'
-        '(module (memory 1) (memory 1))')
+        '(module (memory 1 1 shared))')
     report = run_suite(tmp_path / "set", target_named("cpu"))
     assert {name: item.to_json() for name, item in report.groups().items()} == {
         "set": {"passed": 1, "failed": 0, "skipped": 0},
@@ -190,7 +190,7 @@ def test_report(tmp_path: Path) -> None:
         "line": 1, "command": "assert_invalid", "state": "failed", "reason": "it is accepted"}
     page = to_markdown(report)
     assert "- set/part/bad.wast:1 assert_invalid: it is accepted" in page
-    assert "- no multi-memory: 1" in page
+    assert "- no threads: 1" in page
 
 
 def test_no_scripts(tmp_path: Path) -> None:
