@@ -17,7 +17,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from .. import __version__
@@ -69,7 +69,7 @@ def digest_of(root: Path) -> bytes:
 def cache_key(wasm: bytes, options: CompileOptions, fingerprint: str) -> str:
     """Name of a program's entry: SHA-256 over all that its code depends on."""
     settings = json.dumps(
-        [__version__, asdict(options), fingerprint], sort_keys=True, separators=(",", ":")
+        [__version__, options.to_json(), fingerprint], sort_keys=True, separators=(",", ":")
     )
     digest = hashlib.sha256(source_digest())
     digest.update(hashlib.sha256(settings.encode()).digest())

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
+from ..targets.addressing import MemoryLayout
 from ..targets.executable import CompileOptions
 
 _MAX_FUEL = 1 << 62
@@ -47,6 +48,8 @@ def check_options(options: CompileOptions) -> CompileOptions:
         raise ArgumentError(
             f"missing_imports is 'error' or 'trap', not {options.missing_imports!r}"
         )
+    if not isinstance(options.layout, MemoryLayout | None):
+        raise ArgumentError(f"layout must be the name of one, not {options.layout!r}")
     return options
 
 

@@ -112,6 +112,7 @@ def run(
     call_depth: o.CallDepth = None,
     missing_imports: o.Imports = None,
     opt_level: o.OptLevel = None,
+    layout: o.Layout = None,
     no_cache: o.NoCache = False,
     output_size: o.OutputSize = "4KiB",
     show: o.Show = 10,
@@ -128,7 +129,7 @@ def run(
     return run_swarm(RunCommand(
         file, tuple(argv or ()), agents, invoke, tuple(args or ()), args_file, argv_lines, stdin,
         stdin_lines, stdin_dir, tuple(env or ()), seed, clock, fuel, target.value, max_memory,
-        call_depth, missing_imports and missing_imports.value, opt_level, not no_cache,
+        call_depth, missing_imports and missing_imports.value, opt_level, layout, not no_cache,
         output_size, show, json, csv, save_stdout,
     ))  # fmt: skip
 
@@ -145,6 +146,7 @@ def compile_(
     call_depth: o.CallDepth = None,
     missing_imports: o.Imports = None,
     opt_level: o.OptLevel = None,
+    layout: o.Layout = None,
     no_cache: o.NoCache = False,
 ) -> None:
     """Compile a program to machine code that `swarmc run` starts at once.
@@ -155,7 +157,7 @@ def compile_(
 
     options = compile_options(
         target.value, tuple(entry_point) if entry_point else None, max_memory, call_depth,
-        opt_level, missing_imports and missing_imports.value,
+        opt_level, missing_imports and missing_imports.value, layout,
     )  # fmt: skip
     if emit is None:
         compile_file(file, output, options, cached=not no_cache)
@@ -205,6 +207,8 @@ def fuzz(
     seconds: o.Seconds = 60,
     seed: o.FuzzSeed = None,
     output: o.FuzzOutput = Path("fuzz"),
+    target: o.TargetOption = o.Target.CPU,
+    layout: o.Layout = None,
     passes: o.Passes = False,
     generator: o.GeneratorOption = o.Generator.OURS,
     json: o.ReportJson = None,
@@ -216,7 +220,8 @@ def fuzz(
     from .cli_fuzz import fuzz as run_fuzzer
 
     return run_fuzzer(
-        seconds, seed, output, passes=passes, generator=generator.value, json_file=json
+        seconds, seed, output, target.value, layout, passes=passes, generator=generator.value,
+        json_file=json,
     )  # fmt: skip
 
 
@@ -225,6 +230,7 @@ def fuzz(
 def spec(
     path: o.Suite,
     target: o.TargetOption = o.Target.CPU,
+    layout: o.Layout = None,
     json: o.ReportJson = None,
     markdown: o.Markdown = None,
 ) -> int:
@@ -236,7 +242,7 @@ def spec(
     """
     from .cli_spec import spec as run_suite
 
-    return run_suite(path, target.value, json, markdown)
+    return run_suite(path, target.value, layout, json, markdown)
 
 
 @app.command()

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import ArgumentError
+from ..targets.addressing import parse_layout
 from ..targets.executable import DEFAULT_CALL_DEPTH, CompileOptions
 from .cli_inputs import parse_size
 from .cli_module import naming, read_wasm
@@ -29,11 +30,12 @@ def compile_options(
     call_depth: int | None,
     opt_level: int | None,
     missing_imports: str | None,
+    layout: str | None,
 ) -> CompileOptions:
     """The options as they were typed.
 
     Raises:
-        ArgumentError: a size is none.
+        ArgumentError: a size is none, or there is no such layout.
     """
     return CompileOptions(
         target=target,
@@ -43,6 +45,7 @@ def compile_options(
         opt_level=opt_level,
         patient=True,  # who compiles beforehand wants it done well
         missing_imports=missing_imports or "error",
+        layout=None if layout is None else parse_layout(layout),
     )
 
 

@@ -6,7 +6,9 @@ import json
 import secrets
 from pathlib import Path
 
+from ..targets.addressing import parse_layout
 from .cli_terminal import stage_progress, stdout_console, write_file
+from .compile import target_named
 from .tools.fuzz import GeneratorName, run
 from .tools.fuzz_report import FuzzReport
 
@@ -16,11 +18,12 @@ _AGENTS = 16
 _AGENTS_SLOW = 4  # of which the interpreter runs each
 
 
-def fuzz(seconds: float, seed: int | None, directory: Path, *, passes: bool,
-         generator: GeneratorName, json_file: Path | None) -> int:
+def fuzz(seconds: float, seed: int | None, directory: Path, target: str, layout: str | None, *,
+         passes: bool, generator: GeneratorName, json_file: Path | None) -> int:
     """Fuzz for a time and print the report; the exit code is 1 if there were mismatches."""
     if seed is None:
         seed = secrets.randbits(_SEED_BITS)
+    chosen = target_named(target, None if layout is None else parse_layout(layout))
     console = stdout_console()
     console.print(f"seed {seed}", highlight=False)
     with stage_progress() as progress:
@@ -30,8 +33,8 @@ def fuzz(seconds: float, seed: int | None, directory: Path, *, passes: bool,
             found = len(report.saved)
             progress(f"{report.modules} modules, {found} mismatches", done)
 
-        report = run(seconds, seed, directory, progress=show, passes=passes,
-                     generator=generator, agents=_AGENTS_SLOW if passes else _AGENTS)
+        report = run(seconds, seed, directory, target=chosen, progress=show,
+                     passes=passes, generator=generator, agents=_AGENTS_SLOW if passes else _AGENTS)
     console.print(str(report), highlight=False, markup=False, soft_wrap=True)
     if json_file is not None:
         text = json.dumps(report.to_json(), indent=1) + "\n"

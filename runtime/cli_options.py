@@ -67,6 +67,11 @@ Imports = Annotated[MissingImports | None, _option(
 OptLevel = Annotated[int | None, _option(
     min=0, max=3, help="LLVM's optimisation level.", show_default="by size",
 )]  # fmt: skip
+Layout = Annotated[str | None, _option(
+    metavar="NAME", help="How agents' bytes lie in memory: flat, or interleaved with cells of 4, 8"
+    " or 16 bytes (interleaved:8). Results do not depend on it.",
+    show_default="flat on the CPU",
+)]  # fmt: skip
 NoCache = Annotated[bool, _option("--no-cache", help="Neither read nor write the cache.")]
 Output = Annotated[Path | None, _option(
     "--output", "-o", metavar="FILE", help="Where to write; - prints.",

@@ -52,6 +52,7 @@ class RunCommand:
     call_depth: int | None = None
     missing_imports: str | None = None
     opt_level: int | None = None
+    layout: str | None = None
     cached: bool = True
     output_size: str = "4KiB"
     show: int = 10
@@ -197,6 +198,7 @@ def _load(command: RunCommand, program: bytes | Executable, count: int) -> Swarm
             # what only other functions need is not compiled
             entry_points=None if command.invoke is None else (command.invoke,),
             opt_level=command.opt_level,
+            layout=command.layout,
             seed=command.seed,
             clock=inputs.parse_clock(command.clock),
             stdin=b"" if command.stdin is None else inputs.read_bytes(command.stdin),
@@ -221,6 +223,7 @@ def _refuse_compile_options(command: RunCommand) -> None:
     given = {
         "--call-depth": command.call_depth, "--max-memory": command.max_memory,
         "--missing-imports": command.missing_imports, "--opt-level": command.opt_level,
+        "--layout": command.layout,
     }  # fmt: skip
     names = [name for name, value in given.items() if value is not None]
     if names:

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
+from ..targets.addressing import parse_layout
 from .cli_terminal import printable, stage_progress, stdout_console, write_file
 from .compile import target_named
 from .tools.spec import Score, SuiteReport, kind_of, run_suite, to_markdown
@@ -17,10 +18,13 @@ _FAILED = 1
 _SHOWN = 20
 
 
-def spec(path: Path, target: str, json_file: Path | None, markdown: Path | None) -> int:
+def spec(
+    path: Path, target: str, layout: str | None, json_file: Path | None, markdown: Path | None
+) -> int:
     """Run the suite and print its score; the exit code is 1 unless everything passed."""
+    chosen = target_named(target, None if layout is None else parse_layout(layout))
     with stage_progress() as progress:
-        report = run_suite(path, target_named(target), progress=progress)
+        report = run_suite(path, chosen, progress=progress)
     _show(report)
     if json_file is not None:
         text = json.dumps(report.to_json(), indent=1) + "\n"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from ..errors import ArgumentError, TargetError
 from ..ir import module as ir
 from ..ir.types import EntityId, FuncType
+from ..targets.addressing import MemoryLayout
 from ..targets.base import Target
 from ..targets.executable import CompileOptions, Executable, FunctionSpan, HostImport
 from .cache import Cache, cache_key
@@ -26,8 +27,11 @@ Progress = Callable[[str, float], None]
 _NO_TYPE = FuncType((), ())
 
 
-def target_named(name: str) -> Target:
+def target_named(name: str, layout: MemoryLayout | None = None) -> Target:
     """The target of that name.
+
+    Args:
+        layout: how it lays agents out where the options do not say; None: as is best.
 
     Raises:
         TargetError: there is none, or this machine cannot run it.
@@ -35,7 +39,7 @@ def target_named(name: str) -> Target:
     if name == "cpu":
         from ..targets.cpu import CpuTarget  # LLVM is loaded when it is needed
 
-        return CpuTarget()
+        return CpuTarget(layout or MemoryLayout.FLAT)
     raise TargetError(f"no target {name!r}", hint="the targets are: cpu")
 
 
@@ -67,6 +71,7 @@ def compile_wasm(
             stage that refused the module.
     """
     target = target or target_named(options.target)
+    options = replace(options, layout=options.layout or target.layout)
     key = program_key(wasm, options, target) if cache else ""
     if cache:
         found = cache.get(key)
@@ -87,8 +92,9 @@ def program_key(wasm: bytes, options: CompileOptions, target: Target) -> str:
     """Key of a program in the cache; what patience makes takes the provisional one's place."""
     names = options.entry_points
     settings = replace(
-        options, entry_points=names and tuple(sorted(set(names))), patient=False
-    )
+        options, entry_points=names and tuple(sorted(set(names))), patient=False,
+        layout=options.layout or target.layout,
+    )  # fmt: skip
     return cache_key(wasm, settings, target.fingerprint())
 
 

@@ -1,8 +1,8 @@
 """What host functions touch an agent with: its memory, its state block, the dispatch's record.
 
 Host functions are plain Python functions ``f(ctx, slots) -> status`` that Numba compiles. They
-reach memory only through the names in ``ACCESSORS``, so that a target that lays agents out in
-another way (interleaved, say) compiles the same functions with its own accessors in their place.
+reach memory only through the names in ``ACCESSORS``, so that they work wherever an agent's bytes
+lie: the first two fields of the state block say so (see :mod:`..targets.addressing`).
 
 Everything is a 64-bit integer: mixing in unsigned ones would make Numba compute in floating point.
 Comparisons that must be unsigned are accessors, too.
@@ -19,6 +19,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, register_jitable
 
 from ..ir.types import Trap
+from ..targets.addressing import GROUP
 from ..targets.layout import Ctx
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -94,6 +95,7 @@ store64 = _store(64)
 copy_bytes = cast(Callable[[int, int, int], None], intrinsic(_copy_bytes))
 below = cast(Callable[[int, int], bool], intrinsic(_below))
 
+_load16 = _load(16)
 _store16 = _store(16)
 _store32 = _store(32)
 
@@ -101,18 +103,18 @@ _store32 = _store(32)
 @device
 def state_load(ctx: int, field: int) -> int:
     """A field of the state block's header (see ``layout.Ctx``)."""
-    return load64(ctx + field)
+    return load64(ctx + field * load64(ctx + Ctx.SCALE))
 
 
 @device
 def state_store(ctx: int, field: int, value: int) -> None:
-    store64(ctx + field, value)
+    store64(ctx + field * load64(ctx + Ctx.SCALE), value)
 
 
 @device
 def job_load(ctx: int, field: int) -> int:
     """A field of the record of the dispatch (see ``layout.Job``)."""
-    return load64(load64(ctx + Ctx.JOB) + field)
+    return load64(state_load(ctx, Ctx.JOB) + field)
 
 
 @device
@@ -121,7 +123,7 @@ def guest_check(ctx: int, address: int, length: int, alignment: int) -> int:
 
     WASI makes a misaligned pointer a trap, as well as one out of bounds.
     """
-    size = load64(ctx + Ctx.MEM_SIZE)
+    size = state_load(ctx, Ctx.MEM_SIZE)
     if below(size, length) or below(size - length, address):
         return OUT_OF_BOUNDS
     if address & (alignment - 1):
@@ -130,51 +132,101 @@ def guest_check(ctx: int, address: int, length: int, alignment: int) -> int:
 
 
 @device
+def _place(ctx: int, address: int) -> int:
+    """Absolute address of a byte of the agent's memory."""
+    mask = state_load(ctx, Ctx.CELL_MASK)
+    return state_load(ctx, Ctx.MEM_BASE) + address + (GROUP - 1) * (address & mask)
+
+
+@device
+def _together(ctx: int, address: int, width: int) -> bool:
+    """Whether the bytes of an access lie together: in a flat memory, or in one cell."""
+    mask = state_load(ctx, Ctx.CELL_MASK)
+    return (address & mask) == ((address + width - 1) & mask)
+
+
+@device
 def guest_load8(ctx: int, address: int) -> int:
     """Guest accesses are unchecked: call :func:`guest_check` first."""
-    return load8(load64(ctx + Ctx.MEM_BASE) + address)
+    return load8(_place(ctx, address))
+
+
+@device
+def guest_load16(ctx: int, address: int) -> int:
+    if _together(ctx, address, 2):
+        return _load16(_place(ctx, address))
+    return guest_load8(ctx, address) | guest_load8(ctx, address + 1) << 8
 
 
 @device
 def guest_load32(ctx: int, address: int) -> int:
-    return load32(load64(ctx + Ctx.MEM_BASE) + address)
+    if _together(ctx, address, 4):
+        return load32(_place(ctx, address))
+    return guest_load16(ctx, address) | guest_load16(ctx, address + 2) << 16
 
 
 @device
 def guest_load64(ctx: int, address: int) -> int:
-    return load64(load64(ctx + Ctx.MEM_BASE) + address)
+    if _together(ctx, address, 8):
+        return load64(_place(ctx, address))
+    return guest_load32(ctx, address) | guest_load32(ctx, address + 4) << 32
 
 
 @device
 def guest_store8(ctx: int, address: int, value: int) -> None:
-    store8(load64(ctx + Ctx.MEM_BASE) + address, value)
+    store8(_place(ctx, address), value)
 
 
 @device
 def guest_store16(ctx: int, address: int, value: int) -> None:
-    _store16(load64(ctx + Ctx.MEM_BASE) + address, value)
+    if _together(ctx, address, 2):
+        _store16(_place(ctx, address), value)
+    else:
+        guest_store8(ctx, address, value)
+        guest_store8(ctx, address + 1, value >> 8)
 
 
 @device
 def guest_store32(ctx: int, address: int, value: int) -> None:
-    _store32(load64(ctx + Ctx.MEM_BASE) + address, value)
+    if _together(ctx, address, 4):
+        _store32(_place(ctx, address), value)
+    else:
+        guest_store16(ctx, address, value)
+        guest_store16(ctx, address + 2, value >> 16)
 
 
 @device
 def guest_store64(ctx: int, address: int, value: int) -> None:
-    store64(load64(ctx + Ctx.MEM_BASE) + address, value)
+    if _together(ctx, address, 8):
+        store64(_place(ctx, address), value)
+    else:
+        guest_store32(ctx, address, value)
+        guest_store32(ctx, address + 4, value >> 32)
+
+
+@device
+def _run(ctx: int, address: int, length: int) -> int:
+    """How many of the bytes from ``address`` on lie together: to the end of a cell at most."""
+    mask = state_load(ctx, Ctx.CELL_MASK)
+    return length if mask == 0 else min(length, (address & mask) - mask - address)
 
 
 @device
 def copy_to_guest(ctx: int, address: int, source: int, length: int) -> None:
     """Copy host bytes at the absolute address ``source`` into the agent's memory."""
-    copy_bytes(load64(ctx + Ctx.MEM_BASE) + address, source, length)
+    while length > 0:
+        count = _run(ctx, address, length)
+        copy_bytes(_place(ctx, address), source, count)
+        address, source, length = address + count, source + count, length - count
 
 
 @device
 def copy_from_guest(ctx: int, to: int, address: int, length: int) -> None:
     """Copy bytes of the agent's memory to the absolute address ``to``."""
-    copy_bytes(to, load64(ctx + Ctx.MEM_BASE) + address, length)
+    while length > 0:
+        count = _run(ctx, address, length)
+        copy_bytes(to, _place(ctx, address), count)
+        address, to, length = address + count, to + count, length - count
 
 
 @device
@@ -196,6 +248,6 @@ def set_result(slots: int, number: int, value: int) -> None:
 
 ACCESSORS = (
     load8, load32, load64, store8, store64, copy_bytes, state_load, state_store, job_load,
-    guest_check, guest_load8, guest_load32, guest_load64, guest_store8, guest_store16,
+    guest_check, guest_load8, guest_load16, guest_load32, guest_load64, guest_store8, guest_store16,
     guest_store32, guest_store64, copy_to_guest, copy_from_guest, argument, argument64, set_result,
 )  # fmt: skip

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..ir.types import FuncType
+from ..targets.addressing import MemoryLayout, parse_layout
 from ..targets.base import Int64s, Target
 from ..targets.executable import DEFAULT_CALL_DEPTH, CompileOptions, Entry, Executable
 from . import inputs, values
@@ -57,6 +58,8 @@ class SwarmManager(AgentAccess):
         missing_imports: ``error``, or ``trap`` to let an agent that calls one trap.
         entry_points: exported functions to compile; None: all.
         opt_level: LLVM's optimisation level, 0 to 3; None: by the size of the program.
+        layout: how agents' bytes lie in memory, ``flat`` or ``interleaved``; None: as the target
+            likes it. Results do not depend on it.
         seed: what agents' random numbers are made from.
         clock: what agents' clocks start at, in nanoseconds since the epoch.
         stdin, argv, env: WASI inputs of agents that are spawned without. ``argv`` starts with
@@ -81,6 +84,7 @@ class SwarmManager(AgentAccess):
         missing_imports: str = "error",
         entry_points: Sequence[str] | None = None,
         opt_level: int | None = None,
+        layout: MemoryLayout | str | None = None,
         seed: int = 0,
         clock: int = 0,
         stdin: Data = b"",
@@ -108,6 +112,7 @@ class SwarmManager(AgentAccess):
             DEFAULT_CALL_DEPTH if call_depth is None else call_depth,
             opt_level,
             missing_imports=missing_imports,
+            layout=parse_layout(layout) if isinstance(layout, str) else layout,
         ))  # fmt: skip
         self._defaults = inputs.encode_defaults(stdin, argv, env)
         self._cache = open_cache(cache)
@@ -193,9 +198,10 @@ class SwarmManager(AgentAccess):
 
         Raises:
             TargetError: it was compiled for another machine or another version.
-            ArgumentError: it was compiled for another call depth than the swarm is to have.
+            ArgumentError: it was compiled for another call depth or layout than the swarm is to
+                have.
         """
-        check_usable(executable, self.target, self._call_depth)
+        check_usable(executable, self.target, self._call_depth, self._options.layout)
         kernel = load_kernel(executable, self.target, self._cache)
         slices = kernel.allocate(self.max_agents, self.output_size)
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import ArgumentError, TargetError
 from ..ir.types import Type
+from ..targets.addressing import MemoryLayout
 from ..targets.base import Dispatch, Int64s, Kernel, Outcome, Slices, Target
 from ..targets.executable import Entry, Executable, GlobalExport
 from ..targets.layout import FLAG_STARTED, FLAG_STARTING, Ctx
@@ -41,12 +42,14 @@ class AgentSnapshot:
     scratch: bytes | None
 
 
-def check_usable(executable: Executable, target: Target, call_depth: int | None) -> None:
+def check_usable(
+    executable: Executable, target: Target, call_depth: int | None, layout: MemoryLayout | None
+) -> None:
     """Refuse a program that was compiled for something else than it is to be used for.
 
     Raises:
         TargetError: for another machine or another version.
-        ArgumentError: for another call depth; None: any will do.
+        ArgumentError: for another call depth or layout; None: any will do.
     """
     if executable.fingerprint != target.fingerprint():
         raise TargetError(
@@ -58,6 +61,11 @@ def check_usable(executable: Executable, target: Target, call_depth: int | None)
         raise ArgumentError(
             f"the program was compiled for a call_depth of {executable.call_depth},"
             f" not {call_depth}"
+        )
+    if layout not in (None, executable.layout.memory_layout):
+        raise ArgumentError(
+            f"the program was compiled for the layout {executable.layout.memory_layout},"
+            f" not {layout}"
         )
 
 
@@ -324,7 +332,9 @@ class Program:
         """Digest of what the program is, however it is compiled: a snapshot must agree with it."""
         executable = self.executable
         digest = hashlib.sha256(executable.template)
-        shape = (executable.layout, executable.entries, executable.spans, executable.signatures,
+        # Snapshots say nothing of where bytes lie, only what they are.
+        layout = replace(executable.layout, memory_layout=MemoryLayout.FLAT)
+        shape = (layout, executable.entries, executable.spans, executable.signatures,
                  self.scratch_size)
         digest.update(repr(shape).encode("utf-8", "surrogatepass"))
         for run in executable.runs:

@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 import weakref
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import CacheError, TargetError
@@ -55,7 +55,7 @@ class Recompilation:
     ) -> None:
         _left[:] = [process for process in _left if process.poll() is None]
         place = None if cache is None else [str(cache.directory), cache.limit, key]
-        header = json.dumps([asdict(replace(options, patient=True)), place, os.getpid()]).encode()
+        header = json.dumps([replace(options, patient=True).to_json(), place, os.getpid()]).encode()
         self._output = tempfile.TemporaryFile()
         # Files, not pipes: this process may be gone before the other has read and written all.
         with tempfile.TemporaryFile() as request:
@@ -113,6 +113,7 @@ class Upgrade:
         target: Target,
         cache: Cache | None,
     ) -> None:
+        options = replace(options, layout=options.layout or target.layout)
         key = program_key(wasm, options, target)
         self._recompilation = Recompilation(wasm, options, cache, key)
         self._program = program
@@ -164,8 +165,7 @@ def main() -> None:
     (length,) = struct.unpack_from("<Q", data)
     settings, place, parent = json.loads(data[8 : 8 + length])
     wasm = data[8 + length :]
-    names = settings["entry_points"]
-    options = CompileOptions(**settings | {"entry_points": names and tuple(names)})
+    options = CompileOptions.from_json(settings)
     if place is None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
         sys.stdout.buffer.write(compile_wasm(wasm, options).to_bytes())

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..ir import module as ir
+from .addressing import MemoryLayout
 from .executable import CompileOptions, Executable
 from .layout import Ctx
 
@@ -146,6 +147,7 @@ class Target(Protocol):
     """A kind of machine that runs agents."""
 
     name: str
+    layout: MemoryLayout  # of programs whose options name none
 
     def fingerprint(self) -> str:
         """Everything about machine and toolchain that compiled code depends on."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..errors import CacheError
 from ..ir.types import EntityId, FuncType, Type
+from .addressing import MemoryLayout
 from .layout import AgentLayout, MemorySlot, TableSlot
 
 MAGIC = b"SWARMC\x00\x02"
@@ -33,6 +34,7 @@ class CompileOptions:
         patient: with ``opt_level`` None, optimise a large program too, however long it takes;
             otherwise it is compiled quickly, and is :attr:`Executable.provisional`.
         missing_imports: ``error``, or ``trap`` to let an agent that calls one trap.
+        layout: how the bytes of agents lie in memory; None: as the target likes it.
     """
 
     target: str = "cpu"
@@ -42,6 +44,19 @@ class CompileOptions:
     opt_level: int | None = None
     patient: bool = False
     missing_imports: str = "error"
+    layout: MemoryLayout | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self) | {"layout": self.layout and self.layout.value}
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> CompileOptions:
+        """Inverse of :meth:`to_json`."""
+        names, layout = data["entry_points"], data["layout"]
+        return CompileOptions(**data | {
+            "entry_points": names and tuple(names), "layout": layout and MemoryLayout(layout),
+        })  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +251,7 @@ def _type_from_json(lists: list[list[str]]) -> FuncType:
 def _layout_to_json(layout: AgentLayout) -> dict[str, Any]:
     return {
         "state_size": layout.state_size,
+        "memory_layout": layout.memory_layout.value,
         "memories": [
             [*m.id, m.base, m.size, m.minimum, m.reserve, m.fixed, m.index_bits]
             for m in layout.memories
@@ -262,4 +278,5 @@ def _layout_from_json(data: dict[str, Any]) -> AgentLayout:
         {table.id: table for table in tables},
         offsets(data["dropped_data"]),
         offsets(data["dropped_elems"]),
+        MemoryLayout(data["memory_layout"]),
     )

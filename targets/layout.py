@@ -13,28 +13,34 @@ from ..errors import TargetError
 from ..ir import module as ir
 from ..ir import ops
 from ..ir.types import EntityId, Type
+from .addressing import MemoryLayout, Placement
 
 
 class Ctx(enum.IntEnum):
-    """Header of the state block: byte offset of each field. Host functions may rely on these."""
+    """Header of the state block: offset of each field. Host functions may rely on these.
 
-    SAVED_SP = 0  # stack pointer of the worker, while the agent runs
-    STACK_LIMIT = 8  # the agent's stack must stay above this address
-    FUEL_RESERVE = 16  # fuel that is not in the fuel register
-    BUDGET = 24  # fuel that this run started with
-    JOB = 32  # address of the Job record
-    SHARED = 40  # address of the Shared record
-    MEM_BASE = 48  # address of the agent's slice of its main memory
-    MEM_SIZE = 56  # its current size in bytes
-    INDEX = 64  # the agent's place in this dispatch
-    AGENT = 72  # the agent's id
-    FLAGS = 80  # the FLAG_ bits below; bits 8 to 13 are WASI's descriptors
-    OUT_LEN = 88  # bytes written to standard output, which may be more than were kept
-    ERR_LEN = 96  # the same for standard error
-    STDIN_POS = 104  # bytes consumed of standard input
-    CLOCK_READS = 112  # clock readings taken in this dispatch
-    RANDOM_READS = 120  # 64-bit random words drawn in this dispatch
-    END = 128
+    The first two say where the others, and bytes of memories, are: see :mod:`.addressing`.
+    """
+
+    SCALE = 0  # the field at offset o lies at o * SCALE: 1, or 32 in an interleaved block
+    CELL_MASK = 8  # byte a of a memory lies at a + 31 * (a & CELL_MASK); 0 in a flat one
+    SAVED_SP = 16  # stack pointer of the worker, while the agent runs
+    STACK_LIMIT = 24  # the agent's stack must stay above this address
+    FUEL_RESERVE = 32  # fuel that is not in the fuel register
+    BUDGET = 40  # fuel that this run started with
+    JOB = 48  # address of the Job record
+    SHARED = 56  # address of the Shared record
+    MEM_BASE = 64  # address of the agent's slice of its main memory
+    MEM_SIZE = 72  # its current size in bytes
+    INDEX = 80  # the agent's place in this dispatch
+    AGENT = 88  # the agent's id
+    FLAGS = 96  # the FLAG_ bits below; bits 8 to 13 are WASI's descriptors
+    OUT_LEN = 104  # bytes written to standard output, which may be more than were kept
+    ERR_LEN = 112  # the same for standard error
+    STDIN_POS = 120  # bytes consumed of standard input
+    CLOCK_READS = 128  # clock readings taken in this dispatch
+    RANDOM_READS = 136  # 64-bit random words drawn in this dispatch
+    END = 144
 
 
 FLAG_INSTANTIATED = 1
@@ -151,6 +157,7 @@ class AgentLayout:
 
     Attributes:
         state_size: bytes of a state block, a multiple of 64.
+        memory_layout: how slices and state blocks lie among those of other agents.
         dropped_data, dropped_elems: offset of one byte a segment: 1 once it is dropped.
     """
 
@@ -160,6 +167,16 @@ class AgentLayout:
     tables: dict[EntityId, TableSlot]
     dropped_data: dict[EntityId, int]
     dropped_elems: dict[EntityId, int]
+    memory_layout: MemoryLayout = MemoryLayout.FLAT
+
+    @property
+    def state_place(self) -> Placement:
+        """Where state blocks lie."""
+        return Placement(self.state_size, self.memory_layout.state_cells)
+
+    def memory_place(self, slot: MemorySlot) -> Placement:
+        """Where slices of a memory lie."""
+        return Placement(slot.reserve, self.memory_layout.memory_cells)
 
     def memory(self, id_: EntityId) -> MemorySlot:
         return self.memories[self.memory_number(id_)]
@@ -182,7 +199,12 @@ _TABLE_WRITERS = frozenset(
 )
 
 
-def plan_layout(module: ir.Module, *, max_memory: int | None = None) -> AgentLayout:
+def plan_layout(
+    module: ir.Module,
+    *,
+    max_memory: int | None = None,
+    memory_layout: MemoryLayout = MemoryLayout.FLAT,
+) -> AgentLayout:
     """Assign an offset to everything that an agent of ``module`` owns.
 
     Args:
@@ -230,7 +252,7 @@ def plan_layout(module: ir.Module, *, max_memory: int | None = None) -> AgentLay
         cursor += 8 * capacity
     state_size = -(-cursor // 64) * 64
     return AgentLayout(state_size, tuple(memories), global_offsets, tables, dropped_data,
-                       dropped_elems)
+                       dropped_elems, memory_layout)
 
 
 def _check_tables(module: ir.Module) -> None:

@@ -1,68 +1,49 @@
-"""The CPU's part of lowering: the flat layout, where an agent's bytes are plain addresses."""
+"""The CPU's part of lowering: pointers of one kind, and traps that restore the worker's stack."""
 
 from __future__ import annotations
 
-from ..layout import AgentLayout, Ctx, MemorySlot
+from ..layout import AgentLayout, Ctx, Shared
+from ..llvm.access import CellAccess, MemoryAccess, PlainAccess, state_pointer
+from ..llvm.cell_support import DECLARATIONS as CELL_DECLARATIONS
 from ..llvm.emit import FunctionEmitter
-from .prelude import DECLARATIONS, driver_text, support_text
+from .prelude import driver_text, support_text
 from .stack_switch import probe_attributes
-
-_MEMORY = "!tbaa !3"
 
 
 class CpuAbi:
-    """Memory of an agent is one contiguous range; a trap restores the worker's stack."""
+    """See :class:`~swarmc.targets.llvm.abi.Abi`."""
 
-    declarations: tuple[str, ...] = DECLARATIONS
+    declarations: tuple[str, ...] = (
+        "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1 immarg)",
+        *CELL_DECLARATIONS,
+    )
 
-    def __init__(self, triple: str, data_layout: str) -> None:
+    def __init__(self, triple: str, data_layout: str, layout: AgentLayout) -> None:
         self.triple = triple
         self.data_layout = data_layout
         self.attributes = f"nounwind {probe_attributes(triple)}"
+        self._state = layout.memory_layout.state_cells
+        cells = layout.memory_layout.memory_cells
+        self.memory: MemoryAccess = CellAccess(cells, self._state) if cells.size else PlainAccess()
 
     def support(self, layout: AgentLayout) -> str:
-        return support_text(self.triple, layout)
+        return support_text(self.triple, layout) + "\n\n" + self.memory.support()
 
     def driver(self, layout: AgentLayout) -> str:
         return driver_text(layout)
 
     def state(self, e: FunctionEmitter, offset: int) -> str:
-        return e.at_entry(f"getelementptr inbounds i8, ptr %ctx, i64 {int(offset)}")
+        return state_pointer(e, self._state, offset)
 
     def shared(self, e: FunctionEmitter, offset: int) -> str:
         record = self._constant(e, Ctx.SHARED)
         field = e.at_entry(f"getelementptr inbounds i8, ptr {record}, i64 {int(offset)}")
         return e.at_entry(f"load ptr, ptr {field}, align 8, !invariant.load !1")
 
-    def load(
-        self, e: FunctionEmitter, slot: MemorySlot, address: str, offset: int, type_: str,
-        align: int,
-    ) -> str:
-        pointer = self._address(e, slot, address, offset)
-        return e.assign(f"load {type_}, ptr {pointer}, align {align}, {_MEMORY}")
-
-    def store(
-        self, e: FunctionEmitter, slot: MemorySlot, address: str, offset: int, type_: str,
-        value: str, align: int,
-    ) -> None:
-        pointer = self._address(e, slot, address, offset)
-        e.line(f"store {type_} {value}, ptr {pointer}, align {align}, {_MEMORY}")
-
-    def fill(self, e: FunctionEmitter, slot: MemorySlot, to: str, byte: str, count: str) -> None:
-        name = e.program.intrinsic("void", "llvm.memset.p0.i64", "ptr, i8, i64, i1 immarg")
-        pointer = self._address(e, slot, to, 0)
-        e.line(f"call void {name}(ptr {pointer}, i8 {byte}, i64 {count}, i1 false), {_MEMORY}")
-
-    def copy(
-        self, e: FunctionEmitter, to_slot: MemorySlot, to: str, from_slot: MemorySlot,
-        source: str, count: str,
-    ) -> None:
-        self._move(e, to_slot, to, self._address(e, from_slot, source, 0), count)
-
-    def init(
-        self, e: FunctionEmitter, slot: MemorySlot, to: str, source: str, count: str
-    ) -> None:
-        self._move(e, slot, to, source, count)
+    def host_code(self, e: FunctionEmitter, number: int) -> str:
+        hosts = self.shared(e, Shared.HOSTS)
+        pointer = e.assign(f"getelementptr ptr, ptr {hosts}, i64 {number}")
+        return e.assign(f"load ptr, ptr {pointer}, align 8, !invariant.load !1")
 
     def stack_check(self, e: FunctionEmitter) -> str | None:
         name = e.program.intrinsic("i64", "llvm.read_register.i64", "metadata")
@@ -79,18 +60,3 @@ class CpuAbi:
         """A pointer in the state block that no agent changes."""
         pointer = self.state(e, field)
         return e.at_entry(f"load ptr, ptr {pointer}, align 8, !invariant.load !1")
-
-    def _address(self, e: FunctionEmitter, slot: MemorySlot, address: str, offset: int) -> str:
-        field = self.state(e, slot.base)
-        base = e.at_entry(f"load ptr, ptr {field}, align 8, !invariant.load !1")
-        pointer = e.assign(f"getelementptr i8, ptr {base}, i64 {address}")
-        if not offset:
-            return pointer
-        return e.assign(f"getelementptr i8, ptr {pointer}, i64 {offset}")
-
-    def _move(
-        self, e: FunctionEmitter, slot: MemorySlot, to: str, source: str, count: str
-    ) -> None:
-        name = e.program.intrinsic("void", "llvm.memmove.p0.p0.i64", "ptr, ptr, i64, i1 immarg")
-        pointer = self._address(e, slot, to, 0)
-        e.line(f"call void {name}(ptr {pointer}, ptr {source}, i64 {count}, i1 false), {_MEMORY}")

@@ -162,9 +162,10 @@ class CpuKernel:
         point(Shared.FUNCS, np.stack([code, signatures], axis=1).copy())
         point(Shared.HOSTS, np.array(hosts, np.uint64))
         point(Shared.TEMPLATE, blob(executable.template))
-        memories = executable.layout.memories
+        state = executable.layout.memory_layout.state_cells
+        bases = [state.spread(int(memory.base)) for memory in executable.layout.memories]
         runs = [
-            (memories[run.memory].base, run.offset, blob(run.data).ctypes.data, len(run.data))
+            (bases[run.memory], run.offset, blob(run.data).ctypes.data, len(run.data))
             for run in executable.runs
         ]
         point(Shared.RUNS, rows(runs, 4))

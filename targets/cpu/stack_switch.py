@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from ...errors import TargetError
 from ...ir.types import Trap
-from ..layout import NO_POSITION, Ctx
+from ..layout import NO_POSITION
 
 #: Bytes of a frame from which on it is probed.
 PROBED_FRAME = 64 << 10
@@ -53,17 +53,17 @@ swarm_leave:
 """
 
 # Every compiled function has the context in rdi and the fuel in rsi when it is entered.
-_PROBE_X86_64 = f"""\
+_PROBE_X86_64 = """\
 swarm_probe:
  movq %rsp, %r11
  subq %rax, %r11
  jb swarm_no_room
- cmpq {int(Ctx.STACK_LIMIT)}(%rdi), %r11
+ cmpq {limit}(%rdi), %r11
  jb swarm_no_room
  retq
 swarm_no_room:
  movq %rsi, %rdx
- movabsq ${int(Trap.CALL_STACK_EXHAUSTED) | NO_POSITION << 8}, %rsi
+ movabsq ${exhausted}, %rsi
  andq $-16, %rsp
  callq swarm_trap
 """
@@ -119,14 +119,18 @@ def probe_attributes(triple: str) -> str:
     return '"probe-stack"="inline-asm"'
 
 
-def switch_stack_assembly(triple: str) -> str:
-    """Both functions as assembly of an LLVM module.
+def switch_stack_assembly(triple: str, limit: int) -> str:
+    """The functions as assembly of an LLVM module.
+
+    Args:
+        limit: offset of ``Ctx.STACK_LIMIT`` from the context.
 
     Raises:
         TargetError: the processor is neither x86-64 nor aarch64.
     """
     if triple.startswith("x86_64"):
-        text = _ENTER_X86_64 + _PROBE_X86_64
+        exhausted = int(Trap.CALL_STACK_EXHAUSTED) | NO_POSITION << 8
+        text = _ENTER_X86_64 + _PROBE_X86_64.format(limit=limit, exhausted=exhausted)
     elif triple.startswith("aarch64"):
         text = _ENTER_AARCH64
     else:

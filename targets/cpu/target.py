@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from ...ir import module as ir
+from ..addressing import MemoryLayout
 from ..executable import CompileOptions, Entry, Executable, GlobalExport, HostImport
 from ..image import initial_state
 from ..layout import plan_layout
@@ -29,9 +30,17 @@ Progress = Callable[[str, float], None]
 
 
 class CpuTarget:
-    """See :class:`~swarmc.targets.base.Target`."""
+    """See :class:`~swarmc.targets.base.Target`.
+
+    Args:
+        layout: of programs whose options name none. Agents run fastest flat here; interleaved,
+            their code is what a GPU runs.
+    """
 
     name = "cpu"
+
+    def __init__(self, layout: MemoryLayout = MemoryLayout.FLAT) -> None:
+        self.layout = layout
 
     def fingerprint(self) -> str:
         machine = host_machine()
@@ -43,7 +52,8 @@ class CpuTarget:
         options: CompileOptions,
         progress: Progress | None = None,
     ) -> Executable:
-        layout = plan_layout(module, max_memory=options.max_memory)
+        lowering = self._lowering(module, options)
+        layout = lowering.layout
         state = initial_state(module, layout)
         size = sum(len(b.insts) for f in module.functions.values() for b in f.blocks)
         provisional = options.opt_level is None and not options.patient and size >= LARGE_PROGRAM
@@ -51,7 +61,7 @@ class CpuTarget:
         return Executable(
             target=self.name,
             fingerprint=self.fingerprint(),
-            objects=_objects(module, options, size, level, progress or _silent),
+            objects=_objects(lowering, size, level, progress or _silent),
             layout=layout,
             entries=tuple(
                 Entry(export.name, module.types[module.sig_of(export.id)], number)
@@ -95,35 +105,37 @@ class CpuTarget:
         return compilation.assembly()
 
     def _in_one(self, module: ir.Module, options: CompileOptions) -> Compilation:
-        (text,) = lower(_lowering(module, options))
+        (text,) = lower(self._lowering(module, options))
         return Compilation(text, _level(options, 0))
+
+    def _lowering(self, module: ir.Module, options: CompileOptions) -> Lowering:
+        layout = plan_layout(
+            module, max_memory=options.max_memory, memory_layout=options.layout or self.layout
+        )
+        machine = host_machine()
+        return Lowering(
+            module,
+            layout,
+            CpuAbi(machine.triple, machine.data_layout, layout),
+            _entry_exports(module, options),
+            options.call_depth,
+        )
 
     def load(self, executable: Executable, hosts: Sequence[int]) -> CpuKernel:
         return CpuKernel(executable, hosts)
 
 
 def _objects(
-    module: ir.Module, options: CompileOptions, size: int, level: int, report: Progress
+    lowering: Lowering, size: int, level: int, report: Progress
 ) -> tuple[bytes, ...]:
     """Machine code of a program of ``size`` instructions, in parts compiled at once."""
     parts = -(-size // PART_SIZE) or 1
     texts = lower(
-        _lowering(module, options),
+        lowering,
         parts if level else min(parts, len(os.sched_getaffinity(0))),
         progress=lambda share: report("lower", share),
     )
     return compile_modules(texts, level, lambda share: report("compile", share))
-
-
-def _lowering(module: ir.Module, options: CompileOptions) -> Lowering:
-    machine = host_machine()
-    return Lowering(
-        module,
-        plan_layout(module, max_memory=options.max_memory),
-        CpuAbi(machine.triple, machine.data_layout),
-        _entry_exports(module, options),
-        options.call_depth,
-    )
 
 
 def _level(options: CompileOptions, size: int) -> int:

@@ -1,17 +1,18 @@
 """What differs between targets in the code they run, behind one small object.
 
-An :class:`Abi` says where an agent's bytes are, how an agent ends early, which address space
-holds its state, and brings the support code that every compiled program contains.
-The emitters of :mod:`.ops` know no target: they ask it.
+An :class:`Abi` says where an agent's bytes are (its memories: :class:`~.access.MemoryAccess`),
+how an agent ends early, which address space holds its state, and brings the support code that
+every compiled program contains. The emitters of :mod:`.ops` know no target: they ask it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from ..layout import AgentLayout, MemorySlot
+from ..layout import AgentLayout
 
 if TYPE_CHECKING:
+    from .access import MemoryAccess
     from .emit import FunctionEmitter
 
 
@@ -24,15 +25,16 @@ class Abi(Protocol):
         i64  @swarm_refill(ptr C, i64 fuel, i64 status)      more fuel, or end with the status
         i64  @swarm_poll(ptr C, i64 status)                  after a host call: its status, or
                                                              another if the agent should stop
-        i64  @swarm_memory_grow(ptr C, i64 size_field, i64 reserve, i64 pages)
-        i64  @swarm_table_grow(ptr C, i64 size_field, i64 capacity, i64 value, i64 delta)
-        void @swarm_fill64(ptr to, i64 value, i64 count)
+        i64  @swarm_memory_grow(ptr size, i64 reserve, i64 pages)
+        i64  @swarm_table_grow(ptr size, ptr elements, i64 capacity, i64 value, i64 delta)
+        void @swarm_fill64(ptr to, i64 value, i64 count)   words of the state block
     """
 
     triple: str
     data_layout: str
     attributes: str  # of every compiled function
     declarations: tuple[str, ...]  # that the prelude needs
+    memory: MemoryAccess
 
     def support(self, layout: AgentLayout) -> str:
         """The functions above, in every module of a program."""
@@ -50,35 +52,8 @@ class Abi(Protocol):
         """A 64-bit word of the Shared record, as a pointer; it never changes."""
         ...
 
-    def load(
-        self, e: FunctionEmitter, slot: MemorySlot, address: str, offset: int, type_: str,
-        align: int,
-    ) -> str:
-        """Load an LLVM type from ``address`` (i64) + ``offset`` of a memory."""
-        ...
-
-    def store(
-        self, e: FunctionEmitter, slot: MemorySlot, address: str, offset: int, type_: str,
-        value: str, align: int,
-    ) -> None:
-        """Store to ``address`` (i64) + ``offset`` of a memory."""
-        ...
-
-    def fill(self, e: FunctionEmitter, slot: MemorySlot, to: str, byte: str, count: str) -> None:
-        """Set ``count`` (i64) checked bytes from ``to`` (i64) on to an i8."""
-        ...
-
-    def copy(
-        self, e: FunctionEmitter, to_slot: MemorySlot, to: str, from_slot: MemorySlot,
-        source: str, count: str,
-    ) -> None:
-        """Move ``count`` checked bytes that may overlap."""
-        ...
-
-    def init(
-        self, e: FunctionEmitter, slot: MemorySlot, to: str, source: str, count: str
-    ) -> None:
-        """Copy ``count`` checked bytes from ``source``, a pointer to shared bytes."""
+    def host_code(self, e: FunctionEmitter, number: int) -> str:
+        """What to call for a host function, by its place in ``Shared.HOSTS``."""
         ...
 
     def stack_check(self, e: FunctionEmitter) -> str | None:

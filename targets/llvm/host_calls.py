@@ -12,7 +12,7 @@ from ...ir.function import Block, Function, Inst, Value
 from ...ir.module import HostFunction, Module
 from ...ir.ops import CALL, RETURN
 from ...ir.types import EntityId, Trap, Type
-from ..layout import Shared, Status
+from ..layout import Status
 from .emit import FunctionEmitter, ProgramEmitter
 from .types import LLVM_TYPES, call_slots, result_types, return_type
 
@@ -27,11 +27,7 @@ def emit_host_call(e: FunctionEmitter, inst: Inst, host: HostFunction) -> None:
     slots = e.at_entry(f"alloca [{call_slots(host.type)} x i64], align 16")
     texts = [e.operand(value) for value in inst.args]
     _store_slots(e.line, e.assign, slots, host.type.params, texts)
-    hosts = e.abi.shared(e, Shared.HOSTS)
-    pointer = e.assign(
-        f"getelementptr ptr, ptr {hosts}, i64 {e.program.host_numbers[host.id]}"
-    )
-    code = e.assign(f"load ptr, ptr {pointer}, align 8, !invariant.load !1")
+    code = e.abi.host_code(e, e.program.host_numbers[host.id])
     returned = e.assign(f"call i64 {code}(ptr %ctx, ptr {slots})")
     status = e.assign(f"call i64 @swarm_poll(ptr %ctx, i64 {returned})")
     _leave_unless_zero(e, status, inst)

@@ -42,8 +42,8 @@ def lower(
 ) -> list[str]:
     """Write a program as LLVM IR, in one module or in several that are linked as machine code.
 
-    Besides the functions, the first module defines ``@swarm_entries`` (wrappers of the entries,
-    in their order), ``@swarm_functions`` (code of each function that something refers to, by
+    Besides the functions, the first module defines ``@swarm_enter_entry`` (which calls an entry
+    by its number), ``@swarm_functions`` (code of each function that something refers to, by
     number), ``@swarm_call_depth`` and ``@swarm_start``, which the prelude of the target uses.
 
     Args:
@@ -84,7 +84,7 @@ def _driver(
     entries = lowering.entries
     text = [lowering.abi.driver(lowering.layout)]
     text += [entry_wrapper(program, n, export.id) for n, export in enumerate(entries)]
-    text.append(_pointers("swarm_entries", [f"@swarm_entry.{n}" for n in range(len(entries))]))
+    text.append(_enter_entry(len(entries)))
     symbols = [
         program.symbol(id_) if id_ in referenced else "null" for id_ in sorted(program.numbers)
     ]
@@ -99,6 +99,29 @@ def _assemble(program: ProgramEmitter, text: list[str]) -> str:
     head = [f'target triple = "{abi.triple}"', f'target datalayout = "{abi.data_layout}"']
     declared = program.declarations | set(abi.declarations)
     return "\n\n".join([*head, *text, *sorted(declared), *program.externals(), METADATA]) + "\n"
+
+
+def _enter_entry(count: int) -> str:
+    """``i64 @swarm_enter_entry(i32 number, ptr ctx, ptr args, ptr results, i64 fuel, i32 depth)``.
+
+    No number is given that is not that of an entry.
+    """
+    cases = " ".join(f"i32 {n}, label %entry{n}" for n in range(count))
+    lines = [
+        "define internal i64 @swarm_enter_entry"
+        "(i32 %number, ptr %ctx, ptr %args, ptr %results, i64 %fuel, i32 %depth) {",
+        f"switch i32 %number, label %none [ {cases} ]",
+        "none:",
+        "unreachable",
+    ]
+    for n in range(count):
+        lines += [
+            f"entry{n}:",
+            f"%left{n} = call i64 @swarm_entry.{n}"
+            "(ptr %ctx, ptr %args, ptr %results, i64 %fuel, i32 %depth)",
+            f"ret i64 %left{n}",
+        ]
+    return "\n".join([*lines, "}"])
 
 
 def _pointers(name: str, symbols: Sequence[str]) -> str:

@@ -67,7 +67,7 @@ def _load(e: FunctionEmitter, inst: Inst) -> None:
     assert inst.type is not None
     t, address = LLVM_TYPES[inst.type], e.wide(inst.args[0])
     narrow = t if width * 8 == inst.type.bits else f"i{width * 8}"
-    value = e.abi.load(e, e.memory(id_), address, offset, narrow, align)
+    value = e.abi.memory.load(e, e.memory(id_), address, offset, narrow, align)
     if narrow == t:
         e.names[inst.results[0]] = value
     else:
@@ -83,7 +83,7 @@ def _store(e: FunctionEmitter, inst: Inst) -> None:
         narrow = f"i{width * 8}"
         text = e.assign(f"trunc {t} {text} to {narrow}")
         t = narrow
-    e.abi.store(e, e.memory(id_), e.wide(address), offset, t, text, align)
+    e.abi.memory.store(e, e.memory(id_), e.wide(address), offset, t, text, align)
 
 
 def _memory_size(e: FunctionEmitter, inst: Inst) -> None:
@@ -94,7 +94,7 @@ def _memory_size(e: FunctionEmitter, inst: Inst) -> None:
 def _memory_grow(e: FunctionEmitter, inst: Inst) -> None:
     slot = e.memory(inst.attrs[0])
     old = e.assign(
-        f"call i64 @swarm_memory_grow(ptr %ctx, i64 {slot.size}, i64 {slot.reserve}, "
+        f"call i64 @swarm_memory_grow(ptr {e.abi.state(e, slot.size)}, i64 {slot.reserve}, "
         f"i64 {e.wide(inst.args[0])})"
     )
     _define_index(e, inst, old)
@@ -124,7 +124,7 @@ def _memory_fill(e: FunctionEmitter, inst: Inst) -> None:
     start, n = e.wide(to), e.wide(count)
     _check_range(e, inst, start, n, memory_bytes(e, id_), Trap.MEMORY_OUT_OF_BOUNDS)
     byte = e.assign(f"trunc i32 {e.name(value)} to i8")
-    e.abi.fill(e, e.memory(id_), start, byte, n)
+    e.abi.memory.fill(e, e.memory(id_), start, byte, n)
 
 
 def _memory_copy(e: FunctionEmitter, inst: Inst) -> None:
@@ -132,7 +132,7 @@ def _memory_copy(e: FunctionEmitter, inst: Inst) -> None:
     to, source, n = (e.wide(value) for value in inst.args)
     _check_range(e, inst, source, n, memory_bytes(e, from_id), Trap.MEMORY_OUT_OF_BOUNDS)
     _check_range(e, inst, to, n, memory_bytes(e, to_id), Trap.MEMORY_OUT_OF_BOUNDS)
-    e.abi.copy(e, e.memory(to_id), to, e.memory(from_id), source, n)
+    e.abi.memory.copy(e, e.memory(to_id), to, e.memory(from_id), source, n)
 
 
 def _memory_init(e: FunctionEmitter, inst: Inst) -> None:
@@ -143,7 +143,7 @@ def _memory_init(e: FunctionEmitter, inst: Inst) -> None:
     _check_range(e, inst, source, n, size, Trap.MEMORY_OUT_OF_BOUNDS)
     _check_range(e, inst, to, n, memory_bytes(e, id_), Trap.MEMORY_OUT_OF_BOUNDS)
     start = e.assign(f"getelementptr i8, ptr {data}, i64 {source}")
-    e.abi.init(e, e.memory(id_), to, start, n)
+    e.abi.memory.init(e, e.memory(id_), to, start, n)
 
 
 def _segment(e: FunctionEmitter, field: Shared, number: int, dropped: int) -> tuple[str, str]:
@@ -168,13 +168,27 @@ def _data_drop(e: FunctionEmitter, inst: Inst) -> None:
 
 def _global_get(e: FunctionEmitter, inst: Inst) -> None:
     assert inst.type is not None
-    pointer = e.abi.state(e, e.program.layout.globals[inst.attrs[0]])
-    e.define(inst, f"load {LLVM_TYPES[inst.type]}, ptr {pointer}, align 8, {_STATE}")
+    offset = e.program.layout.globals[inst.attrs[0]]
+    if inst.type is not Type.V128:
+        pointer = e.abi.state(e, offset)
+        e.define(inst, f"load {LLVM_TYPES[inst.type]}, ptr {pointer}, align 8, {_STATE}")
+        return
+    # The two words of a vector need not be neighbours.
+    low, high = (
+        e.assign(f"load i64, ptr {e.abi.state(e, offset + n)}, align 8, {_STATE}") for n in (0, 8)
+    )
+    half = e.assign(f"insertelement <2 x i64> poison, i64 {low}, i32 0")
+    e.define(inst, f"insertelement <2 x i64> {half}, i64 {high}, i32 1")
 
 
 def _global_set(e: FunctionEmitter, inst: Inst) -> None:
-    pointer = e.abi.state(e, e.program.layout.globals[inst.attrs[0]])
-    e.line(f"store {e.operand(inst.args[0])}, ptr {pointer}, align 8, {_STATE}")
+    offset, (value,) = e.program.layout.globals[inst.attrs[0]], inst.args
+    if value.type is not Type.V128:
+        e.line(f"store {e.operand(value)}, ptr {e.abi.state(e, offset)}, align 8, {_STATE}")
+        return
+    for n in (0, 1):
+        half = e.assign(f"extractelement {e.operand(value)}, i32 {n}")
+        e.line(f"store i64 {half}, ptr {e.abi.state(e, offset + 8 * n)}, align 8, {_STATE}")
 
 
 # References and tables.
@@ -213,7 +227,10 @@ def _elements(e: FunctionEmitter, slot: TableSlot) -> str:
 
 
 def _element(e: FunctionEmitter, slot: TableSlot, index: Value) -> str:
-    return e.assign(f"getelementptr i64, ptr {_elements(e, slot)}, i64 {e.wide(index)}")
+    step = 8 if slot.shared else e.program.layout.memory_layout.state_cells.word_step
+    return e.assign(
+        f"getelementptr [{step} x i8], ptr {_elements(e, slot)}, i64 {e.wide(index)}"
+    )
 
 
 def _count(e: FunctionEmitter, slot: TableSlot) -> str:
@@ -247,8 +264,9 @@ def _table_grow(e: FunctionEmitter, inst: Inst) -> None:
     value, delta = inst.args
     slot = _table(e, inst.attrs[0])
     old = e.assign(
-        f"call i64 @swarm_table_grow(ptr %ctx, i64 {slot.size}, i64 {slot.capacity}, "
-        f"{e.operand(value)}, i64 {e.wide(delta)})"
+        f"call i64 @swarm_table_grow(ptr {e.abi.state(e, slot.size)}, "
+        f"ptr {e.abi.state(e, slot.elements)}, i64 {slot.capacity}, {e.operand(value)}, "
+        f"i64 {e.wide(delta)})"
     )
     _define_index(e, inst, old)
 
@@ -268,7 +286,8 @@ def _table_copy(e: FunctionEmitter, inst: Inst) -> None:
     n = e.wide(count)
     _check_range(e, inst, e.wide(source), n, _count(e, from_slot), Trap.TABLE_OUT_OF_BOUNDS)
     _check_range(e, inst, e.wide(to), n, _count(e, to_slot), Trap.TABLE_OUT_OF_BOUNDS)
-    _move_words(e, _element(e, to_slot, to), _element(e, from_slot, source), n)
+    target, origin = _element(e, to_slot, to), _element(e, from_slot, source)
+    e.abi.memory.move_words(e, target, origin, n, shared=from_slot.shared)
 
 
 def _table_init(e: FunctionEmitter, inst: Inst) -> None:
@@ -280,13 +299,7 @@ def _table_init(e: FunctionEmitter, inst: Inst) -> None:
     _check_range(e, inst, e.wide(source), n, size, Trap.TABLE_OUT_OF_BOUNDS)
     _check_range(e, inst, e.wide(to), n, _count(e, slot), Trap.TABLE_OUT_OF_BOUNDS)
     start = e.assign(f"getelementptr i64, ptr {items}, i64 {e.wide(source)}")
-    _move_words(e, _element(e, slot, to), start, n)
-
-
-def _move_words(e: FunctionEmitter, to: str, source: str, count: str) -> None:
-    name = e.program.intrinsic("void", "llvm.memmove.p0.p0.i64", "ptr, ptr, i64, i1 immarg")
-    size = e.assign(f"shl i64 {count}, 3")
-    e.line(f"call void {name}(ptr align 8 {to}, ptr align 8 {source}, i64 {size}, i1 false)")
+    e.abi.memory.move_words(e, _element(e, slot, to), start, n, shared=True)
 
 
 def _elem_drop(e: FunctionEmitter, inst: Inst) -> None:

@@ -14,6 +14,7 @@ from swarmc.runtime.tools.differential import Tally, compare
 from swarmc.runtime.tools.execution import Call, Script, Setup, Workload
 from swarmc.runtime.tools.oracle import Oracle, function_type
 from swarmc.runtime.tools.target_executor import TargetExecutor
+from swarmc.targets.addressing import MemoryLayout
 from swarmc.targets.cpu import CpuTarget
 
 CORPUS = Path(__file__).resolve().parents[2] / "corpus"
@@ -60,12 +61,13 @@ def calls(program: corpus.Program, data: bytes) -> tuple[Script, ...]:
     return tuple(Script(tuple(made[start:] + made[:start])) for start in range(len(made)))
 
 
+@pytest.mark.parametrize("layout", [MemoryLayout.FLAT, MemoryLayout.INTERLEAVED_8], ids=str)
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_program(name: str) -> None:
+def test_program(name: str, layout: MemoryLayout) -> None:
     program = PROGRAMS[name]
     data = program.binary.read_bytes()
     oracle = Oracle(optimise=True).load(data, Setup())
-    subject = TargetExecutor(CpuTarget(), opt_level=1).load(data, Setup())
+    subject = TargetExecutor(CpuTarget(layout), opt_level=1).load(data, Setup())
     tally = Tally()
     for scripts in (runs(program), calls(program, data)):
         if scripts:

@@ -12,6 +12,8 @@ from swarmc.ir.function import Function
 from swarmc.ir.module import Module
 from swarmc.runtime.tools import fuzz
 from swarmc.runtime.tools.executors import pass_executors
+from swarmc.targets.addressing import MemoryLayout
+from swarmc.targets.cpu import CpuTarget
 
 MODULES = 25
 
@@ -22,6 +24,20 @@ def test_cpu(seed: int, tmp_path: Path) -> None:
     assert report.modules == MODULES
     assert report.tally.returned > MODULES * 8
     assert report.tally.trapped > MODULES * 8
+    assert not report.saved, str(report)
+
+
+@pytest.mark.parametrize(
+    ("seed", "layout"),
+    [(10, MemoryLayout.INTERLEAVED_4), (11, MemoryLayout.INTERLEAVED_8),
+     (12, MemoryLayout.INTERLEAVED_8), (13, MemoryLayout.INTERLEAVED_16)],
+)
+def test_interleaved(seed: int, layout: MemoryLayout, tmp_path: Path) -> None:
+    """More agents than a group has."""
+    report = fuzz.run(1000.0, seed, tmp_path, target=CpuTarget(layout), agents=40,
+                      modules=MODULES, minimise_seconds=20.0)
+    assert report.modules == MODULES
+    assert report.tally.returned > MODULES * 8
     assert not report.saved, str(report)
 
 

@@ -61,12 +61,21 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def make_swarm(shared_cache: Path) -> Iterator[Callable[..., SwarmManager]]:
+def layout() -> str | None:
+    """How the swarms of a test are laid out; a test module may give it other values."""
+    return None
+
+
+@pytest.fixture
+def make_swarm(
+    shared_cache: Path, layout: str | None
+) -> Iterator[Callable[..., SwarmManager]]:
     """Makes swarms that are closed after the test."""
     made: list[SwarmManager] = []
 
     def make(wasm: bytes | str, **options: Any) -> SwarmManager:
         data = bytes(wat2wasm(wasm)) if isinstance(wasm, str) else wasm
+        options = {"layout": layout} | options
         made.append(SwarmManager.from_wasm(data, cache=shared_cache, **options))
         return made[-1]
 

@@ -13,6 +13,13 @@ from swarmc.runtime import SwarmManager
 Make = Callable[..., SwarmManager]
 
 
+@pytest.fixture(params=["flat", "interleaved:4", "interleaved:8", "interleaved:16"])
+def layout(request: pytest.FixtureRequest) -> str:
+    """Every test runs with agents laid out in each way."""
+    chosen: str = request.param
+    return chosen
+
+
 class TestState:
     """Memory, globals, snapshots, resets."""
 

@@ -11,6 +11,7 @@ from swarmc.runtime.compile import target_named
 from swarmc.runtime.tools.spec import features_of
 from swarmc.runtime.tools.spec_script import State, run_script
 from swarmc.runtime.tools.wast import Kind, read_script
+from swarmc.targets.addressing import MemoryLayout
 
 SUITE = Path(__file__).resolve().parents[3] / "shared" / "spec" / "2.0"
 SCRIPTS = sorted(SUITE.rglob("*.wast"))
@@ -27,6 +28,9 @@ COMMANDS = {
     Kind.UNLINKABLE: 83, Kind.ACTION: 155, Kind.REGISTER: 21 + 1,
 }  # fmt: skip
 
+#: Layouts with other cells differ in few places; ``swarmc spec --layout interleaved:4`` runs them.
+LAYOUTS = [MemoryLayout.FLAT, MemoryLayout.INTERLEAVED_8]
+
 
 def test_every_command_is_read() -> None:
     counts: Counter[Kind] = Counter()
@@ -35,9 +39,10 @@ def test_every_command_is_read() -> None:
     assert counts == COMMANDS
 
 
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 @pytest.mark.parametrize("script", SCRIPTS or [SUITE], ids=lambda path: path.stem)
-def test_script(script: Path) -> None:
-    verdicts = run_script(read_script(script.read_bytes()), target_named("cpu"),
+def test_script(script: Path, layout: MemoryLayout) -> None:
+    verdicts = run_script(read_script(script.read_bytes()), target_named("cpu", layout),
                           features=features_of(script))
     wrong = [(v.command.line, v.state.value, v.reason)
              for v in verdicts if v.state is not State.PASSED]

@@ -14,6 +14,7 @@ import wasmtime
 from swarmc.ir.types import Type
 from swarmc.runtime.hosts import resolve
 from swarmc.runtime.wasi import table
+from swarmc.targets.addressing import MemoryLayout, Placement
 from swarmc.targets.executable import HostImport
 from swarmc.targets.layout import Ctx, Job
 
@@ -31,19 +32,32 @@ def signature(name: str, module: str = table.PREVIEW1) -> Any:
 
 
 class FakeAgent:
-    """An agent without a program: a state block, a job and a page of memory."""
+    """An agent without a program: a state block, a job and a page of memory.
+
+    It has slot ``SLOT`` of a region; the rest of the region is to stay as it is.
+    """
+
+    SLOT = 5
+    layout = MemoryLayout.FLAT
 
     def __init__(self, module: str = table.PREVIEW1, *, index: int = 0, agent: int = 0,
                  seed: int = 0, output_size: int = 4096) -> None:
         self.module = module
-        self.memory = np.zeros(PAGE, np.uint8)
-        self.state = np.zeros(int(Ctx.END) // 8, np.int64)
+        self.memory_place = Placement(PAGE, self.layout.memory_cells)
+        self.state_place = Placement(int(Ctx.END), self.layout.state_cells)
+        self.memory = np.full(self.memory_place.extent(32), 0xA5, np.uint8)
+        self.state = np.zeros(self.state_place.extent(32) // 8, np.int64)
+        self.write(0, bytes(PAGE))
+        self.ctx = self.state.ctypes.data + self.state_place.base(self.SLOT)
         self.job = np.zeros(int(Job.END) // 8, np.int64)
         self.output = np.zeros((index + 1, output_size), np.uint8)
         self.errors = np.zeros((index + 1, output_size), np.uint8)
         self._keep: list[np.ndarray[Any, Any]] = []
+        self.set(Ctx.SCALE, self.state_place.cells.word_step // 8)
+        self.set(Ctx.CELL_MASK, self.memory_place.cells.mask)
         self.set(Ctx.JOB, self.job.ctypes.data)
-        self.set(Ctx.MEM_BASE, self.memory.ctypes.data)
+        base = self.memory_place.base(self.SLOT)
+        self.set(Ctx.MEM_BASE, self.memory.ctypes.data + base)
         self.set(Ctx.MEM_SIZE, PAGE)
         self.set(Ctx.INDEX, index)
         self.set(Ctx.AGENT, agent)
@@ -65,10 +79,10 @@ class FakeAgent:
         self.job[field // 8] = array.ctypes.data
 
     def set(self, field: Ctx, value: int) -> None:
-        self.state[field // 8] = value
+        self.state[self.state_place.offset(self.SLOT, int(field)) // 8] = value
 
     def get(self, field: Ctx) -> int:
-        return int(self.state[field // 8])
+        return int(self.state[self.state_place.offset(self.SLOT, int(field)) // 8])
 
     def call(self, name: str, *args: int) -> int:
         """The raw status word; the first result, if the call goes on, is ``self.result``."""
@@ -81,7 +95,7 @@ class FakeAgent:
             for arg, t in zip(args, type_.params, strict=True)
         ]
         slots = np.array([*words, 0, 0], np.uint64)
-        status = int(CALL(address)(self.state.ctypes.data, slots.ctypes.data))
+        status = int(CALL(address)(self.ctx, slots.ctypes.data))
         self.result = int(slots[0])
         return status
 
@@ -90,10 +104,22 @@ class FakeAgent:
         return "trap" if status else self.result
 
     def write(self, address: int, data: bytes) -> None:
-        self.memory[address : address + len(data)] = np.frombuffer(data, np.uint8)
+        self.memory[self._bytes(address, len(data))] = np.frombuffer(data, np.uint8)
 
     def read(self, address: int = 0, length: int = PAGE) -> bytes:
-        return self.memory[address : address + length].tobytes()
+        data: bytes = self.memory[self._bytes(address, length)].tobytes()
+        return data
+
+    def others_memory(self) -> frozenset[int]:
+        """What is to be read in the slices of other slots."""
+        others = self.memory.copy()
+        others[self._bytes(0, PAGE)] = 0xA5
+        return frozenset(others.tolist())
+
+    def _bytes(self, address: int, length: int) -> np.ndarray[Any, Any]:
+        addresses = np.arange(address, address + length)
+        places = self.memory_place.base(self.SLOT) + self.memory_place.cells.spread(addresses)
+        return np.asarray(places)
 
     def stdout(self) -> bytes:
         return self.output[-1, : self.get(Ctx.OUT_LEN)].tobytes()

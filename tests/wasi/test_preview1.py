@@ -10,9 +10,21 @@ import pytest
 
 from swarmc.ir.types import Trap
 from swarmc.runtime.wasi import table
+from swarmc.targets.addressing import MemoryLayout
 from swarmc.targets.layout import Ctx, Status
 
 from .agents import PAGE, FakeAgent, WasmtimeAgent, iovecs, subscription
+
+CELLS = [MemoryLayout.INTERLEAVED_4, MemoryLayout.INTERLEAVED_8, MemoryLayout.INTERLEAVED_16]
+
+
+@pytest.fixture(autouse=True, params=[MemoryLayout.FLAT, *CELLS], ids=str)
+def layout(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> MemoryLayout:
+    """Every test, with the agent's bytes laid out in each way."""
+    monkeypatch.setattr(FakeAgent, "layout", request.param)
+    chosen: MemoryLayout = request.param
+    return chosen
+
 
 TEXT = (1000, b"hello, swarm\n")
 Step = tuple[Any, ...]  # bytes to write at an address, or a function's name and its arguments
@@ -199,6 +211,7 @@ def test_same_as_wasmtime(script: list[Step], tmp_path: Path) -> None:
         assert ours.read() == theirs.read(), step
     assert ours.stdout() == theirs.stdout()
     assert ours.stderr() == theirs.stderr()
+    assert ours.others_memory() == {0xA5}
 
 
 def test_kinds_of_traps() -> None:
@@ -284,10 +297,12 @@ def test_random_is_splitmix64_of_seed_and_agent(seed: int) -> None:
         agent = FakeAgent(agent=number, seed=seed)
         assert agent.errno("random_get", 100, 13) == 0
         assert agent.errno("random_get", 200, 16) == 0
-        expected = random_bytes(seed, number, 4)
+        assert agent.errno("random_get", 301, 19) == 0
+        expected = random_bytes(seed, number, 7)
         assert agent.read(100, 14) == expected[:13] + b"\0"
         assert agent.read(200, 17) == expected[16:32] + b"\0"
-        assert agent.get(Ctx.RANDOM_READS) == 4
+        assert agent.read(300, 21) == b"\0" + expected[32:51] + b"\0"
+        assert agent.get(Ctx.RANDOM_READS) == 7
 
 
 def test_random_streams_differ() -> None:
