@@ -231,7 +231,7 @@ def _callee(machine: Machine, frame: Frame, inst: Inst) -> tuple[EntityId, list[
     if inst.op.attrs[0] is o.Attr.FUNC:
         return inst.attrs[0], args
     id_ = machine.state.referenced(args.pop(0))
-    if machine.module.sig_of(id_) != inst.attrs[0]:
+    if not machine.module.is_subtype(machine.module.sig_of(id_), inst.attrs[0]):
         raise ValueError("the function is of another signature")
     if id_ in machine.module.removed:
         raise ValueError(f"function {id_} was removed")

@@ -114,7 +114,9 @@ class Module:
     """The whole program. Lists and dictionaries are in id order, and only grow.
 
     Attributes:
-        types: interned function types; a signature is an index into it.
+        types: function types; a signature is an index into it. Signatures differ where the front
+            end's types do, even if the IR's do not.
+        supertypes: for some signatures the one that they are declared to be a subtype of.
         functions: bodies. host_functions: those without.
         removed: signatures of functions that no entry point reached and that are gone. They keep
             their numbers, and tables may still refer to them.
@@ -122,6 +124,7 @@ class Module:
     """
 
     types: list[FuncType] = field(default_factory=list)
+    supertypes: dict[int, int] = field(default_factory=dict)
     functions: dict[EntityId, Function] = field(default_factory=dict)
     host_functions: dict[EntityId, HostFunction] = field(default_factory=dict)
     removed: dict[EntityId, int] = field(default_factory=dict)
@@ -134,12 +137,27 @@ class Module:
     starts: list[EntityId] = field(default_factory=list)
 
     def intern(self, type_: FuncType) -> int:
-        """Index of a function type in ``types``, which it joins if it is new."""
+        """Index of some equal function type in ``types``, which it joins if there is none."""
         try:
             return self.types.index(type_)
         except ValueError:
             self.types.append(type_)
             return len(self.types) - 1
+
+    def is_subtype(self, sig: int, wanted: int) -> bool:
+        """Whether a function of a signature may be called as one of another."""
+        above: int | None = sig
+        while above is not None and above != wanted:
+            above = self.supertypes.get(above)
+        return above is not None
+
+    def subtypes(self, sig: int) -> list[int]:
+        """A signature and all those below it, in order."""
+        found = {sig}
+        for below, above in self.supertypes.items():  # a supertype comes before what is below it
+            if above in found:
+                found.add(below)
+        return sorted(found)
 
     def sig_of(self, id_: EntityId) -> int:
         """Signature of a function, with or without a body."""

@@ -371,7 +371,7 @@ VPROMOTE = _op("vpromote", "v128", "v128", doc="the low lanes of f32x4, exactly,
 # References and tables. Table accesses are unchecked: `table_size`, `ige_u` and `trap_if` guard.
 REF_IS_NULL = _op("ref_is_null", "ref", "i32", doc="1 for null")
 HAS_TYPE = _op("has_type", "funcref", "i32", attrs=(_A.SIG,),
-               doc="1 if the function's type is the signature; needs a != null")
+               doc="1 if the function's type is the signature or below it; needs a != null")
 TABLE_GET = _op("table_get", "int", "T", REFS, attrs=(_A.TABLE,), effect=_R,
                 doc="element a; needs a < size")
 TABLE_SET = _op("table_set", "int T", "", REFS, attrs=(_A.TABLE,), effect=_W,
@@ -421,7 +421,7 @@ FUEL_CHECK = _op("fuel_check", "", "", effect=_F | _T, doc="trap out_of_fuel if 
 # Calls. Arguments and results are those of the callee's signature.
 CALL = _op("call", "...", "...", attrs=(_A.FUNC,), effect=_C, doc="call a function")
 CALL_REF = _op("call_ref", "funcref ...", "...", attrs=(_A.SIG,), effect=_C,
-               doc="call through a reference; needs a != null of type sig")
+               doc="call through a reference; needs a != null of type sig or below")
 
 # Terminators.
 JUMP = _op("jump", "", "", effect=_X, edges=1, doc="go to the edge's block")
@@ -433,7 +433,7 @@ TRAP = _op("trap", "", "", attrs=(_A.TRAP,), effect=_X | _T, doc="end the agent"
 RETURN_CALL = _op("return_call", "...", "", attrs=(_A.FUNC,), effect=_X | _C,
                   doc="tail call; the callee's results are the function's")
 RETURN_CALL_REF = _op("return_call_ref", "funcref ...", "", attrs=(_A.SIG,), effect=_X | _C,
-                      doc="tail call through a reference; needs a != null of type sig")
+                      doc="tail call through a reference; needs a != null of type sig or below")
 TRY_CALL = _op("try_call", "...", "", attrs=(_A.FUNC,), effect=_X | _C, edges=2,
                doc="call; first edge with the results appended, second if it threw or suspended")
 TRY_CALL_REF = _op("try_call_ref", "funcref ...", "", attrs=(_A.SIG,), effect=_X | _C, edges=2,

@@ -154,6 +154,8 @@ def _type(module: Module, cursor: Cursor) -> None:
         cursor.fail(f"type {len(module.types)} comes next, not {index}")
     cursor.expect("=")
     module.types.append(_func_type(cursor))
+    if cursor.accept("sub"):
+        module.supertypes[index] = cursor.natural("a type's number")
     cursor.end()
 
 

@@ -107,7 +107,8 @@ def _signature(sig: int, type_: FuncType) -> str:
 
 def _header_lines(module: Module) -> Iterator[str]:
     for index, type_ in enumerate(module.types):
-        yield f"type {index} = {type_}"
+        above = module.supertypes.get(index)
+        yield f"type {index} = {type_}" + ("" if above is None else f" sub {above}")
     yield from map(_memory, module.memories.values())
     yield from map(_global, module.globals.values())
     yield from map(_table, module.tables.values())

@@ -29,7 +29,8 @@ def _ref_func(state: AgentState, env: Env, inst: Inst) -> None:
 
 def _has_type(state: AgentState, env: Env, inst: Inst) -> None:
     function = state.referenced(env[inst.args[0]])
-    env[inst.result] = int(state.module.sig_of(function) == inst.attrs[0])
+    module = state.module
+    env[inst.result] = int(module.is_subtype(module.sig_of(function), inst.attrs[0]))
 
 
 def _global_get(state: AgentState, env: Env, inst: Inst) -> None:

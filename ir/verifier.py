@@ -180,7 +180,11 @@ def _check(condition: bool, message: str) -> None:
 
 
 def _verify_entities(module: Module) -> None:
-    _check(len(set(module.types)) == len(module.types), "a type stands twice")
+    for below, above in module.supertypes.items():
+        _check(0 <= above < below < len(module.types), f"type {below} is below type {above}")
+        _check(module.types[below] == module.types[above],
+               f"type {below} cannot be called as type {above}")
+    _check(list(module.supertypes) == sorted(module.supertypes), "supertypes are not in order")
     for what, entities in _entity_kinds(module):
         ids = list(entities)
         _check(ids == sorted(ids), f"{what} are not in the order of their ids")

@@ -16,7 +16,7 @@ from ..compiler.wasm.module import GlobalType, Import, Limits, Module
 from ..compiler.wasm.validator import validate
 from ..errors import SwarmcError
 from ..ir.module import PAGE_SIZE
-from ..ir.types import FuncType, Type
+from ..ir.types import Type
 from ..targets.layout import AgentLayout, plan_layout
 from .cli_module import naming, read_wasm
 from .cli_terminal import interruptible, printable, size_text, stage_progress, stdout_console
@@ -116,7 +116,7 @@ def _import_table(module: Module) -> Table:
 def _import_type(module: Module, item: Import) -> str:
     match item.type:
         case int() as index:
-            return _func_type(module.types[index])
+            return str(module.func_type(index))
         case GlobalType() as found:
             return f"global {'mut ' if found.mutable else ''}{found.type.value}"
         case _:
@@ -129,7 +129,7 @@ def _provided(module: Module, item: Import) -> Text:
     known = find(item.module, item.name)
     if known is None:
         return Text("no", style="red")
-    if known.type != module.types[item.type]:
+    if known.type != module.func_type(item.type).plain():
         return Text(f"no: its type is {known.type}", style="red")
     return Text("yes", style="green")
 
@@ -151,20 +151,13 @@ def _export_type(module: Module, kind: str, index: int) -> str:
         own = index - len(imported)
         number = imported[index].type if own < 0 else module.func_types[own]
         assert isinstance(number, int)
-        return _func_type(module.types[number])
+        return str(module.func_type(number))
     if kind == "global":
         found = imported[index].type if index < len(imported) else module.globals[
             index - len(imported)].type  # fmt: skip
         assert isinstance(found, GlobalType)
         return f"global {'mut ' if found.mutable else ''}{found.type.value}"
     return kind
-
-
-def _func_type(type_: FuncType) -> str:
-    def listed(types: tuple[Type, ...]) -> str:
-        return ", ".join(t.value for t in types)
-
-    return f"({listed(type_.params)}) -> ({listed(type_.results)})"
 
 
 def _name(text: str) -> str:

@@ -140,8 +140,8 @@ def host_imports(module: Module) -> list[HostImport]:
     found = []
     for item in module.imported("func"):
         assert isinstance(item.type, int)
-        type_ = module.types[item.type]
-        if is_known(item.module, item.name, type_):
+        type_ = module.func_type(item.type).plain()
+        if type_ is not None and is_known(item.module, item.name, type_):
             found.append(HostImport(item.module, item.name, type_))
     return found
 
@@ -216,7 +216,7 @@ def _exported_of_no_type(module: Module, name: str) -> int | None:
             own = export.index - len(imported)
             type_index = imported[export.index].type if own < 0 else module.func_types[own]
             assert isinstance(type_index, int)
-            return export.index if module.types[type_index] == _NO_TYPE else None
+            return export.index if module.func_type(type_index).plain() == _NO_TYPE else None
     return None
 
 

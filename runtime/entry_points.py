@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from ..compiler.wasm import types as wasm
 from ..errors import ArgumentError
 from ..ir.types import FuncType
 
@@ -23,7 +24,9 @@ def exported_functions(module: Module) -> dict[str, FuncType]:
         if export.kind == "func" and export.index < len(numbers):
             number = numbers[export.index]
             if isinstance(number, int) and number < len(module.types):
-                found[export.name] = module.types[number]
+                type_ = module.types[number].composite
+                if isinstance(type_, wasm.FuncType):
+                    found[export.name] = type_.lowered()
     return found
 
 

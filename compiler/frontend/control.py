@@ -12,6 +12,7 @@ from typing import Any
 from ...ir import ops as o
 from ...ir.function import Block, Edge, Value
 from ...ir.types import FuncType, Trap, Type
+from ..wasm import types as wasm
 from ..wasm.opcodes import Opcode
 from .emitter import Emitter
 from .ssa import Node, Preds
@@ -51,9 +52,9 @@ class Frame:
         self.params: list[Value] = []
 
 
-def block_type(em: Emitter, imm: FuncType | int) -> FuncType:
+def block_type(em: Emitter, imm: wasm.FuncType | int) -> FuncType:
     """The type that a block type immediate stands for."""
-    return em.env.types[imm] if isinstance(imm, int) else imm
+    return em.env.types[imm] if isinstance(imm, int) else imm.lowered()
 
 
 def block(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:

@@ -27,12 +27,12 @@ class Environment:
     """What function bodies refer to by index, imports first, as they are known in the IR.
 
     Attributes:
-        types: function types of the module; sigs: their numbers in the IR's module.
+        types: the IR's types of the module's function types; sigs: their numbers in the program.
         function_types: index into ``types`` of every function.
     """
 
-    types: list[FuncType] = field(default_factory=list)
-    sigs: list[int] = field(default_factory=list)
+    types: dict[int, FuncType] = field(default_factory=dict)
+    sigs: dict[int, int] = field(default_factory=dict)
     functions: list[EntityId] = field(default_factory=list)
     function_types: list[int] = field(default_factory=list)
     memories: list[Memory] = field(default_factory=list)

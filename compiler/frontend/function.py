@@ -9,6 +9,7 @@ from ...ir.function import NO_EDGES, Block, Function, Inst, Value
 from ...ir.types import EntityId, Type
 from ..wasm.module import Body, Func
 from ..wasm.opcodes import BY_NAME, Opcode
+from ..wasm.types import lower_type
 from .control import Frame, else_, end
 from .emitter import Emitter, Environment
 from .rules import LOCAL_GET, LOCAL_SET, LOCAL_TEE, PLANS, Plan
@@ -58,7 +59,7 @@ def translate_function(env: Environment, func: Func, id_: EntityId, name: str) -
     type_ = env.types[func.type_index]
     types = list(type_.params)
     for count, local_type in func.locals:
-        types += [local_type] * count
+        types += [lower_type(local_type)] * count
     function = Function(id_, env.sigs[func.type_index], type_, units=depth_units(types), name=name,
                         loc=body.offsets[0])
     entry = Node(Block(), None, 0)

@@ -9,7 +9,7 @@ function is an export, so whoever runs the program says when.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...errors import LinkError
@@ -17,14 +17,16 @@ from ...ir import module as irm
 from ...ir import ops as o
 from ...ir.builder import Builder
 from ...ir.function import Function
-from ...ir.types import EntityId, FuncType, Type
+from ...ir.types import EntityId, Type
 from ..wasm.module import GlobalType, Import, Limits, Module, TableType
-from .translate import KnownHost, Placement, describe, translate
+from ..wasm.types import DefType, FuncType, def_matches, define, matches
+from .translate import KnownHost, Placement, describe, is_known, translate
+from .type_numbers import TypeNumbers
 
 #: Current size of a memory in pages or of a table in elements; the first argument is its kind.
 SizeOf = Callable[[str, EntityId], int]
 
-_NO_TYPE = FuncType((), ())
+_NO_TYPE = define(FuncType((), ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Linker:
         self.program = irm.Module()
         self._known_host = known_host
         self._count = 0
+        self._types = TypeNumbers(self.program)
+        self._declared: dict[tuple[str, EntityId], DefType | TableType | GlobalType] = {}
 
     def resolve(self, module: Module, namespaces: Mapping[str, Instance],
                 size_of: SizeOf | None = None) -> list[EntityId | None]:
@@ -77,8 +81,7 @@ class Linker:
                     raise LinkError(f"incompatible import type: {describe(module, item)}",
                                     offset=item.offset)
                 found.append(export.id)
-            elif isinstance(item.type, int) and self._known_host(
-                    item.module, item.name, module.types[item.type]):
+            elif is_known(module, item, self._known_host):
                 found.append(None)
             else:
                 raise LinkError(f"unknown import: {describe(module, item)}", offset=item.offset)
@@ -92,7 +95,8 @@ class Linker:
         program, prefix = self.program, f"{number}/"
         first = len(program.exports), len(program.elems), len(program.data)
         translate(module, known_host=self._known_host,
-                  into=Placement(program, number, imports, prefix))
+                  into=Placement(program, self._types, number, imports, prefix))
+        self._declare(module, number, imports)
         exports = {item.name.removeprefix(prefix): item for item in program.exports[first[0]:]}
         self._add_instantiate(module, number, *first[1:])
         return Instance(number, exports, str(number))
@@ -102,23 +106,44 @@ class Linker:
         if item.kind != export.kind:
             return False
         program, wanted, id_ = self.program, item.type, export.id
+        there = self._declared.get((item.kind, id_))
         if isinstance(wanted, int):
-            return program.types[program.sig_of(id_)] == module.types[wanted]
+            assert isinstance(there, DefType)
+            return def_matches(there, module.types[wanted])
         if isinstance(wanted, GlobalType):
-            there = program.globals[id_]
-            return (there.type, there.mutable) == (wanted.type, wanted.mutable)
-        if isinstance(wanted, TableType) and program.tables[id_].type is not wanted.element:
-            return False
+            assert isinstance(there, GlobalType)
+            return there == wanted or (not there.mutable and not wanted.mutable
+                                       and matches(there.type, wanted.type))
+        if isinstance(wanted, TableType):
+            assert isinstance(there, TableType)
+            if there.element is not wanted.element:
+                return False
         stored = program.tables[id_] if isinstance(wanted, TableType) else program.memories[id_]
         size = wanted.limits.minimum if size_of is None else size_of(item.kind, id_)
         return _fits(stored, size, wanted.limits)
+
+    def _declare(self, module: Module, number: int, imports: list[EntityId | None]) -> None:
+        """Note the types of what an instance has of its own."""
+        own: dict[str, Sequence[DefType | TableType | GlobalType]] = {
+            "func": [module.types[index] for index in module.func_types],
+            "table": module.tables, "global": [item.type for item in module.globals]}
+        counts = dict.fromkeys((*own, "memory"), 0)
+        for item, provider in zip(module.imports, imports, strict=True):
+            if provider is None and isinstance(item.type, int):
+                id_ = EntityId(number, counts["func"])
+                self._declared["func", id_] = module.types[item.type]
+            counts[item.kind] += 1
+        for kind, types in own.items():
+            for index, type_ in enumerate(types, counts[kind]):
+                self._declared[kind, EntityId(number, index)] = type_
 
     def _add_instantiate(self, module: Module, number: int, elems: int, data: int) -> None:
         """Turn an instance's active segments and its start function into code."""
         program = self.program
         count = len(module.imported("func")) + len(module.func_types)
         id_ = EntityId(number, count)
-        function = Function(id_, program.intern(_NO_TYPE), _NO_TYPE, name="instantiate")
+        sig = self._types.signature(_NO_TYPE)
+        function = Function(id_, sig, program.types[sig], name="instantiate")
         build = Builder(function, program)
         build.entry()
         for elem in list(program.elems.values())[elems:]:

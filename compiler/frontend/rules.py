@@ -17,6 +17,7 @@ from ...ir.module import FuncInit
 from ...ir.ops import Op
 from ...ir.types import EntityId, FuncType, Shape, Trap, Type
 from ..wasm.opcodes import BY_NAME, OPCODES, Imm, Opcode
+from ..wasm.types import lower_type
 from . import control, storage, vectors
 from .emitter import Emitter
 
@@ -103,7 +104,7 @@ def const(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
 
 
 def ref_null(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    em.stack.append(em.const(imm, 0, loc))
+    em.stack.append(em.const(lower_type(imm), 0, loc))
 
 
 def ref_func(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:

@@ -21,9 +21,11 @@ from ..wasm.module import (
     TableType,
 )
 from ..wasm.opcodes import BY_NAME, Imm
+from ..wasm.types import Heap, lower_type
 from .emitter import Environment
 from .function import translate_function
 from .names import function_names
+from .type_numbers import TypeNumbers
 
 KnownHost = Callable[[str, str, FuncType], bool]
 MissingImports = Literal["error", "trap"]
@@ -40,12 +42,14 @@ class Placement:
 
     Attributes:
         program: it grows by the module's entities.
+        types: the numbers that types have in the program.
         instance: number of the instance that the module becomes.
         imports: what provides each import, None: the host. Entities have the right types.
         prefix: put before the names of exports.
     """
 
     program: irm.Module
+    types: TypeNumbers
     instance: int
     imports: Sequence[EntityId | None]
     prefix: str
@@ -67,7 +71,8 @@ def translate(module: Module, *, missing_imports: MissingImports = "error",
         LinkError: ``missing_imports`` is ``error`` and imports are missing; it names them all.
     """
     if into is None:
-        into = Placement(irm.Module(), 0, [None] * len(module.imports), "")
+        program = irm.Module()
+        into = Placement(program, TypeNumbers(program), 0, [None] * len(module.imports), "")
     if missing_imports == "error":
         _refuse_missing(module, known_host, into.imports)
     return _Translation(module, into).run(known_host)
@@ -77,7 +82,7 @@ def describe(module: Module, item: Import) -> str:
     """An import and its type, e.g. ``env.log: func (i32) -> ()``."""
     match item.type:
         case int(index):
-            text = str(module.types[index])
+            text = str(module.func_type(index))
         case TableType(element, limits):
             text = f"{_range(limits)} {element.value}"
         case MemoryType(limits):
@@ -91,15 +96,18 @@ def _range(limits: Limits) -> str:
     return f"{limits.minimum}.." + ("" if limits.maximum is None else str(limits.maximum))
 
 
-def _is_known(module: Module, item: Import, known_host: KnownHost) -> bool:
-    return isinstance(item.type, int) and known_host(item.module, item.name,
-                                                     module.types[item.type])
+def is_known(module: Module, item: Import, known_host: KnownHost) -> bool:
+    """Whether an import is a function of the host."""
+    if not isinstance(item.type, int):
+        return False
+    type_ = module.func_type(item.type).plain()
+    return type_ is not None and known_host(item.module, item.name, type_)
 
 
 def _refuse_missing(module: Module, known_host: KnownHost,
                     providers: Sequence[EntityId | None]) -> None:
     missing = [item for item, provider in zip(module.imports, providers, strict=True)
-               if provider is None and not _is_known(module, item, known_host)]
+               if provider is None and not is_known(module, item, known_host)]
     if missing:
         lines = "".join(f"\n  {describe(module, item)}" for item in missing)
         raise LinkError(f"nothing provides these imports:{lines}\n", offset=missing[0].offset,
@@ -113,14 +121,14 @@ class _Translation:
         self.module = module
         self.into = into
         self.ir = into.program
-        self.env = Environment(types=module.types)
+        self.env = Environment()
 
     def run(self, known_host: KnownHost) -> irm.Module:
         module = self.module
-        known = len(self.ir.types)
-        numbers = {type_: number for number, type_ in enumerate(self.ir.types)}
-        self.env.sigs = [numbers.setdefault(type_, len(numbers)) for type_ in module.types]
-        self.ir.types.extend(list(numbers)[known:])
+        for index, type_ in enumerate(module.types):
+            if type_.kind is Heap.FUNC:
+                sig = self.env.sigs[index] = self.into.types.signature(type_)
+                self.env.types[index] = self.ir.types[sig]
         self._declare_functions(known_host)
         self._memories()
         self._globals()
@@ -159,8 +167,8 @@ class _Translation:
             if id_ is None:
                 id_ = self._id(len(env.functions))
                 self.ir.host_functions[id_] = HostFunction(
-                    id_, env.sigs[item.type], module.types[item.type], item.module, item.name,
-                    missing=not _is_known(module, item, known_host))
+                    id_, env.sigs[item.type], env.types[item.type], item.module, item.name,
+                    missing=not is_known(module, item, known_host))
             env.functions.append(id_)
             env.function_types.append(item.type)
         first = len(env.functions)
@@ -190,7 +198,7 @@ class _Translation:
 
     def _global(self, type_: GlobalType, value: int | FuncInit) -> None:
         id_ = self._id(len(self.env.globals))
-        item = irm.Global(id_, type_.type, type_.mutable, value)
+        item = irm.Global(id_, lower_type(type_.type), type_.mutable, value)
         self.env.globals.append(item)
         self.ir.globals[id_] = item
 
@@ -202,7 +210,7 @@ class _Translation:
                 continue
             id_ = self._id(len(self.env.tables))
             limits = table.limits
-            item = irm.Table(id_, table.element, limits.minimum, limits.maximum,
+            item = irm.Table(id_, lower_type(table.element), limits.minimum, limits.maximum,
                              limits.index_type)
             self.env.tables.append(item)
             self.ir.tables[id_] = item
@@ -219,7 +227,7 @@ class _Translation:
             self.env.elems.append(id_)
             table = self.env.tables[elem.table].id if elem.mode == "active" else None
             items = tuple([self._constant(item) for item in elem.items])
-            self.ir.elems[id_] = irm.ElemSegment(id_, elem.type, items, table,
+            self.ir.elems[id_] = irm.ElemSegment(id_, lower_type(elem.type), items, table,
                                                  self._offset(elem.init_offset),
                                                  elem.mode == "declarative")
 

@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
 from ...errors import DecodeError
-from ...ir.types import FuncType
 from .features import MEMORY64, MULTI_MEMORY, FeatureSet
 from .module import Body
 from .opcodes import (
@@ -24,51 +23,59 @@ from .opcodes import (
     Opcode,
     unsupported_proposal,
 )
-from .reader import UNEXPECTED_END, read_signed, read_u32, read_unsigned
-from .type_reader import VALUE_TYPES, read_reference_type, type_error
+from .reader import UNEXPECTED_END, Scope, read_signed, read_u32, read_unsigned
+from .type_reader import VALUE_TYPES, read_heap_type, read_value_type
+from .types import FuncType, ref_type
 
 _SINGLE = {0x40: FuncType((), ()), **{b: FuncType((), (t,)) for b, t in VALUE_TYPES.items()}}
 
 _Read = tuple[Any, int]
 #: Reads an immediate: bytes and a position in, its value and the position after it out.
 _Reader: TypeAlias = Callable[[bytes, int], _Read]
+#: The same for an immediate that speaks of types.
+_TypeReader: TypeAlias = Callable[[bytes, int, Scope], _Read]
+
+
+# Immediates that speak of types.
+
+def _block_type(data: bytes, pos: int, scope: Scope) -> _Read:
+    byte = data[pos]
+    if byte in _SINGLE:
+        return _SINGLE[byte], pos + 1
+    if 0x40 <= byte < 0x80:
+        type_, pos = read_value_type(data, pos, scope, "malformed block type")
+        return FuncType((), (type_,)), pos
+    index, end = read_signed(data, pos, 33)
+    if index < 0:
+        raise DecodeError("malformed block type", offset=pos)
+    return index, end
+
+
+def _select_types(data: bytes, pos: int, scope: Scope) -> _Read:
+    start = pos
+    count, pos = read_u32(data, pos)
+    if count > len(data) - pos:
+        raise DecodeError("length out of bounds", offset=start)
+    types = []
+    for _ in range(count):
+        type_, pos = read_value_type(data, pos, scope)
+        types.append(type_)
+    return tuple(types), pos
+
+
+def _null(data: bytes, pos: int, scope: Scope) -> _Read:
+    heap, pos = read_heap_type(data, pos, scope, "malformed reference type")
+    return ref_type(True, heap), pos
+
+
+_TYPE_READERS: dict[Imm, _TypeReader] = {
+    Imm.BLOCK: _block_type,
+    Imm.SELECT_TYPES: _select_types,
+    Imm.REF_TYPE: _null,
+}
 
 
 # Immediates that the features of a module decide on.
-
-def _block_type(features: FeatureSet) -> _Reader:
-    def read(data: bytes, pos: int) -> _Read:
-        byte = data[pos]
-        if byte in _SINGLE:
-            return _SINGLE[byte], pos + 1
-        if 0x40 <= byte < 0x80:
-            raise type_error(byte, pos, "malformed block type", features)
-        index, end = read_signed(data, pos, 33)
-        if index < 0:
-            raise DecodeError("malformed block type", offset=pos)
-        return index, end
-    return read
-
-
-def _select_types(features: FeatureSet) -> _Reader:
-    def read(data: bytes, pos: int) -> _Read:
-        start = pos
-        count, pos = read_u32(data, pos)
-        if count > len(data) - pos:
-            raise DecodeError("length out of bounds", offset=start)
-        types = []
-        for place in range(pos, pos + count):
-            type_ = VALUE_TYPES.get(data[place])
-            if type_ is None:
-                raise type_error(data[place], place, "malformed value type", features)
-            types.append(type_)
-        return tuple(types), pos + count
-    return read
-
-
-def _reference_type(features: FeatureSet) -> _Reader:
-    return lambda data, pos: read_reference_type(data, pos, features)
-
 
 #: Bit of a memory access that says that the number of a memory follows.
 _MEMORY_BIT = 64
@@ -174,7 +181,6 @@ def _readers(features: FeatureSet) -> dict[Imm, _Reader]:
     return {
         Imm.NONE: lambda data, pos: (None, pos),
         **dict.fromkeys(_INDEX_KINDS, read_u32),
-        Imm.BLOCK: _block_type(features),
         Imm.MEMORY: memory,
         Imm.BR_TABLE: _br_table,
         Imm.CALL_INDIRECT: _pair(read_u32, read_u32),
@@ -187,8 +193,6 @@ def _readers(features: FeatureSet) -> dict[Imm, _Reader]:
         Imm.LANE: _lane,
         Imm.LANES: _lanes,
         Imm.MEMARG_LANE: _memarg_lane(features),
-        Imm.SELECT_TYPES: _select_types(features),
-        Imm.REF_TYPE: _reference_type(features),
         Imm.MEMORY_INIT: _pair(read_u32, memory),
         Imm.MEMORY_COPY: _pair(memory, memory),
         Imm.TABLE_INIT: _pair(read_u32, read_u32),
@@ -196,8 +200,10 @@ def _readers(features: FeatureSet) -> dict[Imm, _Reader]:
     }
 
 
-# What the loop does with a first byte. The first four are worth a branch of their own.
-_PLAIN, _INDEX, _MEMARG, _I32_CONST, _BLOCK, _IF, _ELSE, _END, _CALL_READER, _ESCAPE = range(10)
+# What the loop does with a first byte. The first four are worth a branch of their own; from _BLOCK
+# on, a type reader reads what follows.
+(_PLAIN, _INDEX, _MEMARG, _I32_CONST, _ELSE, _END, _CALL_READER, _ESCAPE, _BLOCK, _IF,
+ _CALL_TYPE_READER) = range(11)
 
 
 def _action(row: Opcode | None, features: FeatureSet) -> int:
@@ -208,6 +214,8 @@ def _action(row: Opcode | None, features: FeatureSet) -> int:
         return special[row.name]
     if row.imm in _INDEX_KINDS:
         return _INDEX
+    if row.imm in _TYPE_READERS:
+        return _CALL_TYPE_READER
     common = {Imm.NONE: _PLAIN, Imm.MEMARG: _MEMARG, Imm.I32: _I32_CONST}
     return common.get(row.imm, _CALL_READER)
 
@@ -217,10 +225,9 @@ class _Tables(NamedTuple):
 
     Attributes:
         actions, plain: what the loop does with a first byte, and the reader of what follows it.
-        readers: by kind of the immediate.
+        readers: by kind of the immediate, where it speaks of no types.
     """
 
-    features: FeatureSet
     actions: list[int]
     plain: list[_Reader]
     readers: dict[Imm, _Reader]
@@ -229,9 +236,14 @@ class _Tables(NamedTuple):
 @cache
 def _tables(features: FeatureSet) -> _Tables:
     readers = _readers(features)
-    return _Tables(features, [_action(row, features) for row in PLAIN],
-                   [readers[row.imm if row is not None else Imm.NONE] for row in PLAIN], readers)
+    nothing = readers[Imm.NONE]
+    return _Tables([_action(row, features) for row in PLAIN],
+                   [readers.get(row.imm, nothing) if row is not None else nothing for row in PLAIN],
+                   readers)
 
+
+_TYPE_READER_OF = [_TYPE_READERS.get(row.imm, _null) if row is not None else _null
+                   for row in PLAIN]
 
 _PREFIXED = {PREFIX_FC: AFTER_FC, PREFIX_FD: AFTER_FD}
 
@@ -239,7 +251,7 @@ _PREFIXED = {PREFIX_FC: AFTER_FC, PREFIX_FD: AFTER_FD}
 _MEMARGS = [[(align, offset, 0) for offset in range(128)] for align in range(4)]
 
 
-def _read_escaped(data: bytes, pos: int, tables: _Tables) -> tuple[Opcode, Any, int]:
+def _read_escaped(data: bytes, pos: int, scope: Scope) -> tuple[Opcode, Any, int]:
     """An instruction that one byte does not name: prefixed, of another proposal, illegal."""
     first = data[pos]
     code = 0
@@ -250,21 +262,22 @@ def _read_escaped(data: bytes, pos: int, tables: _Tables) -> tuple[Opcode, Any, 
         spelled += f" {code:02x}"
         rows = _PREFIXED.get(first, ())
         row = rows[code] if code < len(rows) else None
-        if row is not None and row.proposal in tables.features:
-            return (row, *tables.readers[row.imm](data, end))
+        if row is not None and row.proposal in scope.features:
+            if row.imm in _TYPE_READERS:
+                return (row, *_TYPE_READERS[row.imm](data, end, scope))
+            return (row, *_tables(scope.features).readers[row.imm](data, end))
     feature = row.proposal if row is not None else unsupported_proposal(first, code)
     if feature is not None:
-        raise tables.features.refusal(feature, spelled, pos)
+        raise scope.features.refusal(feature, spelled, pos)
     raise DecodeError(spelled, offset=pos)
 
 
-def read_body(data: bytes, pos: int, features: FeatureSet) -> tuple[Body, int]:
+def read_body(data: bytes, pos: int, scope: Scope) -> tuple[Body, int]:
     """Instructions from ``pos`` to the ``end`` that closes them, and the position after it."""
     body = Body()
     ops, imms, offsets = body.ops.append, body.imms.append, body.offsets.append
-    tables = _tables(features)
-    plain, memargs = PLAIN, _MEMARGS
-    actions, readers = tables.actions, tables.plain
+    plain, memargs, type_readers = PLAIN, _MEMARGS, _TYPE_READER_OF
+    actions, readers, _ = _tables(scope.features)
     nest: list[bool] = []  # open blocks; True: an `if` that has had no `else` yet
     try:
         while True:
@@ -272,7 +285,7 @@ def read_body(data: bytes, pos: int, features: FeatureSet) -> tuple[Body, int]:
             action = actions[byte]
             offsets(pos)
             if action == _ESCAPE:
-                row, imm, pos = _read_escaped(data, pos, tables)
+                row, imm, pos = _read_escaped(data, pos, scope)
                 ops(row)
                 imms(imm)
                 continue
@@ -305,7 +318,10 @@ def read_body(data: bytes, pos: int, features: FeatureSet) -> tuple[Body, int]:
                     nest[-1] = False
                 elif action == _BLOCK or action == _IF:
                     nest.append(action == _IF)
-                imm, pos = readers[byte](data, pos)
+                if action >= _BLOCK:
+                    imm, pos = type_readers[byte](data, pos, scope)
+                else:
+                    imm, pos = readers[byte](data, pos)
             imms(imm)
     except IndexError:
         raise DecodeError(UNEXPECTED_END, offset=len(data)) from None

@@ -38,6 +38,7 @@ from .type_reader import (
     table_type,
     value_type,
 )
+from .types import SOME_FUNCTION, ValueType
 
 _MAX_LOCALS = 2**32 - 1
 _REF_FUNC, _END = BY_NAME["ref.func"], BY_NAME["end"]
@@ -52,10 +53,12 @@ def decode(data: bytes, features: FeatureSet = SUPPORTED) -> Module:
 
     Raises:
         DecodeError: the bytes are malformed.
+        ValidationError: they speak of a type that is not there.
         UnsupportedFeatureError: they belong to a proposal that is not among the features.
     """
     reader = after_header(bytes(data), features)
     module = Module(features)
+    reader.scope.types = module.types
     last = 0
     while reader.pos < len(reader.data):
         last = _section(reader, module, last)
@@ -124,7 +127,7 @@ def _function_names(data: bytes) -> dict[int, str]:
 
 
 def _expression(reader: Reader) -> Body:
-    body, reader.pos = read_body(reader.data, reader.pos, reader.features)
+    body, reader.pos = read_body(reader.data, reader.pos, reader.scope)
     return body
 
 
@@ -173,7 +176,7 @@ def _element(reader: Reader) -> Elem:
         if flags & 2:
             table = reader.u32()
         offset = _expression(reader)
-    type_ = Type.FUNCREF
+    type_: ValueType = Type.FUNCREF if flags & 4 else SOME_FUNCTION
     if flags & 4:
         if flags & 3:
             type_ = reference_type(reader)
@@ -216,7 +219,7 @@ def _code(reader: Reader, module: Module) -> None:
 
 def _function(reader: Reader, type_index: int, end: int) -> Func:
     start = reader.pos
-    locals_: list[tuple[int, Type]] = []
+    locals_: list[tuple[int, ValueType]] = []
     total = 0
     for _ in range(reader.count()):
         run_at = reader.pos

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
-from ...ir.types import FuncType, Type
+from ...ir.types import Type
 from .features import (
     BULK_MEMORY,
+    EXCEPTIONS,
     EXTENDED_CONST,
+    FUNCTION_REFERENCES,
+    GC,
     MEMORY64,
     MULTI_MEMORY,
     MULTI_VALUE,
@@ -20,6 +23,16 @@ from .features import (
 )
 from .module import Body, GlobalType, Module
 from .opcodes import BY_NAME, EXTENDED_CONSTANT
+from .types import (
+    ArrayType,
+    DefType,
+    FuncType,
+    Heap,
+    StructType,
+    ValueType,
+    heap_type,
+    is_nullable,
+)
 
 _BLOCKS = frozenset((BY_NAME["block"], BY_NAME["loop"], BY_NAME["if"]))
 _CALL_INDIRECT = BY_NAME["call_indirect"]
@@ -38,8 +51,11 @@ def module_features(module: Module) -> list[str]:
         found.add(EXTENDED_CONST)
     if _uses_references(module):
         found.add(REFERENCE_TYPES)
-    if Type.V128 in _value_types(module):
-        found.add(SIMD)
+    for type_ in set(_all_types(module)):
+        found |= _type_features(type_)
+    if any(not isinstance(type_.composite, FuncType) or len(type_.group) > 1 or not type_.final
+           or type_.supertype is not None for type_ in module.types):
+        found.add(GC)
     if _shares_mutable_global(module):
         found.add(MUTABLE_GLOBALS)
     limits = [memory.limits for memory in module.memory_types()]
@@ -69,7 +85,8 @@ def _constants(module: Module) -> Iterator[Body]:
 
 
 def _uses_multi_value(module: Module) -> bool:
-    return any(len(type_.results) > 1 for type_ in module.types) or any(
+    return any(isinstance(type_.composite, FuncType) and len(type_.composite.results) > 1
+               for type_ in module.types) or any(
         row in _BLOCKS and not isinstance(imm, FuncType)
         for func in module.funcs if not _BLOCKS.isdisjoint(func.body.ops)
         for row, imm in zip(func.body.ops, func.body.imms, strict=True))
@@ -81,10 +98,40 @@ def _uses_references(module: Module) -> bool:
         type_.is_ref for type_ in _value_types(module))
 
 
-def _value_types(module: Module) -> Iterator[Type]:
+def _type_features(type_: ValueType) -> set[str]:
+    """Proposals without which there is no such type; `funcref` is as old as the table."""
+    if type_ is Type.V128:
+        return {SIMD}
+    if not type_.is_ref:
+        return set()
+    heap = heap_type(type_)
+    defined = isinstance(heap, DefType)
+    found = set() if is_nullable(type_) and not defined else {FUNCTION_REFERENCES}
+    kind = heap.kind if isinstance(heap, DefType) else heap
+    if kind in (Heap.EXN, Heap.NOEXN):
+        found.add(EXCEPTIONS)
+    elif kind not in (Heap.FUNC, Heap.EXTERN):
+        found.add(GC)
+    return found
+
+
+def _all_types(module: Module) -> Iterator[ValueType]:
+    """Value types, and those of fields, tables and element segments with expressions."""
+    yield from _value_types(module)
+    yield from (table.element for table in module.table_types())
+    for type_ in module.types:
+        match type_.composite:
+            case StructType(fields):
+                yield from (field.value for field in fields)
+            case ArrayType(element):
+                yield element.value
+
+
+def _value_types(module: Module) -> Iterator[ValueType]:
     """Types of parameters, results, globals and locals."""
     return chain(
-        chain.from_iterable(chain(*types) for types in module.types),
+        chain.from_iterable(chain(*type_.composite) for type_ in module.types
+                            if isinstance(type_.composite, FuncType)),
         (item.type.type for item in module.imports if isinstance(item.type, GlobalType)),
         (item.type.type for item in module.globals),
         (type_ for func in module.funcs for _, type_ in func.locals))

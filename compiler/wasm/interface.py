@@ -7,18 +7,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...errors import DecodeError, SwarmcError
-from ...ir.types import FuncType
+from ...errors import DecodeError, SwarmcError, ValidationError
 from .features import EXCEPTIONS, GC, MULTI_MEMORY, SUPPORTED, FeatureSet
 from .module import Export, GlobalType, Import, MemoryType, Module, TableType
-from .reader import Reader
-from .type_reader import global_type, memory_type, result_type, table_type
+from .reader import Reader, Scope
+from .type_reader import (
+    global_type,
+    memory_type,
+    mutability,
+    result_type,
+    table_type,
+    value_type,
+)
+from .types import (
+    ArrayType,
+    CompositeType,
+    DefType,
+    FieldType,
+    FuncType,
+    Packed,
+    StructType,
+    canonical,
+)
 
 _MAGIC = b"\0asm"
 _VERSION = b"\1\0\0\0"
 _COMPONENT = b"\x0d\0\1\0"
 _KINDS = ("func", "table", "memory", "global")
-_GC_FORMS = (0x4E, 0x4F, 0x50, 0x5E, 0x5F)
+
+# What begins an entry of the type section.
+_GROUP, _FINAL, _OPEN, _ARRAY, _STRUCT, _FUNC, _CONT = 0x4E, 0x4F, 0x50, 0x5E, 0x5F, 0x60, 0x5D
+_PACKED = {0x78: Packed.I8, 0x77: Packed.I16}
 
 
 def after_header(data: bytes, features: FeatureSet) -> Reader:
@@ -36,7 +55,7 @@ def after_header(data: bytes, features: FeatureSet) -> Reader:
         raise features.refusal("component-model", "unknown binary version", 4)
     if data[4:8] != _VERSION:
         raise DecodeError("unknown binary version", offset=4)
-    return Reader(data, 8, features)
+    return Reader(data, 8, Scope(features))
 
 
 def decode_interface(data: bytes, features: FeatureSet = SUPPORTED) -> Module:
@@ -45,10 +64,11 @@ def decode_interface(data: bytes, features: FeatureSet = SUPPORTED) -> Module:
     What is wrong with the module elsewhere is for :func:`~.decoder.decode` to say.
 
     Raises:
-        DecodeError, UnsupportedFeatureError: as :func:`~.decoder.decode`.
+        DecodeError, ValidationError, UnsupportedFeatureError: as :func:`~.decoder.decode`.
     """
     reader = after_header(bytes(data), features)
     module = Module(features)
+    reader.scope.types = module.types
     while reader.pos < len(reader.data):
         id_ = reader.byte()
         size = reader.count()
@@ -60,20 +80,62 @@ def decode_interface(data: bytes, features: FeatureSet = SUPPORTED) -> Module:
 
 
 def read_types(reader: Reader, module: Module) -> None:
-    """Read the type section."""
+    """Read the type section: recursive groups, of which most are a single function type."""
+    types = module.types
     for _ in range(reader.count()):
         start = reader.pos
-        form = reader.byte()
-        if form in _GC_FORMS:
-            raise reader.features.refusal(GC, f"malformed type {form:#04x}", start)
-        if form == 0x5D:
-            raise reader.features.refusal("stack-switching", f"malformed type {form:#04x}",
-                                          start)
-        if form != 0x60:
-            message = "malformed type" if form < 0x80 else "integer representation too long"
-            raise reader.fail(message, start)
+        count = 1
+        if reader.peek() == _GROUP:
+            reader.features.require(GC, f"malformed type {_GROUP:#04x}", start)
+            reader.pos += 1
+            count = reader.count()
+        first = len(types)
+        members = [DefType() for _ in range(count)]
+        types += members  # so that they can refer to each other
+        for index, member in enumerate(members, first):
+            _sub_type(reader, member, index)
+        types[first:] = canonical(members)
+
+
+def _sub_type(reader: Reader, type_: DefType, index: int) -> None:
+    start = reader.pos
+    form = reader.byte()
+    if form != _OPEN and form != _FINAL:
+        type_.fill(_composite(reader, form, start))
+        return
+    reader.features.require(GC, f"malformed type {form:#04x}", start)
+    above = [reader.u32() for _ in range(reader.count())]
+    if len(above) > 1:
+        raise ValidationError("sub type with more than one super type", offset=start)
+    if above and above[0] >= index:
+        raise ValidationError(f"unknown type {above[0]}", offset=start)
+    supertype = reader.scope.types[above[0]] if above else None
+    form_at = reader.pos
+    type_.fill(_composite(reader, reader.byte(), form_at), form == _FINAL, supertype)
+
+
+def _composite(reader: Reader, form: int, start: int) -> CompositeType:
+    if form == _FUNC:
         params = result_type(reader)
-        module.types.append(FuncType(params, result_type(reader)))
+        return FuncType(params, result_type(reader))
+    if form == _CONT:
+        raise reader.features.refusal("stack-switching", f"malformed type {form:#04x}", start)
+    if form not in (_GROUP, _OPEN, _FINAL, _STRUCT, _ARRAY):
+        message = "malformed type" if form < 0x80 else "integer representation too long"
+        raise reader.fail(message, start)
+    reader.features.require(GC, f"malformed type {form:#04x}", start)
+    if form == _STRUCT:
+        return StructType(tuple([_field(reader) for _ in range(reader.count())]))
+    if form == _ARRAY:
+        return ArrayType(_field(reader))
+    raise reader.fail("malformed type", start)
+
+
+def _field(reader: Reader) -> FieldType:
+    storage = _PACKED.get(reader.peek())
+    if storage is not None:
+        reader.pos += 1
+    return FieldType(storage or value_type(reader), mutability(reader))
 
 
 def read_imports(reader: Reader, module: Module) -> None:

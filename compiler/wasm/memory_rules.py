@@ -12,6 +12,7 @@ from ...errors import ValidationError
 from ...ir.types import Type
 from .opcodes import Imm, Opcode
 from .operands import Operands, mismatch, unknown
+from .types import matches
 
 _I32, _I64 = Type.I32, Type.I64
 
@@ -108,14 +109,14 @@ def _table_fill(v: Operands, row: Opcode, imm: int) -> None:
 
 def _table_copy(v: Operands, row: Opcode, imm: tuple[int, int]) -> None:
     to, source = v.table(imm[0]), v.table(imm[1])
-    if to is not source:
+    if not matches(source, to):
         raise mismatch(to.value, source)
     _pop_copy(v, v.table_index(imm[0]), v.table_index(imm[1]))
 
 
 def _table_init(v: Operands, row: Opcode, imm: tuple[int, int]) -> None:
     table, element = v.table(imm[1]), v.elem(imm[0])
-    if table is not element:
+    if not matches(element, table):
         raise mismatch(table.value, element)
     v.pop_all((v.table_index(imm[1]), _I32, _I32))
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ...ir.types import FuncType, Type
+from ...ir.types import Type
 from .features import SUPPORTED, FeatureSet
+from .types import DefType, FuncType, ValueType
 
 if TYPE_CHECKING:
     from .opcodes import Opcode
@@ -23,7 +24,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class TableType:
-    element: Type
+    element: ValueType
     limits: Limits
 
 
@@ -34,7 +35,7 @@ class MemoryType:
 
 @dataclass(frozen=True, slots=True)
 class GlobalType:
-    type: Type
+    type: ValueType
     mutable: bool
 
 
@@ -78,7 +79,7 @@ class Func:
     """
 
     type_index: int
-    locals: tuple[tuple[int, Type], ...]
+    locals: tuple[tuple[int, ValueType], ...]
     body: Body
     start: int
     end: int
@@ -96,7 +97,7 @@ class Elem:
     """An element segment; each item is a constant expression. mode: active passive declarative."""
 
     mode: str
-    type: Type
+    type: ValueType
     items: tuple[Body, ...]
     table: int
     init_offset: Body | None
@@ -129,7 +130,7 @@ class Module:
     """
 
     features: FeatureSet = SUPPORTED
-    types: list[FuncType] = field(default_factory=list)
+    types: list[DefType] = field(default_factory=list)
     imports: list[Import] = field(default_factory=list)
     func_types: list[int] = field(default_factory=list)  # of defined functions
     funcs: list[Func] = field(default_factory=list)
@@ -143,6 +144,12 @@ class Module:
     data_count: int | None = None
     customs: list[Custom] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)  # function index -> name section's name
+
+    def func_type(self, index: int) -> FuncType:
+        """The function type of an index, of a module that has one there."""
+        type_ = self.types[index].composite
+        assert isinstance(type_, FuncType)
+        return type_
 
     def imported(self, kind: str) -> list[Import]:
         """The imports of one kind, in order: the head of that kind's index space."""

@@ -53,7 +53,7 @@ class Imm(enum.Enum):
     LANES = "laneidx^16"  # bytes: 16 of them
     MEMARG_LANE = "memarg laneidx"  # (log2 of the alignment, offset, memory index, lane)
     SELECT_TYPES = "valtype*"  # tuple of types
-    REF_TYPE = "reftype"  # Type
+    REF_TYPE = "heaptype"  # the nullable reference type
     MEMORY_INIT = "dataidx memidx"  # (segment, memory)
     MEMORY_COPY = "memidx memidx"  # (destination, source)
     TABLE_INIT = "elemidx tableidx"  # (segment, table)
@@ -117,7 +117,7 @@ _TABLES = {None: PLAIN, PREFIX_FC: AFTER_FC, PREFIX_FD: AFTER_FD}
 _FREE = frozenset(("unreachable", "nop", "block", "loop", "else", "end", "return", "drop"))
 
 _Types = tuple[Type, ...]
-_I32, _I64, _F32, _F64, _FUNCREF = Type.I32, Type.I64, Type.F32, Type.F64, Type.FUNCREF
+_I32, _I64, _F32, _F64 = Type.I32, Type.I64, Type.F32, Type.F64
 _V128 = Type.V128
 
 
@@ -273,7 +273,7 @@ _row("i64.extend32_s", 0xC4, Imm.NONE, (_I64,), (_I64,), op=ir.SEXT32, t=_I64,
 # References.
 _row("ref.null", 0xD0, Imm.REF_TYPE, proposal=REFERENCE_TYPES)
 _row("ref.is_null", 0xD1, Imm.NONE, None, (_I32,), op=ir.REF_IS_NULL, proposal=REFERENCE_TYPES)
-_row("ref.func", 0xD2, Imm.FUNC, (), (_FUNCREF,), proposal=REFERENCE_TYPES)
+_row("ref.func", 0xD2, Imm.FUNC, proposal=REFERENCE_TYPES)
 
 # Saturating truncation.
 for _code, _name, _op in (

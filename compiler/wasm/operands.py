@@ -16,10 +16,11 @@ from itertools import accumulate
 from typing import Final, TypeAlias
 
 from ...errors import ValidationError
-from ...ir.types import FuncType, Type
+from ...ir.types import Type
 from .features import GC, FeatureSet
 from .module import GlobalType, TableType
 from .opcodes import BY_NAME, Opcode
+from .types import DefType, FuncType, ValueType, is_defaultable, matches
 
 #: Operands at most; only calls of functions with very many results get there.
 MAX_OPERANDS = 1_000_000
@@ -35,16 +36,18 @@ class Mark(enum.Enum):
     BARRIER = "an empty stack"
     POLYMORPHIC = "any operands"
     UNKNOWN = "any operand"  # came out of unreachable code
+    REFERENCE = "any reference"  # the same, once an instruction has looked at it
 
 
 BARRIER: Final = Mark.BARRIER
 POLYMORPHIC: Final = Mark.POLYMORPHIC
 UNKNOWN: Final = Mark.UNKNOWN
+REFERENCE: Final = Mark.REFERENCE
 
-Entry: TypeAlias = Type | Mark
-Types: TypeAlias = tuple[Type, ...]
+Entry: TypeAlias = ValueType | Mark
+Types: TypeAlias = tuple[ValueType, ...]
 #: Types of parameters and locals, as (count, type).
-LocalRuns: TypeAlias = Sequence[tuple[int, Type]]
+LocalRuns: TypeAlias = Sequence[tuple[int, ValueType]]
 #: An open block: its opcode, parameter and result types, and the place of its mark.
 Block: TypeAlias = tuple[Opcode, Types, Types, int]
 
@@ -63,12 +66,12 @@ class Context:
     """
 
     features: FeatureSet
-    types: list[FuncType]
-    funcs: list[FuncType]
+    types: list[DefType]
+    funcs: list[DefType]
     tables: list[TableType]
     memories: list[Type]
     globals: list[GlobalType]
-    elems: list[Type]
+    elems: list[ValueType]
     data: int
     references: set[int]
     visible_globals: int
@@ -84,28 +87,46 @@ def unknown(what: str, index: int) -> ValidationError:
     return ValidationError(f"unknown {what} {index}")
 
 
+def fits(entry: Entry, expected: ValueType) -> bool:
+    """Whether an operand may stand where one of a type is expected."""
+    if isinstance(entry, Mark):
+        return entry is UNKNOWN or (entry is REFERENCE and expected.is_ref)
+    return matches(entry, expected)
+
+
 class Operands:
-    """The operand stack and the open blocks of one body."""
+    """The operand stack and the open blocks of one body.
 
-    __slots__ = ("blocks", "context", "locals", "run_ends", "runs", "stack")
+    Attributes:
+        unset: locals without a default value that have not been set yet; None: there are none
+            of that kind.
+    """
 
-    def __init__(self, context: Context, runs: LocalRuns, results: Types) -> None:
+    __slots__ = ("_set", "_set_before", "blocks", "context", "locals", "run_ends", "runs", "stack",
+                 "unset")
+
+    def __init__(self, context: Context, runs: LocalRuns, params: int, results: Types) -> None:
         self.context = context
         self.runs = runs
         self.run_ends: list[int] = []
-        self.locals: list[Type] = []
+        self.unset = _without_default(runs, params)
+        self._set: list[int] = []  # in the order in which they were set
+        self._set_before: list[int] = []  # for each open block but the first, how many
+        self.locals: list[ValueType] = []
         for count, type_ in runs:
             self.locals += [type_] * min(count, LISTED_LOCALS - len(self.locals))
         self.stack: list[Entry] = [BARRIER]
         self.blocks: list[Block] = [(_BLOCK, (), results, 0)]
 
-    def pop(self, expected: Type) -> None:
+    def pop(self, expected: ValueType) -> None:
         """Pop an operand of a type."""
         top = self.stack[-1]
         if top is expected or top is UNKNOWN:
             self.stack.pop()
         elif top is not POLYMORPHIC:
-            raise mismatch(expected.value, top)
+            if not fits(top, expected):
+                raise mismatch(expected.value, top)
+            self.stack.pop()
 
     def pop_any(self) -> Entry:
         """Pop an operand: its type, or unknown."""
@@ -140,12 +161,14 @@ class Operands:
             entry = self.stack[-depth]
             if entry is POLYMORPHIC:
                 return
-            if entry is not type_ and entry is not UNKNOWN:
+            if entry is not type_ and not fits(entry, type_):
                 raise mismatch(type_.value, entry)
 
     def enter(self, row: Opcode, params: Types, results: Types) -> None:
         """Open a block whose parameters have been popped."""
         self.blocks.append((row, params, results, len(self.stack)))
+        if self.unset is not None:
+            self._set_before.append(len(self._set))
         self.stack.append(BARRIER)
         self.push_all(params)
 
@@ -157,7 +180,16 @@ class Operands:
         if top is not BARRIER and top is not POLYMORPHIC:
             raise mismatch(BARRIER.value, top)
         self.stack.pop()
+        if self._set_before:
+            self._forget()
         return self.blocks.pop()
+
+    def _forget(self) -> None:
+        """What was set in the block that closes may not have been, for all that follows."""
+        assert self.unset is not None
+        before = self._set_before.pop()
+        self.unset.update(self._set[before:])
+        del self._set[before:]
 
     def set_unreachable(self) -> None:
         """The rest of the innermost block is unreachable."""
@@ -172,7 +204,13 @@ class Operands:
         row, params, results, _ = self.blocks[-1 - depth]
         return params if row is _LOOP else results
 
-    def local(self, index: int) -> Type:
+    def set_local(self, index: int) -> None:
+        """A local has a value from now on, to the end of the block."""
+        if self.unset is not None and index in self.unset:
+            self.unset.remove(index)
+            self._set.append(index)
+
+    def local(self, index: int) -> ValueType:
         """Type of a parameter or local."""
         if index < len(self.locals):
             return self.locals[index]
@@ -184,6 +222,13 @@ class Operands:
 
     def type_at(self, index: int) -> FuncType:
         """A function type by its index."""
+        type_ = self.defined(index).composite
+        if not isinstance(type_, FuncType):
+            raise ValidationError(f"type mismatch: type {index} is no function type")
+        return type_
+
+    def defined(self, index: int) -> DefType:
+        """A defined type by its index."""
         if index >= len(self.context.types):
             raise unknown("type", index)
         return self.context.types[index]
@@ -198,7 +243,7 @@ class Operands:
         """Type of the indices of a table that is known to be there."""
         return self.context.tables[index].limits.index_type
 
-    def table(self, index: int) -> Type:
+    def table(self, index: int) -> ValueType:
         """Element type of a table."""
         if index >= len(self.context.tables):
             raise unknown("table", index)
@@ -215,14 +260,33 @@ class Operands:
             raise unknown("global", index)
         return globals_[index]
 
-    def elem(self, index: int) -> Type:
+    def elem(self, index: int) -> ValueType:
         """Type of an element segment."""
         if index >= len(self.context.elems):
             raise unknown("elem segment", index)
         return self.context.elems[index]
 
-    def func(self, index: int) -> FuncType:
+    def func(self, index: int) -> DefType:
         """Type of a function."""
         if index >= len(self.context.funcs):
             raise unknown("function", index)
         return self.context.funcs[index]
+
+    def func_type(self, index: int) -> FuncType:
+        """Parameter and result types of a function."""
+        type_ = self.func(index).composite
+        assert isinstance(type_, FuncType), "the validator has checked the function's type"
+        return type_
+
+
+def _without_default(runs: LocalRuns, params: int) -> set[int] | None:
+    """Locals that are neither parameters nor of a type with a default value."""
+    if all(is_defaultable(type_) for _, type_ in runs[params:]):
+        return None
+    found: set[int] = set()
+    index = 0
+    for number, (count, type_) in enumerate(runs):
+        if number >= params and not is_defaultable(type_):
+            found.update(range(index, index + count))
+        index += count
+    return found

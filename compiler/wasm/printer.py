@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ...ir.types import FuncType, Type
 from .module import (
     Body,
     Data,
@@ -21,12 +20,13 @@ from .module import (
     Func,
     GlobalType,
     Import,
-    Limits,
     MemoryType,
     Module,
     TableType,
 )
 from .opcodes import BY_NAME, OPCODES, Imm, Opcode
+from .type_printer import TypePrinter, limits_text
+from .types import SOME_FUNCTION
 
 _IDENTIFIER = re.compile(r"[0-9A-Za-z!#$%&'*+\-./:<=>?@\\^_`|~]+")
 _MAX_INDENT = 40  # deeper blocks stay there, so that text is linear in the number of instructions
@@ -49,27 +49,6 @@ def _quote(data: bytes) -> str:
 
 def _quote_name(name: str) -> str:
     return _quote(name.encode("utf-8"))
-
-
-def _types(keyword: str, types: tuple[Type, ...]) -> str:
-    return f" ({keyword} {' '.join(t.value for t in types)})" if types else ""
-
-
-def _func_type(type_: FuncType) -> str:
-    return _types("param", type_.params) + _types("result", type_.results)
-
-
-def _limits(limits: Limits) -> str:
-    index = "i64 " if limits.index_type is Type.I64 else ""
-    return f"{index}{limits.minimum}" + (f" {limits.maximum}" if limits.maximum is not None else "")
-
-
-def _table_type(type_: TableType) -> str:
-    return f"{_limits(type_.limits)} {type_.element.value}"
-
-
-def _global_type(type_: GlobalType) -> str:
-    return f"(mut {type_.type.value})" if type_.mutable else type_.type.value
 
 
 def _signed(bits: int) -> Callable[[int], str]:
@@ -96,14 +75,6 @@ def _vector(pattern: int) -> str:
     return " i32x4" + "".join(f" {pattern >> at & 0xFFFF_FFFF:#010x}" for at in (0, 32, 64, 96))
 
 
-def _ref_type(type_: Type) -> str:
-    return " func" if type_ is Type.FUNCREF else " extern"
-
-
-def _block_type(type_: FuncType | int) -> str:
-    return f" (type {type_})" if isinstance(type_, int) else _func_type(type_)
-
-
 def _index(index: int) -> str:
     return f" {index}"
 
@@ -126,7 +97,6 @@ _IMMEDIATES: dict[Imm, Callable[[Any], str]] = {
     **dict.fromkeys((Imm.LABEL, Imm.LOCAL, Imm.GLOBAL, Imm.TABLE, Imm.DATA, Imm.ELEM), _index),
     Imm.FUNC: _index,  # or its name
     Imm.MEMORY: _unless_zero,
-    Imm.BLOCK: _block_type,
     Imm.BR_TABLE: lambda imm: "".join(f" {label}" for label in (*imm[0], imm[1])),
     Imm.CALL_INDIRECT: lambda imm: f"{_unless_zero(imm[1])} (type {imm[0]})",
     Imm.MEMARG: _nothing,  # _memarg
@@ -138,14 +108,18 @@ _IMMEDIATES: dict[Imm, Callable[[Any], str]] = {
     Imm.LANE: _index,
     Imm.LANES: lambda lanes: "".join(f" {lane}" for lane in lanes),
     Imm.MEMARG_LANE: _nothing,  # _memarg
-    Imm.SELECT_TYPES: lambda types: _types("result", types),
-    Imm.REF_TYPE: _ref_type,
     Imm.MEMORY_INIT: lambda imm: f"{_unless_zero(imm[1])} {imm[0]}",
     Imm.MEMORY_COPY: lambda imm: _two(imm) if any(imm) else "",
     Imm.TABLE_INIT: lambda imm: f" {imm[1]} {imm[0]}",
     Imm.TABLE_COPY: _two,
 }
-_TEXT_OF = [_IMMEDIATES[row.imm] for row in OPCODES]
+#: The same for kinds that speak of types.
+_TYPE_IMMEDIATES: dict[Imm, Callable[[TypePrinter, Any], str]] = {
+    Imm.BLOCK: TypePrinter.block,
+    Imm.SELECT_TYPES: lambda printer, types: printer.values("result", types),
+    Imm.REF_TYPE: lambda printer, type_: f" {printer.heap(type_)}",
+}
+_TEXT_OF = [_IMMEDIATES.get(row.imm) for row in OPCODES]
 _MNEMONICS = [row.name.removesuffix(" t") for row in OPCODES]
 
 
@@ -161,6 +135,7 @@ class _Printer:
 
     def __init__(self, module: Module) -> None:
         self.module = module
+        self.types = TypePrinter(module.types)
         uses = Counter(module.names.values())
         self.names = {index: f"${name}" for index, name in module.names.items()
                       if uses[name] == 1 and _IDENTIFIER.fullmatch(name)}
@@ -168,18 +143,17 @@ class _Printer:
     def lines(self) -> Iterator[str]:
         module = self.module
         yield "(module"
-        for index, type_ in enumerate(module.types):
-            yield f"  (type (;{index};) (func{_func_type(type_)}))"
+        yield from self.types.definitions()
         counts = dict.fromkeys(("func", "table", "memory", "global"), 0)
         for item in module.imports:
             yield self._import(item, counts[item.kind])
             counts[item.kind] += 1
         for index, table in enumerate(module.tables, counts["table"]):
-            yield f"  (table (;{index};) {_table_type(table)})"
+            yield f"  (table (;{index};) {self.types.table(table)})"
         for index, memory in enumerate(module.memories, counts["memory"]):
-            yield f"  (memory (;{index};) {_limits(memory.limits)})"
+            yield f"  (memory (;{index};) {limits_text(memory.limits)})"
         for index, global_ in enumerate(module.globals, counts["global"]):
-            yield (f"  (global (;{index};) {_global_type(global_.type)} "
+            yield (f"  (global (;{index};) {self.types.global_(global_.type)} "
                    f"{self._expression(global_.init)})")
         for export in module.exports:
             yield f"  (export {_quote_name(export.name)} ({export.kind} {export.index}))"
@@ -207,19 +181,19 @@ class _Printer:
             case int():
                 what = f"func {self._func_id(index)} (type {item.type})"
             case TableType():
-                what = f"table (;{index};) {_table_type(item.type)}"
+                what = f"table (;{index};) {self.types.table(item.type)}"
             case MemoryType():
-                what = f"memory (;{index};) {_limits(item.type.limits)}"
+                what = f"memory (;{index};) {limits_text(item.type.limits)}"
             case GlobalType():
-                what = f"global (;{index};) {_global_type(item.type)}"
+                what = f"global (;{index};) {self.types.global_(item.type)}"
         return f"  (import {_quote_name(item.module)} {_quote_name(item.name)} ({what}))"
 
     def _func(self, index: int, func: Func) -> Iterator[str]:
-        type_ = self.module.types[func.type_index]
-        yield f"  (func {self._func_id(index)} (type {func.type_index}){_func_type(type_)}"
+        type_ = self.types.func(self.module.func_type(func.type_index))
+        yield f"  (func {self._func_id(index)} (type {func.type_index}){type_}"
         for count, local in func.locals:
             if count:
-                yield f"    (local{f' {local.value}' * count})"
+                yield f"    (local{f' {self.types.value(local)}' * count})"
         yield from self._instructions(func.body)
         yield "  )"
 
@@ -237,7 +211,9 @@ class _Printer:
             return f"{row.name} {self._func_ref(imm)}"
         if row.width:
             return row.name + _memarg(row, imm)
-        return _MNEMONICS[row.index] + _TEXT_OF[row.index](imm)
+        text = _TEXT_OF[row.index]
+        return _MNEMONICS[row.index] + (
+            _TYPE_IMMEDIATES[row.imm](self.types, imm) if text is None else text(imm))
 
     def _expression(self, body: Body) -> str:
         """A constant expression on one line."""
@@ -252,12 +228,12 @@ class _Printer:
     def _elem(self, index: int, elem: Elem) -> str:
         mode = " declare" if elem.mode == "declarative" else ""
         place = self._place("table", elem.table, elem.init_offset)
-        if elem.type is Type.FUNCREF and all(len(item.ops) == 2 and item.ops[0] is _REF_FUNC
-                                             for item in elem.items):
+        if elem.type is SOME_FUNCTION and all(
+                len(item.ops) == 2 and item.ops[0] is _REF_FUNC for item in elem.items):
             items = "func" + "".join(f" {self._func_ref(item.imms[0])}" for item in elem.items)
         else:
-            items = elem.type.value + "".join(f" (item {self._expression(item)})"
-                                              for item in elem.items)
+            items = self.types.value(elem.type) + "".join(
+                f" (item {self._expression(item)})" for item in elem.items)
         return f"  (elem (;{index};){mode}{place} {items})"
 
     def _data(self, index: int, data: Data) -> str:

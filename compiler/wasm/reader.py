@@ -8,8 +8,11 @@ whose loop keeps its position in a local variable; they raise IndexError where t
 
 from __future__ import annotations
 
-from ...errors import DecodeError
+from collections.abc import Sequence
+
+from ...errors import DecodeError, ValidationError
 from .features import SUPPORTED, FeatureSet
+from .types import DefType
 
 UNEXPECTED_END = "unexpected end of section or function"
 
@@ -58,15 +61,36 @@ def read_u32(data: bytes, pos: int) -> tuple[int, int]:
     return read_unsigned(data, pos, 32)
 
 
+class Scope:
+    """What the bytes may speak of: the features of the module, and its types so far."""
+
+    __slots__ = ("features", "types")
+
+    def __init__(self, features: FeatureSet, types: Sequence[DefType] = ()) -> None:
+        self.features = features
+        self.types = types
+
+    def defined(self, index: int, offset: int) -> DefType:
+        """A type by its index.
+
+        Raises:
+            ValidationError: there is none.
+        """
+        if index >= len(self.types):
+            raise ValidationError(f"unknown type {index}", offset=offset)
+        return self.types[index]
+
+
 class Reader:
-    """A position in the bytes of a module, which may use some features."""
+    """A position in the bytes of a module."""
 
-    __slots__ = ("data", "features", "pos")
+    __slots__ = ("data", "features", "pos", "scope")
 
-    def __init__(self, data: bytes, pos: int = 0, features: FeatureSet = SUPPORTED) -> None:
+    def __init__(self, data: bytes, pos: int = 0, scope: Scope | None = None) -> None:
         self.data = data
         self.pos = pos
-        self.features = features
+        self.scope = scope or Scope(SUPPORTED)
+        self.features = self.scope.features
 
     def fail(self, message: str, offset: int | None = None) -> DecodeError:
         """An error at ``offset``, by default at the current position."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import SwarmcError, ValidationError
-from ...ir.types import FuncType, Type
+from ...ir.types import Type
 from . import memory_rules
 from .memory_rules import Rule
 from .module import Body
 from .opcodes import BY_NAME, OPCODES, Imm, Opcode
 from .operands import (
+    REFERENCE,
     UNKNOWN,
     Context,
     Entry,
@@ -24,23 +25,26 @@ from .operands import (
     Types,
     mismatch,
 )
+from .types import FuncType, ValueType, all_match, matches, ref_type
 
 _IF, _ELSE = BY_NAME["if"], BY_NAME["else"]
 _NUMERIC = (Type.I32, Type.I64, Type.F32, Type.F64, Type.V128)
 
 
-def check_body(context: Context, locals_: LocalRuns, results: Types, body: Body) -> None:
+def check_body(context: Context, locals_: LocalRuns, params: int, results: Types,
+               body: Body) -> None:
     """Check the instructions of a body, the last of which is the ``end`` that closes it.
 
     Args:
         locals_: types of the parameters and locals, as runs of (count, type).
+        params: how many of the runs are parameters.
 
     Raises:
         ValidationError: with the offset of the instruction.
     """
-    operands = Operands(context, locals_, results)
+    operands = Operands(context, locals_, params, results)
     stack, local_types = operands.stack, operands.locals
-    listed = len(local_types)
+    listed = len(local_types) if operands.unset is None else 0
     rules, local_get = _RULE_OF, BY_NAME["local.get"]
     offset = 0
     try:
@@ -52,14 +56,14 @@ def check_body(context: Context, locals_: LocalRuns, results: Types, body: Body)
             if rule is not None:
                 rule(operands, row, imm)
                 continue
-            params: Any = row.params  # not None, or there would be a rule
-            arity = len(params)
-            if arity == 2 and stack[-1] is params[1] and stack[-2] is params[0]:
+            types: Any = row.params  # not None, or there would be a rule
+            arity = len(types)
+            if arity == 2 and stack[-1] is types[1] and stack[-2] is types[0]:
                 del stack[-2:]
-            elif arity == 1 and stack[-1] is params[0]:
+            elif arity == 1 and stack[-1] is types[0]:
                 stack.pop()
             elif arity:
-                operands.pop_all(params)
+                operands.pop_all(types)
             stack += row.results  # type: ignore[arg-type]  # nor are these None
     except SwarmcError as error:
         error.offset = offset
@@ -77,10 +81,6 @@ def _elem(v: Operands, row: Opcode, imm: int) -> None:
     v.elem(imm)
 
 
-def _reference(v: Operands, row: Opcode, imm: int) -> None:
-    v.func(imm)
-    if imm not in v.context.references:
-        raise ValidationError(f"undeclared function reference {imm}")
 
 
 _IMMEDIATES: dict[Imm, Rule | None] = {
@@ -89,7 +89,6 @@ _IMMEDIATES: dict[Imm, Rule | None] = {
     Imm.LANES: _lanes,
     Imm.DATA: memory_rules.check_data,
     Imm.ELEM: _elem,
-    Imm.FUNC: _reference,
 }
 
 
@@ -114,7 +113,7 @@ def _else(v: Operands, row: Opcode, imm: None) -> None:
 
 def _end(v: Operands, row: Opcode, imm: None) -> None:
     opened, params, results, _ = v.leave()
-    if opened is _IF and params != results:
+    if opened is _IF and not all_match(params, results):
         raise ValidationError("type mismatch: if without else must give back what it takes")
     v.push_all(results)
 
@@ -153,14 +152,14 @@ def _return(v: Operands, row: Opcode, imm: None) -> None:
 
 
 def _call(v: Operands, row: Opcode, imm: int) -> None:
-    params, results = v.func(imm)
+    params, results = v.func_type(imm)
     v.pop_all(params)
     v.push_all(results)
 
 
 def _call_indirect(v: Operands, row: Opcode, imm: tuple[int, int]) -> None:
     type_index, table = imm
-    if v.table(table) is not Type.FUNCREF:
+    if not matches(v.table(table), Type.FUNCREF):
         raise mismatch("a table of funcref", v.table(table))
     params, results = v.type_at(type_index)
     v.pop(v.table_index(table))
@@ -192,15 +191,19 @@ def _select_typed(v: Operands, row: Opcode, imm: Types) -> None:
 
 def _local_get(v: Operands, row: Opcode, imm: int) -> None:
     v.stack.append(v.local(imm))
+    if v.unset is not None and imm in v.unset:
+        raise ValidationError(f"uninitialized local {imm}")
 
 
 def _local_set(v: Operands, row: Opcode, imm: int) -> None:
     v.pop(v.local(imm))
+    v.set_local(imm)
 
 
 def _local_tee(v: Operands, row: Opcode, imm: int) -> None:
     type_ = v.local(imm)
     v.pop(type_)
+    v.set_local(imm)
     v.stack.append(type_)
 
 
@@ -217,14 +220,29 @@ def _global_set(v: Operands, row: Opcode, imm: int) -> None:
     v.pop(global_.type)
 
 
-def _ref_null(v: Operands, row: Opcode, imm: Type) -> None:
+def _ref_null(v: Operands, row: Opcode, imm: ValueType) -> None:
     v.stack.append(imm)
 
 
-def _ref_is_null(v: Operands, row: Opcode, imm: None) -> None:
-    entry: Entry = v.pop_any()
-    if entry is not UNKNOWN and (isinstance(entry, Mark) or not entry.is_ref):
+def _ref_func(v: Operands, row: Opcode, imm: int) -> None:
+    type_ = v.func(imm)
+    if imm not in v.context.references:
+        raise ValidationError(f"undeclared function reference {imm}")
+    v.stack.append(ref_type(False, type_))
+
+
+def _pop_reference(v: Operands) -> Entry:
+    """Pop a reference of any type."""
+    entry = v.pop_any()
+    if entry is UNKNOWN or entry is REFERENCE:
+        return REFERENCE
+    if isinstance(entry, Mark) or not entry.is_ref:
         raise mismatch("a reference", entry)
+    return entry
+
+
+def _ref_is_null(v: Operands, row: Opcode, imm: None) -> None:
+    _pop_reference(v)
     v.stack.append(Type.I32)
 
 
@@ -235,6 +253,7 @@ _BY_NAME: dict[str, Rule] = {
     "select t": _select_typed, "local.get": _local_get, "local.set": _local_set,
     "local.tee": _local_tee, "global.get": _global_get, "global.set": _global_set,
     **memory_rules.BY_NAME, "ref.null": _ref_null, "ref.is_null": _ref_is_null,
+    "ref.func": _ref_func,
 }
 _CONTEXTUAL = {BY_NAME[name]: rule for name, rule in _BY_NAME.items()}
 

@@ -4,57 +4,89 @@ from __future__ import annotations
 
 from ...errors import DecodeError, SwarmcError
 from ...ir.types import Type
-from .features import EXCEPTIONS, FUNCTION_REFERENCES, GC, MEMORY64, FeatureSet
+from .features import EXCEPTIONS, FUNCTION_REFERENCES, GC, MEMORY64, REFERENCE_TYPES, FeatureSet
 from .module import GlobalType, Limits, MemoryType, TableType
-from .reader import Reader
+from .reader import UNEXPECTED_END, Reader, Scope, read_signed
+from .types import Heap, HeapType, ValueType, ref_type
 
-VALUE_TYPES = {0x7F: Type.I32, 0x7E: Type.I64, 0x7D: Type.F32, 0x7C: Type.F64,
-               0x7B: Type.V128, 0x70: Type.FUNCREF, 0x6F: Type.EXTERNREF}
-REFERENCE_TYPES = {0x70: Type.FUNCREF, 0x6F: Type.EXTERNREF}
-
-#: Proposals that are recognised by the first byte of a value type.
-_UNSUPPORTED_TYPES = {
-    0x63: FUNCTION_REFERENCES, 0x64: FUNCTION_REFERENCES,
-    0x69: EXCEPTIONS, 0x74: EXCEPTIONS,
-    **dict.fromkeys((0x78, 0x77, 0x73, 0x72, 0x71, 0x6E, 0x6D, 0x6C, 0x6B, 0x6A), GC),
-    0x68: "stack-switching", 0x75: "stack-switching",
+VALUE_TYPES: dict[int, ValueType] = {
+    0x7F: Type.I32, 0x7E: Type.I64, 0x7D: Type.F32, 0x7C: Type.F64, 0x7B: Type.V128,
+    0x70: Type.FUNCREF, 0x6F: Type.EXTERNREF,
 }
+#: Abstract heap types, each with the proposal that brought it.
+HEAP_TYPES = {
+    0x70: (Heap.FUNC, REFERENCE_TYPES), 0x6F: (Heap.EXTERN, REFERENCE_TYPES),
+    0x69: (Heap.EXN, EXCEPTIONS), 0x74: (Heap.NOEXN, EXCEPTIONS),
+    0x73: (Heap.NOFUNC, GC), 0x72: (Heap.NOEXTERN, GC), 0x6E: (Heap.ANY, GC), 0x6D: (Heap.EQ, GC),
+    0x6C: (Heap.I31, GC), 0x6B: (Heap.STRUCT, GC), 0x6A: (Heap.ARRAY, GC), 0x71: (Heap.NONE, GC),
+}
+NULLABLE, NON_NULL = 0x63, 0x64
+
+_STACK_SWITCHING = (0x68, 0x75)
 
 
-def type_error(byte: int, offset: int, message: str, features: FeatureSet) -> SwarmcError:
-    """The error for a byte that is not a type that is known in this place."""
-    feature = _UNSUPPORTED_TYPES.get(byte)
-    if feature is not None:
-        return features.refusal(feature, f"{message} {byte:#04x}", offset)
-    return DecodeError(message, offset=offset)
+def read_value_type(data: bytes, pos: int, scope: Scope,
+                    message: str = "malformed value type") -> tuple[ValueType, int]:
+    """A number type, vector type or reference type; ``message`` is for what is none."""
+    type_ = VALUE_TYPES.get(data[pos])
+    if type_ is not None:
+        return type_, pos + 1
+    return read_reference_type(data, pos, scope, message)
 
 
-def read_reference_type(data: bytes, pos: int, features: FeatureSet) -> tuple[Type, int]:
-    """``funcref`` or ``externref``."""
-    type_ = REFERENCE_TYPES.get(data[pos])
-    if type_ is None:
-        raise type_error(data[pos], pos, "malformed reference type", features)
-    return type_, pos + 1
+def read_reference_type(data: bytes, pos: int, scope: Scope,
+                        message: str = "malformed reference type") -> tuple[ValueType, int]:
+    """A reference type."""
+    byte = data[pos]
+    if byte == NULLABLE or byte == NON_NULL:
+        scope.features.require(FUNCTION_REFERENCES, f"{message} {byte:#04x}", pos)
+        heap, pos = read_heap_type(data, pos + 1, scope)
+        return ref_type(byte == NULLABLE, heap), pos
+    return ref_type(True, _abstract(byte, pos, scope.features, message)), pos + 1
 
 
-def value_type(reader: Reader) -> Type:
-    """A number type or reference type."""
-    start = reader.pos
-    byte = reader.byte()
-    type_ = VALUE_TYPES.get(byte)
-    if type_ is None:
-        raise type_error(byte, start, "malformed value type", reader.features)
+def read_heap_type(data: bytes, pos: int, scope: Scope,
+                   message: str = "malformed heap type") -> tuple[HeapType, int]:
+    """An abstract heap type, or a defined type by its index."""
+    byte = data[pos]
+    if 0x40 <= byte < 0x80:
+        return _abstract(byte, pos, scope.features, message), pos + 1
+    index, end = read_signed(data, pos, 33)
+    if index < 0:
+        raise DecodeError(message, offset=pos)
+    scope.features.require(FUNCTION_REFERENCES, f"{message} {byte:#04x}", pos)
+    return scope.defined(index, pos), end
+
+
+def _abstract(byte: int, pos: int, features: FeatureSet, message: str) -> Heap:
+    if byte in _STACK_SWITCHING:
+        raise features.refusal("stack-switching", f"{message} {byte:#04x}", pos)
+    if byte not in HEAP_TYPES:
+        raise DecodeError(message, offset=pos)
+    heap, proposal = HEAP_TYPES[byte]
+    features.require(proposal, f"{message} {byte:#04x}", pos)
+    return heap
+
+
+def value_type(reader: Reader) -> ValueType:
+    """A number type, vector type or reference type."""
+    try:
+        type_, reader.pos = read_value_type(reader.data, reader.pos, reader.scope)
+    except IndexError:
+        raise reader.fail(UNEXPECTED_END, len(reader.data)) from None
     return type_
 
 
-def reference_type(reader: Reader) -> Type:
-    """``funcref`` or ``externref``."""
-    reader.peek()  # raises where the data ends
-    type_, reader.pos = read_reference_type(reader.data, reader.pos, reader.features)
+def reference_type(reader: Reader) -> ValueType:
+    """A reference type."""
+    try:
+        type_, reader.pos = read_reference_type(reader.data, reader.pos, reader.scope)
+    except IndexError:
+        raise reader.fail(UNEXPECTED_END, len(reader.data)) from None
     return type_
 
 
-def result_type(reader: Reader) -> tuple[Type, ...]:
+def result_type(reader: Reader) -> tuple[ValueType, ...]:
     """A vector of value types."""
     return tuple([value_type(reader) for _ in range(reader.count())])
 
@@ -112,8 +144,13 @@ def memory_type(reader: Reader) -> MemoryType:
 def global_type(reader: Reader) -> GlobalType:
     """Value type and mutability."""
     type_ = value_type(reader)
+    return GlobalType(type_, mutability(reader))
+
+
+def mutability(reader: Reader) -> bool:
+    """Whether what a type describes can change."""
     start = reader.pos
     mutable = reader.byte()
     if mutable > 1:
         raise reader.fail("malformed mutability", start)
-    return GlobalType(type_, mutable == 1)
+    return mutable == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 
 from ...errors import SwarmcError, ValidationError
-from ...ir.types import FuncType, Type
+from ...ir.types import Type
 from .features import EXTENDED_CONST, GC
 from .module import (
     Body,
@@ -20,9 +20,21 @@ from .module import (
 from .opcodes import BY_NAME, EXTENDED_CONSTANT
 from .operands import Context, mismatch, unknown
 from .rules import check_body
+from .types import (
+    SOME_FUNCTION,
+    DefType,
+    FuncType,
+    Heap,
+    StructType,
+    ValueType,
+    composite_matches,
+    matches,
+)
 
 #: Limits of this implementation; those of other engines are the same.
 MAX_PARAMS = 1000
+MAX_FIELDS = 10_000
+MAX_SUBTYPING_DEPTH = 63
 MAX_LOCALS = 50_000
 #: By type of the addresses: most pages of a memory, most elements of a table, and how the
 #: specification says so.
@@ -44,9 +56,7 @@ def validate(module: Module) -> None:
         ValidationError: it is not; with the byte offset, and the function if it is in one.
         UnsupportedFeatureError: it would be with a proposal that is not among its features.
     """
-    for type_ in module.types:
-        if len(type_.params) > MAX_PARAMS or len(type_.results) > MAX_PARAMS:
-            raise ValidationError(f"more than {MAX_PARAMS} parameters or results")
+    _types(module.types)
     context = _context(module)
     for table in context.tables:
         _limits(table.limits, *_ELEMENTS[table.limits.index_type])
@@ -72,8 +82,31 @@ def validate(module: Module) -> None:
             raise
 
 
+def _types(types: list[DefType]) -> None:
+    depths: dict[DefType, int] = {}
+    for type_ in types:
+        match type_.composite:
+            case FuncType(params, results):
+                if len(params) > MAX_PARAMS or len(results) > MAX_PARAMS:
+                    raise ValidationError(f"more than {MAX_PARAMS} parameters or results")
+            case StructType(fields) if len(fields) > MAX_FIELDS:
+                raise ValidationError(f"more than {MAX_FIELDS} fields")
+        depths[type_] = 0 if type_.supertype is None else depths[type_.supertype] + 1
+        if depths[type_] > MAX_SUBTYPING_DEPTH:
+            raise ValidationError(f"sub type below more than {MAX_SUBTYPING_DEPTH} others")
+    for index, type_ in enumerate(types):
+        above = type_.supertype
+        if above is None:
+            continue
+        problem = f"sub type {index} does not match super type"
+        if above.final:
+            raise ValidationError(f"{problem}, which is final")
+        if not composite_matches(type_.composite, above.composite):
+            raise ValidationError(f"{problem} ({above})")
+
+
 def _context(module: Module) -> Context:
-    funcs: list[FuncType] = []
+    funcs: list[DefType] = []
     globals_: list[GlobalType] = []
     for item in module.imports:
         match item.type:
@@ -94,10 +127,14 @@ def _context(module: Module) -> Context:
                    _references(module), imported)
 
 
-def _type(module: Module, index: int, offset: int) -> FuncType:
+def _type(module: Module, index: int, offset: int) -> DefType:
+    """The type of a function."""
     if index >= len(module.types):
         raise ValidationError(f"unknown type {index}", offset=offset)
-    return module.types[index]
+    type_ = module.types[index]
+    if type_.kind is not Heap.FUNC:
+        raise ValidationError(f"type mismatch: type {index} is no function type", offset=offset)
+    return type_
 
 
 def _references(module: Module) -> set[int]:
@@ -123,9 +160,10 @@ def _memories(module: Module) -> None:
         _limits(memory.limits, *_PAGES[memory.limits.index_type])
 
 
-def _constant(context: Context, body: Body, type_: Type) -> None:
+def _constant(context: Context, body: Body, type_: ValueType) -> None:
     """Check a constant expression that gives a value of a type."""
-    if len(body.ops) == 2 and body.ops[0] is _REF_FUNC and type_ is Type.FUNCREF:
+    if len(body.ops) == 2 and body.ops[0] is _REF_FUNC and (
+            type_ is SOME_FUNCTION or type_ is Type.FUNCREF):
         if body.imms[0] >= len(context.funcs):  # the short way, as tables are long
             error = unknown("function", body.imms[0])
             error.offset = body.offsets[0]
@@ -136,7 +174,7 @@ def _constant(context: Context, body: Body, type_: Type) -> None:
             context.features.require(EXTENDED_CONST, "constant expression required", offset)
         elif row not in _CONSTANT:
             raise ValidationError("constant expression required", offset=offset)
-    check_body(context, [], (type_,), body)
+    check_body(context, [], 0, (type_,), body)
     for row, imm, offset in zip(body.ops, body.imms, body.offsets, strict=True):
         if row is _GLOBAL_GET and context.globals[imm].mutable:
             raise ValidationError("constant expression required", offset=offset)
@@ -150,7 +188,7 @@ def _elem(context: Context, elem: Elem) -> None:
     if elem.table >= len(context.tables):
         raise ValidationError(f"unknown table {elem.table}", offset=elem.offset)
     element, limits = context.tables[elem.table].element, context.tables[elem.table].limits
-    if element is not elem.type:
+    if not matches(elem.type, element):
         error = mismatch(element.value, elem.type)
         error.offset = elem.offset
         raise error
@@ -168,7 +206,7 @@ def _data(context: Context, data: Data) -> None:
 def _start(context: Context, index: int) -> None:
     if index >= len(context.funcs):
         raise unknown("function", index)
-    if context.funcs[index] != FuncType((), ()):
+    if context.funcs[index].composite != FuncType((), ()):
         raise ValidationError("start function must have no parameters and no results")
 
 
@@ -187,7 +225,10 @@ def _exports(context: Context, exports: list[Export]) -> None:
 
 
 def _func(context: Context, func: Func) -> None:
-    params, results = context.types[func.type_index]
+    type_ = context.types[func.type_index].composite
+    assert isinstance(type_, FuncType), "the index space of functions has been made"
+    params, results = type_
     if sum(count for count, _ in func.locals) > MAX_LOCALS:
         raise ValidationError(f"too many locals: more than {MAX_LOCALS}", offset=func.start)
-    check_body(context, [*((1, type_) for type_ in params), *func.locals], results, func.body)
+    locals_ = [*((1, param) for param in params), *func.locals]
+    check_body(context, locals_, len(params), results, func.body)

@@ -259,7 +259,7 @@ def _has_type(context: Context, inst: Inst) -> Value | None:
         return None
     module = context.module
     sig, wanted = module.sig_of(inner.attrs[0]), inst.attrs[0]
-    return context.const(Type.I32, int(module.types[sig] == module.types[wanted]))
+    return context.const(Type.I32, int(module.is_subtype(sig, wanted)))
 
 
 # Floats. `x + 0` is not among them: -0 + 0 is 0.

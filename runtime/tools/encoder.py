@@ -23,35 +23,38 @@ from ...compiler.wasm.module import (
     TableType,
 )
 from ...compiler.wasm.opcodes import Imm, Opcode
-from ...ir.types import FuncType, Type
+from ...compiler.wasm.types import ValueType
+from ...ir.types import Type
+from .leb128 import s, u, vector
+from .type_encoder import TypeEncoder
 
 MAGIC = b"\0asm\1\0\0\0"
 
-_TYPE_BYTES = {
-    Type.I32: b"\x7f", Type.I64: b"\x7e", Type.F32: b"\x7d", Type.F64: b"\x7c",
-    Type.V128: b"\x7b", Type.FUNCREF: b"\x70", Type.EXTERNREF: b"\x6f",
-}
 _KINDS = {"func": 0, "table": 1, "memory": 2, "global": 3}
 _END = 0x0B
-_EMPTY = b"\x40"
 _MULTI_MEMORY_FLAG = 0x40
 
 
 def encode(module: Module) -> bytes:
-    """The module as a binary, its custom sections left out."""
+    """The module as a binary, its custom sections left out.
+
+    Raises:
+        ValidationError: it speaks of a type that it does not define.
+    """
+    types = TypeEncoder(module.types)
     sections = [
-        (1, [b"\x60" + _types(t.params) + _types(t.results) for t in module.types]),
-        (2, [_import(item) for item in module.imports]),
+        (1, types.groups()),
+        (2, [_import(item, types) for item in module.imports]),
         (3, [u(index) for index in module.func_types]),
-        (4, [_table_type(table) for table in module.tables]),
+        (4, [_table_type(table, types) for table in module.tables]),
         (5, [_limits(memory.limits) for memory in module.memories]),
-        (6, [_global_type(item.type) + _global_init(item) for item in module.globals]),
+        (6, [_global(item, types) for item in module.globals]),
         (7, [_name(e.name) + bytes([_KINDS[e.kind]]) + u(e.index) for e in module.exports]),
         (8, None if module.start is None else u(module.start)),
-        (9, [_elem(item) for item in module.elems]),
+        (9, [_elem(item, types) for item in module.elems]),
         (12, None if module.data_count is None else u(module.data_count)),
-        (10, [_func(f.locals, f.body) for f in module.funcs]),
-        (11, [_data(item) for item in module.data]),
+        (10, [_func(f.locals, f.body, types) for f in module.funcs]),
+        (11, [_data(item, types) for item in module.data]),
     ]
     out = [MAGIC]
     for number, content in sections:
@@ -62,41 +65,9 @@ def encode(module: Module) -> bytes:
     return b"".join(out)
 
 
-def u(value: int) -> bytes:
-    """Unsigned LEB128."""
-    if value < 0x80:
-        return bytes([value])
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def s(bits: int, width: int) -> bytes:
-    """Signed LEB128 of a bit pattern of ``width`` bits."""
-    value = bits - (1 << width) if bits >> (width - 1) else bits
-    out = bytearray()
-    while not -0x40 <= value < 0x40:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value & 0x7F)
-    return bytes(out)
-
-
-def vector(items: list[bytes]) -> bytes:
-    """A count and the items."""
-    return u(len(items)) + b"".join(items)
-
-
 def _name(text: str) -> bytes:
     data = text.encode()
     return u(len(data)) + data
-
-
-def _types(types: Iterable[Type]) -> bytes:
-    return vector([_TYPE_BYTES[t] for t in types])
 
 
 def _limits(limits: Limits) -> bytes:
@@ -106,76 +77,71 @@ def _limits(limits: Limits) -> bytes:
     return bytes([flags | 1]) + u(limits.minimum) + u(limits.maximum)
 
 
-def _table_type(table: TableType) -> bytes:
-    return _TYPE_BYTES[table.element] + _limits(table.limits)
+def _table_type(table: TableType, types: TypeEncoder) -> bytes:
+    return types.value(table.element) + _limits(table.limits)
 
 
-def _global_type(type_: GlobalType) -> bytes:
-    return _TYPE_BYTES[type_.type] + bytes([type_.mutable])
+def _global_type(type_: GlobalType, types: TypeEncoder) -> bytes:
+    return types.value(type_.type) + bytes([type_.mutable])
 
 
-def _global_init(item: Global) -> bytes:
-    return encode_body(item.init)
+def _global(item: Global, types: TypeEncoder) -> bytes:
+    return _global_type(item.type, types) + encode_body(item.init, types)
 
 
-def _import(item: Import) -> bytes:
+def _import(item: Import, types: TypeEncoder) -> bytes:
     head = _name(item.module) + _name(item.name) + bytes([_KINDS[item.kind]])
     match item.type:
         case TableType():
-            return head + _table_type(item.type)
+            return head + _table_type(item.type, types)
         case MemoryType():
             return head + _limits(item.type.limits)
         case GlobalType():
-            return head + _global_type(item.type)
+            return head + _global_type(item.type, types)
         case int():
             return head + u(item.type)
 
 
-def _elem(item: Elem) -> bytes:
+def _elem(item: Elem, types: TypeEncoder) -> bytes:
     """An element segment in the general form: element type and constant expressions."""
-    items = vector([encode_body(body) for body in item.items])
-    tail = _TYPE_BYTES[item.type] + items
+    items = vector([encode_body(body, types) for body in item.items])
+    tail = types.value(item.type) + items
     if item.mode == "passive":
         return u(5) + tail
     if item.mode == "declarative":
         return u(7) + tail
     assert item.init_offset is not None
-    return u(6) + u(item.table) + encode_body(item.init_offset) + tail
+    return u(6) + u(item.table) + encode_body(item.init_offset, types) + tail
 
 
-def _data(item: Data) -> bytes:
+def _data(item: Data, types: TypeEncoder) -> bytes:
     content = u(len(item.data)) + item.data
     if item.mode == "passive":
         return u(1) + content
     assert item.init_offset is not None
     if item.memory:
-        return u(2) + u(item.memory) + encode_body(item.init_offset) + content
-    return u(0) + encode_body(item.init_offset) + content
+        return u(2) + u(item.memory) + encode_body(item.init_offset, types) + content
+    return u(0) + encode_body(item.init_offset, types) + content
 
 
-def _func(locals_: Iterable[tuple[int, Type]], body: Body) -> bytes:
-    runs = vector([u(count) + _TYPE_BYTES[t] for count, t in locals_])
-    code = runs + encode_body(body)
+def _func(locals_: Iterable[tuple[int, ValueType]], body: Body, types: TypeEncoder) -> bytes:
+    runs = vector([u(count) + types.value(type_) for count, type_ in locals_])
+    code = runs + encode_body(body, types)
     return u(len(code)) + code
 
 
-def encode_body(body: Body) -> bytes:
+def encode_body(body: Body, types: TypeEncoder) -> bytes:
     """A sequence of instructions; the final ``end`` is among them."""
-    return b"".join([encode_inst(op, imm) for op, imm in zip(body.ops, body.imms, strict=True)])
+    return b"".join([
+        encode_inst(op, imm, types) for op, imm in zip(body.ops, body.imms, strict=True)])
 
 
-def encode_inst(op: Opcode, imm: Any) -> bytes:
+def encode_inst(op: Opcode, imm: Any, types: TypeEncoder) -> bytes:
     """One instruction with its immediate."""
     head = bytes([op.code]) if op.prefix is None else bytes([op.prefix]) + u(op.code)
+    if op.imm in _TYPE_IMMEDIATES:
+        return head + _TYPE_IMMEDIATES[op.imm](types, imm)
     return head + _IMMEDIATES[op.imm](imm)
-
-
-def _block(imm: FuncType | int) -> bytes:
-    if isinstance(imm, int):
-        return s(imm, 33)
-    if not imm.results:
-        return _EMPTY
-    return _TYPE_BYTES[imm.results[0]]
 
 
 def _memarg(imm: tuple[int, int, int]) -> bytes:
@@ -199,7 +165,6 @@ def _br_table(imm: tuple[tuple[int, ...], int]) -> bytes:
 
 _IMMEDIATES: dict[Imm, Callable[[Any], bytes]] = {
     Imm.NONE: lambda imm: b"",
-    Imm.BLOCK: _block,
     **dict.fromkeys((Imm.LABEL, Imm.FUNC, Imm.LOCAL, Imm.GLOBAL, Imm.TABLE, Imm.MEMORY, Imm.DATA,
                      Imm.ELEM), u),
     **dict.fromkeys((Imm.CALL_INDIRECT, Imm.MEMORY_INIT, Imm.MEMORY_COPY, Imm.TABLE_INIT,
@@ -214,7 +179,11 @@ _IMMEDIATES: dict[Imm, Callable[[Any], bytes]] = {
     Imm.LANE: lambda imm: bytes([imm]),
     Imm.LANES: bytes,
     Imm.MEMARG_LANE: _memarg_lane,
-    Imm.SELECT_TYPES: _types,
-    Imm.REF_TYPE: lambda imm: _TYPE_BYTES[imm],
 }
-assert not set(Imm) - set(_IMMEDIATES)
+#: Those that speak of types.
+_TYPE_IMMEDIATES: dict[Imm, Callable[[TypeEncoder, Any], bytes]] = {
+    Imm.BLOCK: TypeEncoder.block,
+    Imm.SELECT_TYPES: TypeEncoder.values,
+    Imm.REF_TYPE: TypeEncoder.heap,
+}
+assert not set(Imm) - set(_IMMEDIATES) - set(_TYPE_IMMEDIATES)

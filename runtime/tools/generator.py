@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from ...compiler.wasm import types as wasm
 from ...compiler.wasm.module import Export, Func, Module
 from ...compiler.wasm.opcodes import BY_NAME
 from ...ir.types import FuncType, Type
@@ -122,7 +123,7 @@ class _Generation:
             entries.append(self._recursion())
         if choices.chance(1, 10):
             self._start()
-        module.types = self.plan.types
+        module.types = [wasm.define(wasm.FuncType(*type_)) for type_ in self.plan.types]
         return Generated(module, encode(module), entries, self.plan.pages or 0)
 
     def _add(self, type_: FuncType, g: BodyGenerator) -> int:

@@ -12,13 +12,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...compiler.wasm.decoder import decode
 from ...compiler.wasm.module import Body, Module
 from ...compiler.wasm.opcodes import BY_NAME, Opcode
 from ...compiler.wasm.printer import print_wat
+from ...compiler.wasm.types import DefType
 from ...compiler.wasm.validator import validate
-from ...errors import SwarmcError
+from ...errors import SwarmcError, ValidationError
 from ...ir.types import Type
 from .choices import Choices, ReplaySource
 from .differential import Mismatch
@@ -232,7 +234,7 @@ class _Minimiser:
                 if not getattr(current, names[0]):
                     break
                 for name in names:
-                    getattr(current, name).pop()
+                    _pop(getattr(current, name))
                 if current.data_count is not None:
                     current.data_count = len(current.data) or None
                 if not self._try_module(current):
@@ -241,7 +243,10 @@ class _Minimiser:
     def _try_module(self, module: Module) -> bool:
         if self._late():
             return False
-        data = encode(module)
+        try:
+            data = encode(module)
+        except ValidationError:
+            return False
         if len(data) >= len(self.case.data) or self._valid(data) is None:
             return False
         return self._try(data, self.case.setup, self.case.workload, None)
@@ -259,6 +264,13 @@ class _Minimiser:
                         break
                 place -= max(size // 2, 1)
             size //= 2
+
+
+def _pop(items: list[Any]) -> None:
+    """Remove the last item, or the last group of types."""
+    last = items.pop()
+    if isinstance(last, DefType):
+        del items[len(items) + 1 - len(last.group):]
 
 
 def _cuts(body: Body, place: int, size: int) -> Iterator[Body]:

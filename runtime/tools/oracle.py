@@ -386,4 +386,4 @@ def function_type(module: Module, index: int) -> FuncType:
     imports = [item.type for item in module.imported("func")]
     number = imports[index] if index < len(imports) else module.func_types[index - len(imports)]
     assert isinstance(number, int)
-    return module.types[number]
+    return module.func_type(number).lowered()

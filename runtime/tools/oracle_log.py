@@ -35,7 +35,7 @@ class OracleLog:
         for item, compiled in zip(self._outline.imports, self._imports, strict=True):
             if item.module != MODULE or not isinstance(item.type, int) or item.name in done:
                 continue
-            type_ = logged(MODULE, item.name, self._outline.types[item.type])
+            type_ = logged(MODULE, item.name, self._outline.func_type(item.type).lowered())
             if type_ is not None:
                 done.add(item.name)
                 self._define(linker, item.name, compiled.type, type_)

@@ -7,6 +7,8 @@ reload a global or a size.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ...ir import ops
 from ...ir.function import Inst, Value
 from ...ir.ops import Op
@@ -208,9 +210,34 @@ def _has_type(e: FunctionEmitter, inst: Inst) -> None:
     record = function_record(e, inst.args[0])
     pointer = e.assign(f"getelementptr i8, ptr {record}, i64 8")
     sig = e.assign(f"load i64, ptr {pointer}, align 8, !invariant.load !1")
-    condition = e.assign(f"icmp eq i64 {sig}, {inst.attrs[0]}")
+    condition = is_one_of(e, "i64", sig, e.program.module.subtypes(inst.attrs[0]))
     e.bools[inst.results[0]] = condition
     e.define(inst, f"zext i1 {condition} to i32")
+
+
+def is_one_of(e: FunctionEmitter, type_: str, value: str, numbers: Sequence[int]) -> str:
+    """An i1 that is true when an integer is one of the numbers, which ascend."""
+    found: str | None = None
+    for low, high in _runs(numbers):
+        if low == high:
+            inside = e.assign(f"icmp eq {type_} {value}, {low}")
+        else:
+            distance = e.assign(f"sub {type_} {value}, {low}")
+            inside = e.assign(f"icmp ule {type_} {distance}, {high - low}")
+        found = inside if found is None else e.assign(f"or i1 {found}, {inside}")
+    assert found is not None, "a type is a subtype of itself"
+    return found
+
+
+def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """First and last of each run of neighbours."""
+    runs: list[tuple[int, int]] = []
+    for number in numbers:
+        if runs and runs[-1][1] == number - 1:
+            runs[-1] = runs[-1][0], number
+        else:
+            runs.append((number, number))
+    return runs
 
 
 def _table(e: FunctionEmitter, id_: EntityId) -> TableSlot:

@@ -7,6 +7,7 @@ import wasmtime
 
 from swarmc.compiler.frontend.names import function_names, spans
 from swarmc.compiler.frontend.translate import MissingImports, Placement, translate
+from swarmc.compiler.frontend.type_numbers import TypeNumbers
 from swarmc.compiler.wasm import module as wasm
 from swarmc.compiler.wasm.decoder import decode
 from swarmc.compiler.wasm.validator import validate
@@ -143,7 +144,7 @@ def test_exports_and_start() -> None:
 def test_another_instance_has_its_own_ids() -> None:
     ir = Module()
     translate(decoded("(module (memory 1) (func (drop (memory.size))))"),
-              known_host=lambda *_: False, into=Placement(ir, 3, [], ""))
+              known_host=lambda *_: False, into=Placement(ir, TypeNumbers(ir), 3, [], ""))
     verify(ir)
     assert list(ir.functions) == list(ir.memories) == [EntityId(3, 0)]
 

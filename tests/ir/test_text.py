@@ -61,6 +61,10 @@ class RandomIR:
         self.module = Module()
         for _ in range(self.choose.randrange(1, 5)):
             self.module.intern(FuncType(self.some_types(), self.some_types()))
+        for above, type_ in enumerate(list(self.module.types)):
+            if self.choose.random() < 0.3:
+                self.module.supertypes[len(self.module.types)] = above
+                self.module.types.append(type_)
         self.entities()
         for index in range(self.choose.randrange(1, 4)):
             self.function(EntityId(1, index))

@@ -14,9 +14,10 @@ from swarmc.compiler.wasm.interface import decode_interface
 from swarmc.compiler.wasm.module import Elem, GlobalType, Limits, MemoryType, Module, TableType
 from swarmc.compiler.wasm.opcodes import OPCODES, Imm, Opcode
 from swarmc.compiler.wasm.reader import read_signed, read_unsigned
+from swarmc.compiler.wasm.types import SOME_FUNCTION, FuncType, ValueType
 from swarmc.compiler.wasm.validator import validate
 from swarmc.errors import DecodeError, UnsupportedFeatureError, ValidationError
-from swarmc.ir.types import FuncType, Type
+from swarmc.ir.types import Type
 
 HEADER = b"\0asm\1\0\0\0"
 NO_TYPE = b"\x60\0\0"
@@ -72,7 +73,8 @@ def test_sections() -> None:
         (elem externref (ref.null extern))
         (data (i32.const 5) "abc")
         (data "passive"))""")
-    assert decoded.types == [FuncType((Type.I32, Type.F64), (Type.I64,)), FuncType((), ())]
+    assert [type_.composite for type_ in decoded.types] == [
+        FuncType((Type.I32, Type.F64), (Type.I64,)), FuncType((), ())]
     assert [(item.module, item.name, item.kind, item.type) for item in decoded.imports] == [
         ("env", "f", "func", 0), ("env", "m", "memory", MemoryType(Limits(1, 2))),
         ("env", "g", "global", GlobalType(Type.I32, True))]
@@ -85,15 +87,16 @@ def test_sections() -> None:
         ("go", "func", 1)]
     assert decoded.start == 2
     assert [_summary(elem) for elem in decoded.elems] == [
-        ("active", Type.FUNCREF, [[0, None], [1, None]]), ("declarative", Type.FUNCREF,
-        [[2, None]]), ("passive", Type.EXTERNREF, [[Type.EXTERNREF, None]])]
+        ("active", SOME_FUNCTION, [[0, None], [1, None]]),
+        ("declarative", SOME_FUNCTION, [[2, None]]),
+        ("passive", Type.EXTERNREF, [[Type.EXTERNREF, None]])]
     assert [(data.mode, data.data) for data in decoded.data] == [
         ("active", b"abc"), ("passive", b"passive")]
     assert decoded.funcs[0].locals == ((2, Type.I32), (1, Type.F32))
     assert decoded.funcs[0].body.imms == [2**64 - 1, None]
 
 
-def _summary(elem: Elem) -> tuple[str, Type, list[list[object]]]:
+def _summary(elem: Elem) -> tuple[str, ValueType, list[list[object]]]:
     return elem.mode, elem.type, [item.imms for item in elem.items]
 
 

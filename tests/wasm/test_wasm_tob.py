@@ -25,7 +25,8 @@ from swarmc.compiler.wasm.module import (
     TableType,
 )
 from swarmc.compiler.wasm.opcodes import OPCODES, Imm, Opcode
-from swarmc.ir.types import FuncType, Type
+from swarmc.compiler.wasm.types import FuncType
+from swarmc.ir.types import Type
 
 #: What wasm-tob calls by the names of drafts; the rest has its name of today.
 _RENAMED = {
@@ -145,7 +146,7 @@ def compare_sections(module: Module, data: bytes) -> None:
     def imported(item: Import) -> tuple[str, str, str, Any]:
         return item.module, item.name, item.kind, item.type
 
-    assert module.types == [_func_type(raw) for raw in entries(1)]
+    assert [type_.composite for type_ in module.types] == [_func_type(raw) for raw in entries(1)]
     assert [imported(item) for item in module.imports] == [_import(raw) for raw in entries(2)]
     assert module.func_types == entries(3, "types")
     assert module.tables == [_table(raw) for raw in entries(4)]
