@@ -187,6 +187,7 @@ FCEIL = _op("fceil", "T", "T", FLOATS, doc="round up; NaN any")
 FFLOOR = _op("ffloor", "T", "T", FLOATS, doc="round down; NaN any")
 FTRUNC = _op("ftrunc", "T", "T", FLOATS, doc="round towards zero; NaN any")
 FNEAREST = _op("fnearest", "T", "T", FLOATS, doc="round to nearest, ties to even; NaN any")
+FMA = _op("fma", "T T T", "T", FLOATS, doc="a * b + c, rounded once; NaN any")
 PROMOTE = _op("promote", "f32", "f64", doc="exact widening; NaN any")
 DEMOTE = _op("demote", "f64", "f32", doc="rounding to f32; NaN any")
 CANON = _op("canon", "T", "T", FLOATS, doc="a, or the canonical NaN where a is a NaN")
@@ -333,6 +334,8 @@ VFTRUNC = _op("vftrunc", "v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
               doc="round towards zero; NaN any")
 VFNEAREST = _op("vfnearest", "v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
                 doc="round to nearest, ties to even; NaN any")
+VFMA = _op("vfma", "v128 v128 v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
+           doc="a * b + c, rounded once; NaN any")
 VCANON = _op("vcanon", "v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,
              doc="a, or the canonical NaN in lanes that are NaNs")
 VFABS = _op("vfabs", "v128", "v128", attrs=(_A.SHAPE,), shapes=FLOAT_SHAPES,

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import ops as o
+from .fused import multiply_add
 from .ops import Op
 from .types import Type
 from .vector_semantics import VECTOR_OPS, Evaluator, vector_evaluator
@@ -271,7 +272,7 @@ _CONVERSIONS: dict[Op, tuple[Callable[[Type, Type, bool], Evaluator], bool]] = {
 #: The ops that :func:`evaluate` knows: all pure ones but constants and what asks the program.
 EVALUABLE = frozenset({
     *_INT_BINARY, *_INT_UNARY, *_FLOAT_BINARY, *_FLOAT_UNARY, *_FLOAT_COMPARE, *_FLOAT_BITS,
-    *_CONVERSIONS, o.CANON, o.SELECT, *VECTOR_OPS,
+    *_CONVERSIONS, o.FMA, o.CANON, o.SELECT, *VECTOR_OPS,
 })
 
 
@@ -317,6 +318,10 @@ def _float_evaluator(op: Op, source: Type, result: Type) -> Evaluator:
     if op in _FLOAT_COMPARE:
         compare = _FLOAT_COMPARE[op]
         return lambda a, b: int(compare(to_float(source, a), to_float(source, b)))
+    if op is o.FMA:
+        narrow = result is Type.F32
+        return lambda a, b, c: from_float(result, multiply_add(
+            to_float(source, a), to_float(source, b), to_float(source, c), to_odd=narrow))
     if op in _FLOAT_UNARY:
         unary = _FLOAT_UNARY[op]
         return lambda a: from_float(result, unary(to_float(source, a)))

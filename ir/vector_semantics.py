@@ -88,7 +88,7 @@ _FLOAT_LANES: dict[Op, Op] = {
     o.VFADD: o.FADD, o.VFSUB: o.FSUB, o.VFMUL: o.FMUL, o.VFDIV: o.FDIV, o.VFMIN: o.FMIN,
     o.VFMAX: o.FMAX, o.VFSQRT: o.FSQRT, o.VFCEIL: o.FCEIL, o.VFFLOOR: o.FFLOOR,
     o.VFTRUNC: o.FTRUNC, o.VFNEAREST: o.FNEAREST, o.VCANON: o.CANON, o.VFABS: o.FABS,
-    o.VFNEG: o.FNEG,
+    o.VFNEG: o.FNEG, o.VFMA: o.FMA,
 }
 #: The scalar op that gives 0 or 1 for lanes of zeros or ones.
 _FLOAT_COMPARE: dict[Op, Op] = {

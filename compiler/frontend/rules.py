@@ -43,9 +43,9 @@ class Plan(NamedTuple):
 #: Ops whose NaN results WebAssembly leaves open; the deterministic profile does not.
 NAN_ANY = frozenset((
     o.FADD, o.FSUB, o.FMUL, o.FDIV, o.FMIN, o.FMAX, o.FSQRT, o.FCEIL, o.FFLOOR, o.FTRUNC,
-    o.FNEAREST, o.PROMOTE, o.DEMOTE,
+    o.FNEAREST, o.FMA, o.PROMOTE, o.DEMOTE,
     o.VFADD, o.VFSUB, o.VFMUL, o.VFDIV, o.VFMIN, o.VFMAX, o.VFSQRT, o.VFCEIL, o.VFFLOOR, o.VFTRUNC,
-    o.VFNEAREST, o.VPROMOTE, o.VDEMOTE,
+    o.VFNEAREST, o.VFMA, o.VPROMOTE, o.VDEMOTE,
 ))
 #: Lanes of the results of those whose attributes do not tell.
 _RESULT_SHAPES = {o.VPROMOTE: Shape.F64X2, o.VDEMOTE: Shape.F32X4}
@@ -213,6 +213,10 @@ _NAMED: dict[str, Handler] = {
                      "v128.load32x2_s", "v128.load32x2_u"), vectors.load_extended),
     **{f"v128.load{bits}_splat": vectors.load_splat for bits in (8, 16, 32, 64)},
     **{f"v128.load{bits}_zero": vectors.load_zero for bits in (32, 64)},
+    "f32x4.relaxed_nmadd": vectors.negated_multiply_add,
+    "f64x2.relaxed_nmadd": vectors.negated_multiply_add,
+    "i16x8.relaxed_dot_i8x16_i7x16_s": vectors.dot_bytes,
+    "i32x4.relaxed_dot_i8x16_i7x16_add_s": vectors.dot_bytes_add,
 }
 #: Handlers by IR op, for rows that are not quite one to one.
 _CHECKED: dict[Op, Handler] = {

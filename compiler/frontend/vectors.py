@@ -64,6 +64,48 @@ def store_lane(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     em.emit(o.STORE, shape.lane, [address, scalar], (memory, offset, width, 1), loc)
 
 
+# Relaxed instructions that the deterministic choice makes several ops of.
+
+
+def negated_multiply_add(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
+    a, b, c = em.pop_many(3)
+    shape = _shape(row)
+    negated = em.value(o.VFNEG, None, [a], (shape,), loc)
+    raw = em.value(o.VFMA, None, [negated, b, c], (shape,), loc)
+    em.stack.append(em.value(o.VCANON, None, [raw], (shape,), loc))
+
+
+#: Numbers of bytes: the low halves of i32 lanes; the even lanes of two vectors, the odd ones.
+_LOW_HALVES = bytes(4 * lane + byte for lane in range(8) for byte in range(2))
+_EVEN = bytes(8 * pair + byte for pair in range(4) for byte in range(4))
+_ODD = bytes(4 + byte for byte in _EVEN)
+
+
+def dot_bytes(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
+    """Sums of pairs of products of signed bytes, modulo 2^16."""
+    sums = _dot_bytes(em, em.pop_many(2), loc)
+    em.stack.append(em.value(o.VSHUFFLE, None, sums, (_LOW_HALVES,), loc))
+
+
+def dot_bytes_add(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
+    """Sums of four products of signed bytes, exact, and of a third vector."""
+    a, b, c = em.pop_many(3)
+    sums = _dot_bytes(em, [a, b], loc)
+    for lanes in (_EVEN, _ODD):
+        part = em.value(o.VSHUFFLE, None, sums, (lanes,), loc)
+        c = em.value(o.VADD, None, [c, part], (Shape.I32X4,), loc)
+    em.stack.append(c)
+
+
+def _dot_bytes(em: Emitter, args: list[Value], loc: int) -> list[Value]:
+    """Sums of pairs of products of signed bytes as i32 lanes: the low four, the high four."""
+    sums = []
+    for high in (False, True):
+        wide = [em.value(o.VEXTEND_S, None, [arg], (Shape.I16X8, high), loc) for arg in args]
+        sums.append(em.value(o.VDOT, None, wide, (), loc))
+    return sums
+
+
 def _shape(row: Opcode) -> Shape:
     assert row.shape is not None
     return row.shape

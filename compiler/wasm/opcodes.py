@@ -110,7 +110,7 @@ BY_NAME: dict[str, Opcode] = {}
 #: Decode tables: row by first byte, and by the number after the prefixes 0xFC and 0xFD.
 PLAIN: list[Opcode | None] = [None] * 256
 AFTER_FC: list[Opcode | None] = [None] * 18
-AFTER_FD: list[Opcode | None] = [None] * 256
+AFTER_FD: list[Opcode | None] = [None] * 0x114
 _TABLES = {None: PLAIN, PREFIX_FC: AFTER_FC, PREFIX_FD: AFTER_FD}
 
 #: Instructions that wasmtime does not charge for (``nop`` and what only shapes control).
@@ -301,10 +301,10 @@ _row("table.fill", 17, Imm.TABLE, None, (), prefix=PREFIX_FC, proposal=REFERENCE
 
 
 def _vector(code: int, name: str, params: _Types, result: Type, op: Op, *attrs: Any,
-            t: Type | None = None, imm: Imm = Imm.NONE) -> None:
+            t: Type | None = None, imm: Imm = Imm.NONE, proposal: str = SIMD) -> None:
     """A row that becomes one IR op; the first of ``attrs`` is its shape if it has one."""
     shape = attrs[0] if attrs and isinstance(attrs[0], Shape) else None
-    _row(name, code, imm, params, (result,), prefix=PREFIX_FD, proposal=SIMD, op=op, t=t,
+    _row(name, code, imm, params, (result,), prefix=PREFIX_FD, proposal=proposal, op=op, t=t,
          shape=shape, attrs=attrs)
 
 
@@ -434,6 +434,38 @@ for _code, _name, _op, _shape in (
 ):
     _vector(_code, _name, _V, _V128, _op, _shape)
 
+# Relaxed vectors: 20 instructions whose results may depend on the machine. Here they are those of
+# wasmtime where it is told to be deterministic: of the instruction without "relaxed" where there
+# is one; multiply-add rounds once (the specification's deterministic profile rounds twice, and
+# allows both elsewhere); dot products are of signed bytes.
+
+
+def _relaxed(code: int, name: str, params: _Types, op: Op, *attrs: Shape) -> None:
+    _vector(code, name, params, _V128, op, *attrs, proposal=RELAXED_SIMD)
+
+
+_relaxed(0x100, "i8x16.relaxed_swizzle", _VV, ir.VSWIZZLE)
+for _code, _name, _op, _shape in (
+    (0x101, "f32x4_s", ir.VTRUNC_SAT_S, _F32X4), (0x102, "f32x4_u", ir.VTRUNC_SAT_U, _F32X4),
+    (0x103, "f64x2_s_zero", ir.VTRUNC_SAT_S, _F64X2),
+    (0x104, "f64x2_u_zero", ir.VTRUNC_SAT_U, _F64X2),
+):
+    _relaxed(_code, f"i32x4.relaxed_trunc_{_name}", _V, _op, _shape)
+for _code, _shape in ((0x105, _F32X4), (0x107, _F64X2)):
+    _relaxed(_code, f"{_shape.value}.relaxed_madd", _VVV, ir.VFMA, _shape)
+    _row(f"{_shape.value}.relaxed_nmadd", _code + 1, Imm.NONE, _VVV, _V, prefix=PREFIX_FD,
+         proposal=RELAXED_SIMD, shape=_shape)
+for _code, _shape in enumerate((_I8X16, _I16X8, _I32X4, _I64X2), 0x109):
+    _relaxed(_code, f"{_shape.value}.relaxed_laneselect", _VVV, ir.VBITSELECT)
+for _code, _shape in ((0x10D, _F32X4), (0x10F, _F64X2)):
+    _relaxed(_code, f"{_shape.value}.relaxed_min", _VV, ir.VFMIN, _shape)
+    _relaxed(_code + 1, f"{_shape.value}.relaxed_max", _VV, ir.VFMAX, _shape)
+_relaxed(0x111, "i16x8.relaxed_q15mulr_s", _VV, ir.VQ15MULR_SAT)
+_row("i16x8.relaxed_dot_i8x16_i7x16_s", 0x112, Imm.NONE, _VV, _V, prefix=PREFIX_FD,
+     proposal=RELAXED_SIMD)
+_row("i32x4.relaxed_dot_i8x16_i7x16_add_s", 0x113, Imm.NONE, _VVV, _V, prefix=PREFIX_FD,
+     proposal=RELAXED_SIMD)
+
 
 #: Rows that constant expressions may contain since the extended-const proposal.
 EXTENDED_CONSTANT = frozenset(BY_NAME[name] for name in (
@@ -461,6 +493,4 @@ def unsupported_proposal(first: int, code: int = 0) -> str | None:
         if 0x13 <= code <= 0x16:
             return "wide-arithmetic"
         return "memory-control" if code == 0x12 else None
-    if first == PREFIX_FD:
-        return RELAXED_SIMD if code >= 0x100 else None
     return _UNSUPPORTED.get(first)

@@ -36,7 +36,7 @@ from .rewrite import reachable_order
 #: Ops that look at float operands but not at the bits of a NaN.
 _BLIND: frozenset[Op] = frozenset({
     o.FADD, o.FSUB, o.FMUL, o.FDIV, o.FMIN, o.FMAX, o.FSQRT, o.FCEIL, o.FFLOOR, o.FTRUNC,
-    o.FNEAREST, o.PROMOTE, o.DEMOTE, o.CANON, o.FEQ, o.FNE, o.FLT, o.FGT, o.FLE, o.FGE,
+    o.FNEAREST, o.FMA, o.PROMOTE, o.DEMOTE, o.CANON, o.FEQ, o.FNE, o.FLT, o.FGT, o.FLE, o.FGE,
     o.TRUNC_S, o.TRUNC_U, o.TRUNC_SAT_S, o.TRUNC_SAT_U,
 })
 #: Ops that hand the bits of these operands on to their result.

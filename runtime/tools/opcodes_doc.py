@@ -82,14 +82,12 @@ def _types(types: tuple[Type, ...] | None) -> str:
 def _unsupported_lines() -> Iterable[str]:
     codes: dict[str, list[str]] = {}
     for first in range(256):
-        for code in (*range(256), 0x100) if first in (PREFIX_FC, PREFIX_FD) else (0,):
+        for code in range(256) if first in (PREFIX_FC, PREFIX_FD) else (0,):
             proposal = unsupported_proposal(first, code)
             if proposal is not None:
                 spelled = f"{first:02x}" if code == 0 else f"{first:02x} {code:02x}"
                 codes.setdefault(proposal, []).append(spelled)
     for proposal, found in codes.items():
-        if proposal == "relaxed-simd":
-            found = ["fd 100 and above"]
         yield f"| {proposal} | {', '.join(f'`{code}`' for code in found)} |\n"
 
 

@@ -102,6 +102,7 @@ class Oracle:
         config = self._wasmtime.Config()
         config.consume_fuel = True
         config.cranelift_nan_canonicalization = True
+        config.wasm_relaxed_simd_deterministic = True
         config.parallel_compilation = False
         # Explicit checks: a load that is folded into its user would trap at the user's offset.
         config.signals_based_traps = False

@@ -42,7 +42,7 @@ _COMPARES = {
 _INTRINSICS = {
     ops.IPOPCNT: "llvm.ctpop", ops.FSQRT: "llvm.sqrt", ops.FCEIL: "llvm.ceil",
     ops.FFLOOR: "llvm.floor", ops.FTRUNC: "llvm.trunc", ops.FNEAREST: "llvm.roundeven",
-    ops.FABS: "llvm.fabs", ops.FCOPYSIGN: "llvm.copysign",
+    ops.FABS: "llvm.fabs", ops.FCOPYSIGN: "llvm.copysign", ops.FMA: "llvm.fma",
 }  # fmt: skip
 
 # LLVM's minimum and maximum are IEEE 754-2019's, as WebAssembly's are: NaN wins, -0 < +0.

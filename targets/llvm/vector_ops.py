@@ -49,6 +49,7 @@ _INTRINSICS = {
     ops.VSUB_SAT_S: "llvm.ssub.sat", ops.VSUB_SAT_U: "llvm.usub.sat",
     ops.VFSQRT: "llvm.sqrt", ops.VFCEIL: "llvm.ceil", ops.VFFLOOR: "llvm.floor",
     ops.VFTRUNC: "llvm.trunc", ops.VFNEAREST: "llvm.roundeven", ops.VFABS: "llvm.fabs",
+    ops.VFMA: "llvm.fma",
 }  # fmt: skip
 #: How an op widens the lanes of its operands.
 _WIDEN = {

@@ -47,6 +47,31 @@ CASES: dict[str, tuple[str, list[tuple[int, ...]]]] = {
         " (call_indirect (type $t) (local.get 0)))",
         [(2,), (1,), (9,)],
     ),
+    # The specification's deterministic profile rounds twice here, wasmtime once: so do we.
+    "relaxed multiply-add": (
+        '(func (export "f") (param f32 f32 f32 f64 f64 f64) (result v128 v128 v128 v128)'
+        " (f32x4.relaxed_madd (f32x4.splat (local.get 0)) (f32x4.splat (local.get 1))"
+        " (f32x4.splat (local.get 2)))"
+        " (f32x4.relaxed_nmadd (f32x4.splat (local.get 0)) (f32x4.splat (local.get 1))"
+        " (f32x4.splat (local.get 2)))"
+        " (f64x2.relaxed_madd (f64x2.splat (local.get 3)) (f64x2.splat (local.get 4))"
+        " (f64x2.splat (local.get 5)))"
+        " (f64x2.relaxed_nmadd (f64x2.splat (local.get 3)) (f64x2.splat (local.get 4))"
+        " (f64x2.splat (local.get 5))))",
+        [(0x3F800001, 0x3F800001, 0xBF800001, 0x3FF0000000000001, 0x3FF0000000000001,
+          0xBFF0000000000001),
+         (0x7F7FFFFF, 0x40000000, 0xFF7FFFFF, 0x7FEFFFFFFFFFFFFF, 1 << 62, 0xFFEFFFFFFFFFFFFF),
+         (0x00800001, 0x3F000000, 0x00000001, 0x0010000000000001, 0x3FE0000000000000, 1),
+         (SNAN32, 0, 0x7F800000, SNAN64, 0x7FF0000000000000, 0)],
+    ),
+    # Products of bytes that both are -128 are the only ones whose sums do not fit 16 bits.
+    "relaxed dot product": (
+        '(func (export "f") (param v128 v128 v128) (result v128 v128)'
+        " (i16x8.relaxed_dot_i8x16_i7x16_s (local.get 0) (local.get 1))"
+        " (i32x4.relaxed_dot_i8x16_i7x16_add_s (local.get 0) (local.get 1) (local.get 2)))",
+        [(int.from_bytes(b"\x80" * 8 + b"\x7f" * 8), int.from_bytes(b"\x80" * 12 + b"\x7f" * 4),
+          (1 << 128) - 1), (int.from_bytes(bytes(range(120, 136))), (1 << 128) // 3, 1 << 127)],
+    ),
 }
 
 

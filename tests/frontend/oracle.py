@@ -41,6 +41,7 @@ def _engine() -> wasmtime.Engine:
     config = wasmtime.Config()
     config.consume_fuel = True
     config.cranelift_nan_canonicalization = True
+    config.wasm_relaxed_simd_deterministic = True
     return wasmtime.Engine(config)
 
 

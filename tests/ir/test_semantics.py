@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import ctypes.util
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -95,6 +97,39 @@ def test_float_arithmetic(op: Op, type_: Type) -> None:
         for a, b in pairs(type_):
             expected = canonical(FLOAT_BINARY[op](as_float(type_, a), as_float(type_, b)))
             assert evaluate(op, type_, (type_, type_), a, b) == expected, (hex(a), hex(b))
+
+
+def near_ties(type_: Type) -> Iterator[tuple[int, int, int]]:
+    """Operands whose exact result lies on or beside the middle of two floats, or below them all."""
+    choose = random.Random(type_.bits)
+    mantissa, sign = (23, 1 << 31) if type_ is F32 else (52, 1 << 63)
+    one = from_float(type_, 1.0)
+    exponents = [1, 2, one >> mantissa, (one >> mantissa) + 40, 2 * (one >> mantissa) - 1]
+    for _ in range(3000):
+        a, b, c = (choose.choice(exponents) + choose.randrange(3) << mantissa
+                   | choose.choice((0, 1, 2, 3, (1 << mantissa) - 1, 1 << (mantissa - 1)))
+                   | choose.choice((0, sign)) for _ in range(3))
+        yield a, b, c
+        product = to_float(type_, evaluate(o.FMUL, type_, (type_, type_), a, b))
+        yield a, b, from_float(type_, -product)  # what the rounding of the product lost
+    yield from ((one, one, choose.getrandbits(type_.bits)) for _ in range(200))
+
+
+@pytest.mark.parametrize("type_", [F32, F64])
+def test_fused_multiply_add(type_: Type) -> None:
+    """As the C library computes it."""
+    real, function = (ctypes.c_float, "fmaf") if type_ is F32 else (ctypes.c_double, "fma")
+    fma = getattr(ctypes.CDLL(ctypes.util.find_library("m")), function)
+    fma.restype, fma.argtypes = real, [real] * 3
+    some = bits_of(type_)[10:]
+    cases = [*near_ties(type_), *((a, b, c) for a in some for b in some for c in some[::3])]
+    rounded_twice = 0
+    for a, b, c in cases:
+        expected = from_float(type_, fma(*(to_float(type_, bits) for bits in (a, b, c))))
+        assert evaluate(o.FMA, type_, (type_,) * 3, a, b, c) == expected, (hex(a), hex(b), hex(c))
+        product = evaluate(o.FMUL, type_, (type_, type_), a, b)
+        rounded_twice += evaluate(o.FADD, type_, (type_, type_), product, c) != expected
+    assert rounded_twice > 1000
 
 
 @pytest.mark.parametrize("type_", [F32, F64])

@@ -20,6 +20,8 @@ USES = [
     ("extended-const", "(global i32 (i32.add (i32.const 1) (i32.const 2)))",
      "constant expression required"),
     ("multi-memory", "(memory 1) (memory 1)", "multiple memories"),
+    ("relaxed-simd", "(func (param v128) (result v128) local.get 0 local.get 0 "
+     "i8x16.relaxed_swizzle)", "illegal opcode fd 100"),
     ("memory64", "(memory i64 1)", "integer too large"),
     ("memory64", "(table i64 1 funcref)", "integer too large"),
 ]
