@@ -15,6 +15,12 @@ from .types import EntityId, FuncType, Type
 
 PAGE_SIZE = 65536
 
+#: Bytes of a program's heap, where nothing else is said.
+DEFAULT_HEAP = 1 << 20
+
+#: The instance that a program's own entities belong to, such as its heap. It is the last one.
+PROGRAM = 0xFFFFFF
+
 
 @dataclass(slots=True)
 class HostFunction:
@@ -30,12 +36,19 @@ class HostFunction:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """A linear memory; ``minimum`` and ``maximum`` in pages of 64 KiB, None: no maximum."""
+    """A linear memory; ``minimum`` and ``maximum`` in pages of 64 KiB, None: no maximum.
+
+    One of the program's own cannot be seen from outside.
+    """
 
     id: EntityId
     minimum: int
     maximum: int | None
     index_type: Type = Type.I32
+
+    @property
+    def hidden(self) -> bool:
+        return self.id.instance == PROGRAM
 
 
 @dataclass(frozen=True, slots=True)

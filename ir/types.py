@@ -120,6 +120,14 @@ class Trap(enum.IntEnum):
     MISSING_IMPORT = 12
     INTERRUPTED = 13
     HOST = 14
+    HEAP_EXHAUSTED = 15
+    NULL_REFERENCE = 16
+    NULL_FUNCTION_REFERENCE = 17
+    NULL_STRUCTURE_REFERENCE = 18
+    NULL_ARRAY_REFERENCE = 19
+    NULL_I31_REFERENCE = 20
+    CAST_FAILURE = 21
+    ARRAY_OUT_OF_BOUNDS = 22
 
     @property
     def message(self) -> str:
@@ -147,4 +155,12 @@ _MESSAGES = {
     Trap.MISSING_IMPORT: "missing import called",
     Trap.INTERRUPTED: "interrupted",
     Trap.HOST: "host function trapped",
+    Trap.HEAP_EXHAUSTED: "agent's heap exhausted",
+    Trap.NULL_REFERENCE: "null reference",
+    Trap.NULL_FUNCTION_REFERENCE: "null function reference",
+    Trap.NULL_STRUCTURE_REFERENCE: "null structure reference",
+    Trap.NULL_ARRAY_REFERENCE: "null array reference",
+    Trap.NULL_I31_REFERENCE: "null i31 reference",
+    Trap.CAST_FAILURE: "cast failure",
+    Trap.ARRAY_OUT_OF_BOUNDS: "out of bounds array access",
 }

@@ -44,6 +44,7 @@ def check_options(options: CompileOptions) -> CompileOptions:
     check_integer("call_depth", options.call_depth, 1, (1 << 31) - 1)
     check_integer("opt_level", options.opt_level or 0, 0, 3)
     check_integer("max_memory", options.max_memory or 0, 0, 1 << 48)
+    check_integer("heap", options.heap, 0, 1 << 40)
     if options.missing_imports not in ("error", "trap"):
         raise ArgumentError(
             f"missing_imports is 'error' or 'trap', not {options.missing_imports!r}"

@@ -109,6 +109,7 @@ def run(
     fuel: o.Fuel = "1e10",
     target: o.TargetOption = o.Target.CPU,
     max_memory: o.MaxMemory = None,
+    heap: o.Heap = None,
     call_depth: o.CallDepth = None,
     missing_imports: o.Imports = None,
     opt_level: o.OptLevel = None,
@@ -128,7 +129,7 @@ def run(
 
     return run_swarm(RunCommand(
         file, tuple(argv or ()), agents, invoke, tuple(args or ()), args_file, argv_lines, stdin,
-        stdin_lines, stdin_dir, tuple(env or ()), seed, clock, fuel, target.value, max_memory,
+        stdin_lines, stdin_dir, tuple(env or ()), seed, clock, fuel, target.value, max_memory, heap,
         call_depth, missing_imports and missing_imports.value, opt_level, layout, not no_cache,
         output_size, show, json, csv, save_stdout,
     ))  # fmt: skip
@@ -143,6 +144,7 @@ def compile_(
     target: o.TargetOption = o.Target.CPU,
     entry_point: o.EntryPoints = None,
     max_memory: o.MaxMemory = None,
+    heap: o.Heap = None,
     call_depth: o.CallDepth = None,
     missing_imports: o.Imports = None,
     opt_level: o.OptLevel = None,
@@ -156,7 +158,7 @@ def compile_(
     from .cli_compile import compile_file, compile_options, emit_text
 
     options = compile_options(
-        target.value, tuple(entry_point) if entry_point else None, max_memory, call_depth,
+        target.value, tuple(entry_point) if entry_point else None, max_memory, heap, call_depth,
         opt_level, missing_imports and missing_imports.value, layout,
     )  # fmt: skip
     if emit is None:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import ArgumentError
+from ..ir.module import DEFAULT_HEAP
 from ..targets.addressing import parse_layout
 from ..targets.executable import DEFAULT_CALL_DEPTH, CompileOptions
 from .cli_inputs import parse_size
@@ -27,6 +28,7 @@ def compile_options(
     target: str,
     entry_points: tuple[str, ...] | None,
     max_memory: str | None,
+    heap: str | None,
     call_depth: int | None,
     opt_level: int | None,
     missing_imports: str | None,
@@ -42,6 +44,7 @@ def compile_options(
         entry_points=entry_points,
         max_memory=None if max_memory is None else parse_size(max_memory, "--max-memory"),
         call_depth=DEFAULT_CALL_DEPTH if call_depth is None else call_depth,
+        heap=DEFAULT_HEAP if heap is None else parse_size(heap, "--heap"),
         opt_level=opt_level,
         patient=True,  # who compiles beforehand wants it done well
         missing_imports=missing_imports or "error",

@@ -60,6 +60,10 @@ MaxMemory = Annotated[str | None, _option(
 CallDepth = Annotated[int | None, _option(
     help="How deep an agent's calls may nest.", show_default="2048",
 )]  # fmt: skip
+Heap = Annotated[str | None, _option(
+    metavar="SIZE", help="Heap of an agent, for objects and exceptions; nothing on it is freed.",
+    show_default="1 MiB",
+)]  # fmt: skip
 Imports = Annotated[MissingImports | None, _option(
     help="Refuse a module with unknown imports, or let agents that call one trap.",
     show_default="error",

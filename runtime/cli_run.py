@@ -49,6 +49,7 @@ class RunCommand:
     fuel: str = "1e10"
     target: str = "cpu"
     max_memory: str | None = None
+    heap: str | None = None
     call_depth: int | None = None
     missing_imports: str | None = None
     opt_level: int | None = None
@@ -192,6 +193,7 @@ def _load(command: RunCommand, program: bytes | Executable, count: int) -> Swarm
             max_agents=count,
             output_size=size(command.output_size, "--output-size"),
             max_memory=size(command.max_memory, "--max-memory"),
+            heap=size(command.heap, "--heap"),
             fuel=inputs.parse_count(command.fuel, "--fuel"),
             call_depth=command.call_depth,
             missing_imports=command.missing_imports or "error",
@@ -223,7 +225,7 @@ def _refuse_compile_options(command: RunCommand) -> None:
     given = {
         "--call-depth": command.call_depth, "--max-memory": command.max_memory,
         "--missing-imports": command.missing_imports, "--opt-level": command.opt_level,
-        "--layout": command.layout,
+        "--layout": command.layout, "--heap": command.heap,
     }  # fmt: skip
     names = [name for name, value in given.items() if value is not None]
     if names:

@@ -123,7 +123,8 @@ def to_program(
     report = progress or _silent
     report("translate", 0.0)
     missing: Literal["error", "trap"] = "trap" if options.missing_imports == "trap" else "error"
-    program = translate(module, missing_imports=missing, known_host=is_known)
+    program = translate(module, missing_imports=missing, known_host=is_known,
+                        heap=options.heap)
     choose_exports(program, options.entry_points)
     initialise = find_initialise(module, program)
     if initialise is not None:

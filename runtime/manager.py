@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..ir.module import DEFAULT_HEAP
 from ..ir.types import FuncType
 from ..targets.addressing import MemoryLayout, parse_layout
 from ..targets.base import Int64s, Target
@@ -56,6 +57,8 @@ class SwarmManager(AgentAccess):
         call_depth: units of call depth an agent may use; None: 2048, or what a program that
             was compiled before is compiled for.
         missing_imports: ``error``, or ``trap`` to let an agent that calls one trap.
+        heap: bytes of the heap of an agent whose program makes objects or throws exceptions; None:
+            1 MiB. Nothing on it is ever freed, until the agent is reset.
         entry_points: exported functions to compile; None: all.
         opt_level: LLVM's optimisation level, 0 to 3; None: by the size of the program.
         layout: how agents' bytes lie in memory, ``flat`` or ``interleaved``; None: as the target
@@ -82,6 +85,7 @@ class SwarmManager(AgentAccess):
         fuel: int = 10**10,
         call_depth: int | None = None,
         missing_imports: str = "error",
+        heap: int | None = None,
         entry_points: Sequence[str] | None = None,
         opt_level: int | None = None,
         layout: MemoryLayout | str | None = None,
@@ -112,6 +116,7 @@ class SwarmManager(AgentAccess):
             DEFAULT_CALL_DEPTH if call_depth is None else call_depth,
             opt_level,
             missing_imports=missing_imports,
+            heap=DEFAULT_HEAP if heap is None else heap,
             layout=parse_layout(layout) if isinstance(layout, str) else layout,
         ))  # fmt: skip
         self._defaults = inputs.encode_defaults(stdin, argv, env)

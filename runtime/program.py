@@ -104,7 +104,7 @@ class Program:
         start = self.entries.get("_start") if executable.command else None
         self.reset_entry = start.number if start else None
         # A module without a memory has this one, which only the host can see.
-        self.scratch_size = 0 if executable.layout.memories else scratch_size
+        self.scratch_size = 0 if executable.layout.visible_memories else scratch_size
         self._scratch: dict[int, bytearray] = {}
         self._dead: list[int] = []  # slots of removed agents, to be scrubbed
         self._globals: dict[str, GlobalExport] = {g.name: g for g in executable.global_exports}
@@ -129,7 +129,7 @@ class Program:
     @property
     def initial_memory(self) -> int:
         """Bytes that memory_init may fill."""
-        memories = self.executable.layout.memories
+        memories = self.executable.layout.visible_memories
         return memories[0].minimum if memories else self.scratch_size
 
     def exchange(self, executable: Executable, kernel: Kernel) -> None:
@@ -240,7 +240,7 @@ class Program:
         Raises:
             ArgumentError: there is no such memory.
         """
-        memories = self.executable.layout.memories
+        memories = self.executable.layout.visible_memories
         if isinstance(memory, str):
             number = self.executable.memory_exports.get(memory)
             if number is None:
@@ -254,7 +254,7 @@ class Program:
         """Bytes that a memory has at the moment."""
         if self.scratch_size:
             return self.scratch_size
-        if not self.executable.layout.memories:
+        if not self.executable.layout.visible_memories:
             return 0
         self._prepare_near(slot)
         return self.slices.memory_size(slot, memory)

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..errors import CacheError
+from ..ir.module import DEFAULT_HEAP
 from ..ir.types import EntityId, FuncType, Type
 from .addressing import MemoryLayout
 from .layout import AgentLayout, MemorySlot, TableSlot
@@ -34,6 +35,7 @@ class CompileOptions:
         patient: with ``opt_level`` None, optimise a large program too, however long it takes;
             otherwise it is compiled quickly, and is :attr:`Executable.provisional`.
         missing_imports: ``error``, or ``trap`` to let an agent that calls one trap.
+        heap: bytes of the heap of an agent whose program makes objects or throws exceptions.
         layout: how the bytes of agents lie in memory; None: as the target likes it.
     """
 
@@ -44,6 +46,7 @@ class CompileOptions:
     opt_level: int | None = None
     patient: bool = False
     missing_imports: str = "error"
+    heap: int = DEFAULT_HEAP
     layout: MemoryLayout | None = None
 
     def to_json(self) -> dict[str, Any]:

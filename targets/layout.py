@@ -170,6 +170,11 @@ class AgentLayout:
     memory_layout: MemoryLayout = MemoryLayout.FLAT
 
     @property
+    def visible_memories(self) -> tuple[MemorySlot, ...]:
+        """Memories that modules have declared; they are the first."""
+        return tuple(slot for slot in self.memories if slot.id.instance != ir.PROGRAM)
+
+    @property
     def state_place(self) -> Placement:
         """Where state blocks lie."""
         return Placement(self.state_size, self.memory_layout.state_cells)
@@ -269,7 +274,7 @@ def _main_memory(module: ir.Module) -> EntityId | None:
     for export in module.exports:
         if export.kind == "memory" and export.name == "memory":
             return export.id
-    return next(iter(module.memories), None)
+    return next((memory.id for memory in module.memories.values() if not memory.hidden), None)
 
 
 def _reserve(memory: ir.Memory, grows: bool, max_memory: int | None) -> int:

@@ -20,6 +20,7 @@ from .ssa import Locals, Node
 
 if TYPE_CHECKING:
     from .control import Frame
+    from .heap import Heap
 
 
 @dataclass(slots=True)
@@ -27,10 +28,12 @@ class Environment:
     """What function bodies refer to by index, imports first, as they are known in the IR.
 
     Attributes:
+        heap: that of the program.
         types: the IR's types of the module's function types; sigs: their numbers in the program.
         function_types: index into ``types`` of every function.
     """
 
+    heap: Heap
     types: dict[int, FuncType] = field(default_factory=dict)
     sigs: dict[int, int] = field(default_factory=dict)
     functions: list[EntityId] = field(default_factory=list)

@@ -20,6 +20,7 @@ from ...ir.function import Function
 from ...ir.types import EntityId, Type
 from ..wasm.module import GlobalType, Import, Limits, Module, TableType
 from ..wasm.types import DefType, FuncType, def_matches, define, matches
+from .heap import Heap
 from .translate import KnownHost, Placement, describe, is_known, translate
 from .type_numbers import TypeNumbers
 
@@ -48,16 +49,18 @@ class Linker:
 
     Args:
         known_host: functions of the host that modules may import besides.
+        heap: bytes of the heap, if the program needs one.
 
     Attributes:
         program: an export of instance N is called ``N/NAME`` there.
     """
 
-    def __init__(self, known_host: KnownHost) -> None:
+    def __init__(self, known_host: KnownHost, heap: int = irm.DEFAULT_HEAP) -> None:
         self.program = irm.Module()
         self._known_host = known_host
         self._count = 0
         self._types = TypeNumbers(self.program)
+        self._heap = Heap(self.program, heap)
         self._declared: dict[tuple[str, EntityId], DefType | TableType | GlobalType] = {}
 
     def resolve(self, module: Module, namespaces: Mapping[str, Instance],
@@ -95,7 +98,7 @@ class Linker:
         program, prefix = self.program, f"{number}/"
         first = len(program.exports), len(program.elems), len(program.data)
         translate(module, known_host=self._known_host,
-                  into=Placement(program, self._types, number, imports, prefix))
+                  into=Placement(program, self._types, self._heap, number, imports, prefix))
         self._declare(module, number, imports)
         exports = {item.name.removeprefix(prefix): item for item in program.exports[first[0]:]}
         self._add_instantiate(module, number, *first[1:])

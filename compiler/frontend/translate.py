@@ -11,6 +11,7 @@ from ...ir import module as irm
 from ...ir import semantics
 from ...ir.module import FuncInit, HostFunction
 from ...ir.types import EntityId, FuncType
+from ..wasm import types as wasm
 from ..wasm.module import (
     Body,
     GlobalType,
@@ -21,9 +22,10 @@ from ..wasm.module import (
     TableType,
 )
 from ..wasm.opcodes import BY_NAME, Imm
-from ..wasm.types import Heap, lower_type
+from ..wasm.types import lower_type
 from .emitter import Environment
 from .function import translate_function
+from .heap import Heap
 from .names import function_names
 from .type_numbers import TypeNumbers
 
@@ -42,7 +44,7 @@ class Placement:
 
     Attributes:
         program: it grows by the module's entities.
-        types: the numbers that types have in the program.
+        types: the numbers that types have in the program. heap: the program's.
         instance: number of the instance that the module becomes.
         imports: what provides each import, None: the host. Entities have the right types.
         prefix: put before the names of exports.
@@ -50,13 +52,15 @@ class Placement:
 
     program: irm.Module
     types: TypeNumbers
+    heap: Heap
     instance: int
     imports: Sequence[EntityId | None]
     prefix: str
 
 
 def translate(module: Module, *, missing_imports: MissingImports = "error",
-              known_host: KnownHost, into: Placement | None = None) -> irm.Module:
+              known_host: KnownHost, heap: int = irm.DEFAULT_HEAP,
+              into: Placement | None = None) -> irm.Module:
     """Translate a module.
 
     Args:
@@ -65,6 +69,7 @@ def translate(module: Module, *, missing_imports: MissingImports = "error",
             ``trap``: functions trap when they are called; memories, tables and globals become
             the agent's own, zeroed, as small as they are allowed to be.
         known_host: whether the host has a function of this module, name and type.
+        heap: bytes of the heap, if the program needs one.
         into: the program that the module becomes part of; None: one of its own.
 
     Raises:
@@ -72,7 +77,8 @@ def translate(module: Module, *, missing_imports: MissingImports = "error",
     """
     if into is None:
         program = irm.Module()
-        into = Placement(program, TypeNumbers(program), 0, [None] * len(module.imports), "")
+        into = Placement(program, TypeNumbers(program), Heap(program, heap), 0,
+                         [None] * len(module.imports), "")
     if missing_imports == "error":
         _refuse_missing(module, known_host, into.imports)
     return _Translation(module, into).run(known_host)
@@ -121,12 +127,12 @@ class _Translation:
         self.module = module
         self.into = into
         self.ir = into.program
-        self.env = Environment()
+        self.env = Environment(into.heap)
 
     def run(self, known_host: KnownHost) -> irm.Module:
         module = self.module
         for index, type_ in enumerate(module.types):
-            if type_.kind is Heap.FUNC:
+            if type_.kind is wasm.Heap.FUNC:
                 sig = self.env.sigs[index] = self.into.types.signature(type_)
                 self.env.types[index] = self.ir.types[sig]
         self._declare_functions(known_host)
@@ -138,6 +144,7 @@ class _Translation:
         self._exports()
         if module.start is not None:
             self.ir.starts.append(self.env.functions[module.start])
+        self.into.heap.keep_last()
         return self.ir
 
     def _id(self, index: int) -> EntityId:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import wasmtime
 
+from swarmc.compiler.frontend.heap import Heap
 from swarmc.compiler.frontend.names import function_names, spans
 from swarmc.compiler.frontend.translate import MissingImports, Placement, translate
 from swarmc.compiler.frontend.type_numbers import TypeNumbers
@@ -143,8 +144,9 @@ def test_exports_and_start() -> None:
 
 def test_another_instance_has_its_own_ids() -> None:
     ir = Module()
+    place = Placement(ir, TypeNumbers(ir), Heap(ir, 0), 3, [], "")
     translate(decoded("(module (memory 1) (func (drop (memory.size))))"),
-              known_host=lambda *_: False, into=Placement(ir, TypeNumbers(ir), 3, [], ""))
+              known_host=lambda *_: False, into=place)
     verify(ir)
     assert list(ir.functions) == list(ir.memories) == [EntityId(3, 0)]
 

@@ -1,0 +1,87 @@
+"""The heap of an agent: a memory that no module sees, from which objects are taken.
+
+A program whose code makes objects has one, which all its instances share: a memory of a fixed
+size, and a global that says where its free part begins. Nothing is ever freed. Addresses are i64,
+so that a handle can be one; an object begins at a multiple of 8, and none at address 0. What has
+not been handed out yet is zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...ir import ops as o
+from ...ir.function import Value
+from ...ir.module import PAGE_SIZE, PROGRAM, Global, Memory, Module
+from ...ir.types import EntityId, Trap, Type
+from .emitter import Emitter
+
+#: Alignment of objects, and the address of the first one.
+UNIT = 8
+
+_ID = EntityId(PROGRAM, 0)
+
+
+class Heap:
+    """The heap of a program, to which it is added when it is first needed.
+
+    Args:
+        size: bytes; rounded up to whole pages.
+    """
+
+    def __init__(self, program: Module, size: int) -> None:
+        self._program = program
+        self._pages = -(-size // PAGE_SIZE)
+
+    @property
+    def memory(self) -> EntityId:
+        """The memory that objects lie in."""
+        self._declare()
+        return _ID
+
+    @property
+    def top(self) -> EntityId:
+        """The global that says where the free part begins."""
+        self._declare()
+        return _ID
+
+    def _declare(self) -> None:
+        program = self._program
+        if _ID not in program.memories:
+            program.memories[_ID] = Memory(_ID, self._pages, self._pages, Type.I64)
+            program.globals[_ID] = Global(_ID, Type.I64, True, UNIT)
+
+    def keep_last(self) -> None:
+        """Put the program's own entities behind those of an instance that has been added."""
+        program = self._program
+        spaces: tuple[dict[EntityId, Any], ...] = (
+            program.memories, program.globals, program.data)
+        for space in spaces:
+            if _ID in space:
+                space[_ID] = space.pop(_ID)
+
+
+def allocate(em: Emitter, size: Value, loc: int) -> Value:
+    """Take bytes, which are zero, from the heap; traps if it has no more.
+
+    Args:
+        size: i64, less than 2^63, in units.
+
+    Returns:
+        The address, i64.
+    """
+    heap = em.env.heap
+    start = em.value(o.GLOBAL_GET, Type.I64, [], (heap.top,), loc)
+    end = em.value(o.IADD, Type.I64, [start, size], (), loc)
+    pages = em.value(o.MEMORY_SIZE, Type.I64, [], (heap.memory,), loc)
+    shift = em.const(Type.I64, PAGE_SIZE.bit_length() - 1, loc)
+    limit = em.value(o.ISHL, Type.I64, [pages, shift], (), loc)
+    exhausted = em.value(o.IGT_U, Type.I64, [end, limit], (), loc)
+    em.trap_if(exhausted, Trap.HEAP_EXHAUSTED, loc)
+    em.emit(o.GLOBAL_SET, Type.I64, [end], (heap.top,), loc)
+    return start
+
+
+def round_up(size: int) -> int:
+    """Bytes that an object of a size takes."""
+    return -(-size // UNIT) * UNIT
