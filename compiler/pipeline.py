@@ -20,6 +20,7 @@ from ..ir.passes.nan_canon import nan_canon
 from ..ir.passes.redundant_checks import redundant_checks
 from ..ir.passes.simplify_cfg import simplify_cfg
 from ..ir.passes.value_numbering import value_numbering
+from ..ir.passes.version_loops import version_loops
 from ..ir.types import EntityId
 from ..ir.verifier import verify_function
 
@@ -42,6 +43,7 @@ LEVELS: tuple[tuple[FunctionPass, ...], ...] = (
         dead_code,
         coalesce_fuel,
         simplify_cfg,  # blocks that held only a charge are empty now
+        version_loops,  # last: what it copies is as small as it gets
     ),
 )
 

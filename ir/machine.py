@@ -300,6 +300,10 @@ def _fuel_check(machine: Machine, frame: Frame, inst: Inst) -> None:
         raise Trapped(Trap.OUT_OF_FUEL)
 
 
+def _fuel_covers(machine: Machine, frame: Frame, inst: Inst) -> None:
+    frame.env[inst.result] = int(machine.budget - machine.used > frame.env[inst.args[0]])
+
+
 HANDLERS: dict[Op, Handler] = {
     o.CALL: _call,
     o.CALL_REF: _call,
@@ -316,4 +320,5 @@ HANDLERS: dict[Op, Handler] = {
     o.CHARGE: _charge,
     o.CHARGE_BY: _charge_by,
     o.FUEL_CHECK: _fuel_check,
+    o.FUEL_COVERS: _fuel_covers,
 }

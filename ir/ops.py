@@ -395,7 +395,8 @@ GLOBAL_GET = _op("global_get", "", "T", ANY, attrs=(_A.GLOBAL,), effect=_R, doc=
 GLOBAL_SET = _op("global_set", "T", "", ANY, attrs=(_A.GLOBAL,), effect=_W, doc="its value := a")
 
 # Linear memory. Addresses are i32 (taken as unsigned) or i64 by the memory's index type.
-# `load` and `store` are unchecked: a `bounds_check` of at least their extent dominates them.
+# `load` and `store` are unchecked: a `bounds_check` of at least their extent dominates them. They
+# also take an i64 as the address in a memory with i32 addresses.
 BOUNDS_CHECK = _op("bounds_check", "int", "", attrs=(_A.MEMORY, _A.OFFSET, _A.WIDTH),
                    effect=_R | _T,
                    doc="traps memory_out_of_bounds unless a + offset + width <= size, unbounded")
@@ -419,6 +420,8 @@ DATA_DROP = _op("data_drop", "", "", attrs=(_A.DATA,), effect=_W, doc="segment b
 TRAP_IF = _op("trap_if", "i32", "", attrs=(_A.TRAP,), effect=_T, doc="end the agent if a != 0")
 CHARGE = _op("charge", "", "", attrs=(_A.AMOUNT,), effect=_F, doc="fuel -= amount")
 CHARGE_BY = _op("charge_by", "T", "", INTS, effect=_F, doc="fuel -= a, unsigned")
+FUEL_COVERS = _op("fuel_covers", "i64", "i32", effect=_F,
+                  doc="1 only if more than a units of fuel are left; 0 may be wrong")
 FUEL_CHECK = _op("fuel_check", "", "", effect=_F | _T, doc="trap out_of_fuel if fuel <= 0")
 
 # Calls. Arguments and results are those of the callee's signature.

@@ -189,9 +189,11 @@ def _global_set(inst: Inst, function: Function, module: Module) -> None:
 
 
 def _address(inst: Inst, module: Module, width: int | None = None) -> None:
-    index_type = module.memories[inst.attrs[0]].index_type
-    _is("the address", inst.args[0].type, index_type)
-    _require(inst.attrs[1] >> index_type.bits == 0, "the offset is wider than the address")
+    address, index_type = inst.args[0].type, module.memories[inst.attrs[0]].index_type
+    # A checked address may be widened, so that what is added to it does not wrap around.
+    if inst.op is o.BOUNDS_CHECK or address is not Type.I64:
+        _is("the address", address, index_type)
+    _require(inst.attrs[1] >> address.bits == 0, "the offset is wider than the address")
 
 
 def _bounds_check(inst: Inst, function: Function, module: Module) -> None:

@@ -21,6 +21,7 @@ from .nan_canon import nan_canon
 from .redundant_checks import redundant_checks
 from .simplify_cfg import simplify_cfg
 from .value_numbering import value_numbering
+from .version_loops import version_loops
 
 FunctionPass = Callable[[Function, Module], bool]
 ModulePass = Callable[[Module], bool]
@@ -35,6 +36,7 @@ PASSES: dict[str, FunctionPass] = {
     "redundant-checks": redundant_checks,
     "simplify-cfg": simplify_cfg,
     "value-numbering": value_numbering,
+    "version-loops": version_loops,
 }
 
 #: Module passes by name; entry points are all exports and start functions.

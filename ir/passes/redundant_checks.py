@@ -36,6 +36,7 @@ from .. import ops as o
 from ..analysis.cfg import incoming_edges
 from ..analysis.dominators import DominatorTree
 from ..analysis.ranges import upper_bound
+from ..analysis.sums import split_sum
 from ..function import Block, Edge, Function, Inst, Value
 from ..module import PAGE_SIZE, Module
 from ..ops import Op
@@ -46,8 +47,6 @@ from .rewrite import certain_trap, reachable_order, remove_unreachable
 _Fact = tuple[int, int]
 #: Remembered facts of one root; more than these are rare and the last ones matter most.
 _MOST_FACTS = 8
-#: Additions of constants that are followed; constant folding leaves one.
-_LONGEST_SUM = 8
 
 _DECIDED: frozenset[Op] = frozenset({o.BOUNDS_CHECK, o.TRAP_IF, o.BR_IF})
 
@@ -184,7 +183,7 @@ class _Search:
         (address,) = inst.args
         memory, offset, width = inst.attrs
         extent = offset + width
-        root, displacement = _root(address)
+        root, displacement = split_sum(address)
         wrap = (1 << address.type.bits) - 1
         key = (root, memory)
         facts = self.extents.get(key, ())
@@ -197,23 +196,3 @@ class _Search:
         rest = tuple([fact for fact in facts if fact[0] != displacement])
         self.set(self.extents, key, ((displacement, extent), *rest)[:_MOST_FACTS])
         return False
-
-
-def _root(address: Value) -> tuple[Value | None, int]:
-    """A value and a displacement whose sum, modulo 2^N, is the address; no value stands for 0."""
-    displacement = 0
-    root: Value | None = address
-    inst = address.definition
-    for _ in range(_LONGEST_SUM):
-        if type(inst) is not Inst or inst.op is not o.IADD:
-            break
-        base, step = inst.args
-        amount = step.definition
-        if type(amount) is not Inst or amount.op is not o.CONST:
-            break
-        displacement += amount.attrs[0]
-        root, inst = base, base.definition
-    if type(inst) is Inst and inst.op is o.CONST:
-        displacement += inst.attrs[0]
-        root = None
-    return root, displacement & ((1 << address.type.bits) - 1)

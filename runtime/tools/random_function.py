@@ -278,6 +278,13 @@ class FunctionMaker:
         condition = self.value(o.IEQ, I32, value, rare, keep=self.choose.random() < 0.5)
         self.trap_if(condition, self.choose.choice((Trap.UNREACHABLE, Trap.HOST)))
 
+    def fuel(self) -> None:
+        """What it answers is not for a program to see."""
+        value = self.pick(I32)
+        total = self.const(I64, self.choose.choice(CONSTS[I64]))
+        covered = self.value(o.FUEL_COVERS, None, total, keep=False)
+        self.value(o.SELECT, I32, covered, value, value)
+
     def condition(self) -> Value:
         kind = self.choose.random()
         if kind < 0.1:
@@ -296,7 +303,7 @@ class FunctionMaker:
         simple: list[Callable[[], None]] = [
             *[self.pure] * 10, *[self.vector] * 2, *[self.access] * 4, *[self.global_access] * 3,
             *[self.call] * 2, self.divide, self.truncate, self.call_indirect, self.bulk,
-            self.check, self.show,
+            self.check, self.show, self.fuel,
         ]
         for _ in range(self.choose.randrange(2, 10 + 5 * depth)):
             if not self.alive or self.budget <= 0:

@@ -205,6 +205,13 @@ def _fuel_check(e: FunctionEmitter, inst: Inst) -> None:
     e.fuel = e.assign(f"phi i64 [ {e.fuel}, %{before} ], [ {more}, %{refill} ]")
 
 
+def _fuel_covers(e: FunctionEmitter, inst: Inst) -> None:
+    # Fuel that is held back does not count: whoever asks has a way that works without it.
+    condition = e.assign(f"icmp sgt i64 {e.fuel}, {e.name(inst.args[0])}")
+    e.bools[inst.results[0]] = condition
+    e.define(inst, f"zext i1 {condition} to i32")
+
+
 def _trap_if(e: FunctionEmitter, inst: Inst) -> None:
     e.trap_if(e.condition(inst.args[0]), inst.attrs[0], inst)
 
@@ -344,6 +351,7 @@ EMITTERS |= {
     ops.CHARGE: _charge,
     ops.CHARGE_BY: _charge_by,
     ops.FUEL_CHECK: _fuel_check,
+    ops.FUEL_COVERS: _fuel_covers,
     ops.TRAP_IF: _trap_if,
     ops.TRAP: _trap,
     ops.CALL: _call,

@@ -358,7 +358,7 @@ def assert_same(before: Function, after: Function) -> None:
 
 def test_random_ir_has_every_op_and_type() -> None:
     seen: set[tuple[Op, Type | None]] = set()
-    for seed in range(300):
+    for seed in range(400):
         for function in RandomIR(seed).module.functions.values():
             seen |= {(inst.op, inst.type) for inst in function.insts()}
     wanted = {(op, type_) for op in OPS.values() for type_ in op.types or (None,)}

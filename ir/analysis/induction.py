@@ -1,0 +1,157 @@
+"""Values that a loop changes by the same amount each time round, and how often it goes round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .. import ops as o
+from ..function import Inst, Value
+from ..ops import Op
+from ..types import Type
+from .loops import Loop
+
+#: How many definitions are followed from a value to the loop's parameters.
+_DEPTH = 12
+
+_COMPARISONS: dict[Op, tuple[Op, Op]] = {  # op -> its negation, and itself with operands swapped
+    o.INE: (o.IEQ, o.INE),
+    o.IEQ: (o.INE, o.IEQ),
+    o.ILT_S: (o.IGE_S, o.IGT_S),
+    o.ILT_U: (o.IGE_U, o.IGT_U),
+    o.ILE_S: (o.IGT_S, o.IGE_S),
+    o.ILE_U: (o.IGT_U, o.IGE_U),
+    o.IGT_S: (o.ILE_S, o.ILT_S),
+    o.IGT_U: (o.ILE_U, o.ILT_U),
+    o.IGE_S: (o.ILT_S, o.ILE_S),
+    o.IGE_U: (o.ILT_U, o.ILE_U),
+}
+#: Comparisons that a value which shrinks or grows ends some time.
+_TOWARDS = (frozenset({o.IGT_S, o.IGT_U, o.IGE_S, o.IGE_U}),
+            frozenset({o.ILT_S, o.ILT_U, o.ILE_S, o.ILE_U}))
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """The loop goes round again while ``op`` holds between the value and the limit.
+
+    The op is ``ine``, or of i32 values and such that the value moves towards the limit.
+
+    Attributes:
+        value: changes by a constant. limit: does not change; None stands for 0.
+    """
+
+    op: Op
+    value: Value
+    limit: Value | None
+
+
+class Induction:
+    """What is known of the values of a loop that is about to be entered or repeated."""
+
+    __slots__ = ("_deltas", "defined", "loop")
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+        self.defined: set[Value] = set()
+        for block in loop.blocks:
+            self.defined.update(block.params)
+            for inst in block.insts:
+                self.defined.update(inst.results)
+        self._deltas: dict[Value, int | None] = {}
+        (back,) = [edge for edge in loop.latch.insts[-1].edges if edge.block is loop.header]
+        for param, passed in zip(loop.header.params, back.args, strict=True):
+            self._deltas[param] = _step(param, passed)
+
+    def delta(self, value: Value, depth: int = _DEPTH) -> int | None:
+        """By how much the value grows each time round, modulo 2^N, as a signed number.
+
+        0 if it does not change; None if that is not known.
+        """
+        if value not in self.defined:
+            return 0
+        if value in self._deltas:
+            return self._deltas[value]
+        found = None
+        inst = value.definition
+        if type(inst) is Inst and depth:
+            found = self._rule(inst, depth - 1)
+        if found is not None:
+            found = _signed(found, value.type.bits)
+        self._deltas[value] = found
+        return found
+
+    def _rule(self, inst: Inst, depth: int) -> int | None:
+        op = inst.op
+        if op is o.CONST:
+            return 0
+        if op in (o.IADD, o.ISUB):
+            a, b = (self.delta(arg, depth) for arg in inst.args)
+            if a is None or b is None:
+                return None
+            return a + b if op is o.IADD else a - b
+        if op in (o.IMUL, o.ISHL):
+            factor = _constant(inst.args[1])
+            if factor is None:
+                return None
+            a = self.delta(inst.args[0], depth)
+            if op is o.ISHL:
+                factor = 1 << factor % inst.args[0].type.bits
+            return None if a is None else a * factor
+        return None
+
+    def condition(self) -> Condition | None:
+        """What the latch repeats the loop on; None if that is no count, or one of 64 bits that
+        does not end at equality."""
+        terminator = self.loop.latch.insts[-1]
+        if terminator.op is not o.BR_IF:
+            return None
+        stays = [edge.block is self.loop.header for edge in terminator.edges]
+        if stays[0] == stays[1]:
+            return None
+        op, value, limit = self._comparison(terminator.args[0])
+        if not stays[0]:
+            op = _COMPARISONS[op][0]
+        if limit is not None and not self.delta(value):
+            op, value, limit = _COMPARISONS[op][1], limit, value
+        step = self.delta(value)
+        if not step or (limit is not None and self.delta(limit) != 0):
+            return None
+        if op is not o.INE and (value.type is not Type.I32 or op not in _TOWARDS[step > 0]):
+            return None
+        return Condition(op, value, limit)
+
+    def _comparison(self, value: Value) -> tuple[Op, Value, Value | None]:
+        """A condition as a comparison with a limit; what is not 0 is true."""
+        inst = value.definition
+        if type(inst) is Inst and value in self.defined:
+            if inst.op is o.IEQZ:
+                return o.IEQ, inst.args[0], None
+            if inst.op in _COMPARISONS:
+                return inst.op, inst.args[0], inst.args[1]
+        return o.INE, value, None
+
+
+def _step(param: Value, passed: Value) -> int | None:
+    """The constant that is added to a parameter before it is passed back."""
+    if passed is param:
+        return 0
+    inst = passed.definition
+    if type(inst) is not Inst or inst.op not in (o.IADD, o.ISUB) or inst.args[0] is not param:
+        return None
+    amount = _constant(inst.args[1])
+    if amount is None:
+        return None
+    return _signed(amount if inst.op is o.IADD else -amount, param.type.bits)
+
+
+def _constant(value: Value) -> int | None:
+    inst = value.definition
+    if type(inst) is Inst and inst.op is o.CONST:
+        bits: int = inst.attrs[0]
+        return bits
+    return None
+
+
+def _signed(bits: int, width: int) -> int:
+    bits &= (1 << width) - 1
+    return bits - (1 << width) if bits >> width - 1 else bits

@@ -1,0 +1,233 @@
+"""The test before a counted loop: how often it goes round, and whether all of that is safe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import ops as o
+from ..analysis.induction import Induction
+from ..analysis.sums import split_sum
+from ..builder import make
+from ..function import Block, Edge, Inst, Value
+from ..module import PAGE_SIZE, Module
+from ..ops import Op
+from ..types import EntityId, Type
+
+I32, I64 = Type.I32, Type.I64
+
+#: A loop goes round at most so often, so that no product in the test leaves 64 bits.
+_MOST_ROUNDS = 1 << 32
+_MOST_STEP = 1 << 31
+_MOST_SPREAD = 1 << 31
+
+_SIGNED = frozenset({o.ILT_S, o.ILE_S, o.IGT_S, o.IGE_S})
+_INCLUSIVE = frozenset({o.ILE_S, o.ILE_U, o.IGE_S, o.IGE_U})
+
+
+@dataclass(eq=False, slots=True)
+class Address:
+    """Accesses whose addresses are one value plus constants, and move on together.
+
+    Attributes:
+        memory: the memory they go to.
+        root: the value, inside the loop.
+        step: by how many bytes it moves on.
+        lowest: the least of the constants. highest: the end of what is accessed, as a constant.
+        first: ``root + lowest`` when the loop is entered, as an i64; known after
+            :meth:`LoopTest.bounds`.
+    """
+
+    memory: EntityId
+    root: Value
+    step: int
+    lowest: int
+    highest: int
+    _first: Value | None = field(default=None)
+
+    @property
+    def first(self) -> Value:
+        assert self._first is not None, "the test has not been written"
+        return self._first
+
+    def displacement_of(self, inst: Inst) -> int:
+        """What an access of these adds to ``root + lowest``, besides its offset."""
+        return _displacement(inst) - self.lowest
+
+
+class LoopTest:
+    """Writes the test into a block with the parameters of the loop's header.
+
+    Attributes:
+        block: where it is written to.
+    """
+
+    __slots__ = ("_addresses", "_conditions", "_constants", "_first", "_induction", "_module",
+                 "block")
+
+    def __init__(self, module: Module, induction: Induction, block: Block) -> None:
+        self.block = block
+        self._module = module
+        self._induction = induction
+        self._first = {param: block.add_param(param.type)
+                       for param in induction.loop.header.params}
+        self._conditions: list[Value] = []
+        self._constants: dict[tuple[Type, int], Value] = {}
+        self._addresses: dict[tuple[EntityId, Value], Address] = {}
+
+    def count(self) -> Value:
+        """How often the loop goes round, as an i64 of at least 1."""
+        condition = self._induction.condition()
+        assert condition is not None, "what is no counted loop gets no test"
+        step = self._induction.delta(condition.value)
+        assert step, "a condition's value changes"
+        start, limit = self.first(condition.value), condition.limit
+        limit = self._const(start.type, 0) if limit is None else self.first(limit)
+        if condition.op is o.INE:
+            before = self._until_equal(start, limit, step)
+        else:
+            before = self._until_beyond(condition.op, start, limit, step)
+        return self._binary(o.IADD, before, 1)
+
+    def covers(self, count: Value, cost: int) -> None:
+        """The fuel lasts for so many rounds at this price."""
+        total = self._binary(o.IMUL, count, cost)
+        self._require(self._emit(o.FUEL_COVERS, None, [total]))
+
+    def address(self, inst: Inst) -> Address | None:
+        """Include an access or check in the test; None if its address moves otherwise."""
+        root, _ = split_sum(inst.args[0])
+        step = None if root is None else self._induction.delta(root)
+        if root is None or step is None or abs(step) >= _MOST_STEP:
+            return None
+        memory, offset, width = inst.attrs[:3]
+        low = _displacement(inst)
+        high = low + offset + width
+        address = self._addresses.get((memory, root))
+        if address is None:
+            address = self._addresses[memory, root] = Address(memory, root, step, low, high)
+        lowest, highest = min(address.lowest, low), max(address.highest, high)
+        if highest - lowest >= _MOST_SPREAD:
+            return None
+        address.lowest, address.highest = lowest, highest
+        return address
+
+    def bounds(self, count: Value) -> None:
+        """All the addresses lie in bounds, from the first round to the last."""
+        rounds = None
+        for address in self._addresses.values():
+            first = self.first(address.root)
+            if address.lowest:
+                first = self._binary(o.IADD, first, address.lowest)
+            if first.type is I32:
+                first = self._emit(o.EXTEND_U, None, [first])
+            address._first = first
+            room = self._room(address)
+            self._require(self._emit(o.ILE_U, I64, [first, room]))
+            if address.step:
+                rounds = rounds or self._binary(o.ISUB, count, 1)
+                way = self._binary(o.IMUL, rounds, abs(address.step))
+                left = first
+                if address.step > 0:
+                    left = self._emit(o.ISUB, I64, [room, first])
+                self._require(self._emit(o.ILE_U, I64, [way, left]))
+
+    def branch(self, passed: Edge, failed: Edge) -> None:
+        """End the block: go on by what the test says."""
+        result = self._conditions[0]
+        for condition in self._conditions[1:]:
+            result = self._emit(o.IAND, I32, [result, condition])
+        self.block.insts.append(Inst(o.BR_IF, None, [result], edges=[passed, failed]))
+
+    def first(self, value: Value) -> Value:
+        """What a value of the loop is in the first round, or one from outside."""
+        found = self._first.get(value)
+        if found is None and value not in self._induction.defined:
+            return value
+        if found is None:
+            inst = value.definition
+            assert type(inst) is Inst, "only parameters of the header change by constants"
+            args = [self.first(arg) for arg in inst.args]
+            found = self._first[value] = self._emit(inst.op, inst.type, args, *inst.attrs)
+        return found
+
+    def _until_equal(self, start: Value, limit: Value, step: int) -> Value:
+        """Rounds, as an i64, before a value that moves by a constant meets the limit."""
+        type_, size = start.type, abs(step)
+        ends = [limit, start] if step > 0 else [start, limit]
+        way = self._emit(o.ISUB, type_, ends)
+        if size > 1:
+            rest = self._binary(o.IREM_U, way, size)
+            self._require(self._emit(o.IEQZ, type_, [rest]))
+            way = self._binary(o.IDIV_U, way, size)
+        if type_ is I32:
+            return self._emit(o.EXTEND_U, None, [way])
+        self._require(self._binary(o.ILT_U, way, _MOST_ROUNDS))
+        return way
+
+    def _until_beyond(self, op: Op, start: Value, limit: Value, step: int) -> Value:
+        """Rounds, as an i64, while an i32 that moves towards the limit has not reached it."""
+        signed, size = op in _SIGNED, abs(step)
+        widen = o.EXTEND_S if signed else o.EXTEND_U
+        least, most = (-(1 << 31), (1 << 31) - 1) if signed else (0, (1 << 32) - 1)
+        start = self._emit(widen, None, [start])
+        limit = self._emit(widen, None, [limit])
+        beyond = size - 1  # how far behind the limit the last value may lie
+        if op in _INCLUSIVE:
+            limit = self._binary(o.IADD, limit, 1 if step > 0 else -1)
+            beyond += 1
+        if step > 0:
+            way = self._emit(o.ISUB, I64, [limit, start])
+            if beyond:
+                self._require(self._binary(o.ILE_S, limit, most - (size - 1)))
+        else:
+            way = self._emit(o.ISUB, I64, [start, limit])
+            if beyond:
+                self._require(self._binary(o.IGE_S, limit, least + (size - 1)))
+        rounds = way
+        if size > 1:
+            rounds = self._binary(o.IDIV_U, self._binary(o.IADD, way, size - 1), size)
+        none = self._const(I64, 0)
+        return self._emit(o.SELECT, I64, [self._binary(o.IGT_S, way, 0), rounds, none])
+
+    def _room(self, address: Address) -> Value:
+        """The last place, as an i64, at which what lies behind ``first`` is in bounds."""
+        memory = self._module.memories[address.memory]
+        extent = address.highest - address.lowest
+        minimum = memory.minimum * PAGE_SIZE
+        if memory.minimum == memory.maximum and extent <= minimum:
+            return self._const(I64, minimum - extent)
+        pages = self._emit(o.MEMORY_SIZE, memory.index_type, [], address.memory)
+        if pages.type is I32:
+            pages = self._emit(o.EXTEND_U, None, [pages])
+        size = self._binary(o.ISHL, pages, PAGE_SIZE.bit_length() - 1)
+        if extent > minimum:
+            self._require(self._binary(o.IGE_U, size, extent))
+        return self._binary(o.ISUB, size, extent)
+
+    def _require(self, condition: Value) -> None:
+        self._conditions.append(condition)
+
+    def _const(self, type_: Type, number: int) -> Value:
+        bits = number & (1 << type_.bits) - 1
+        found = self._constants.get((type_, bits))
+        if found is None:
+            found = self._constants[type_, bits] = self._emit(o.CONST, type_, [], bits)
+        return found
+
+    def _binary(self, op: Op, value: Value, number: int) -> Value:
+        """An op with a constant as its second operand."""
+        return self._emit(op, value.type, [value, self._const(value.type, number)])
+
+    def _emit(self, op: Op, type_: Type | None, args: list[Value], *attrs: Any) -> Value:
+        inst = make(op, type_, args, attrs)
+        self.block.insts.append(inst)
+        return inst.result
+
+
+def _displacement(inst: Inst) -> int:
+    """The constant in the address of an access, as a signed number."""
+    address = inst.args[0]
+    _, bits = split_sum(address)
+    width = address.type.bits
+    return bits - (1 << width) if bits >> width - 1 else bits
