@@ -266,6 +266,8 @@ def _layout_to_json(layout: AgentLayout) -> dict[str, Any]:
         ],
         "dropped_data": [[*id_, offset] for id_, offset in layout.dropped_data.items()],
         "dropped_elems": [[*id_, offset] for id_, offset in layout.dropped_elems.items()],
+        "transfer": layout.transfer,
+        "transfer_slots": layout.transfer_slots,
     }
 
 
@@ -281,5 +283,7 @@ def _layout_from_json(data: dict[str, Any]) -> AgentLayout:
         {table.id: table for table in tables},
         offsets(data["dropped_data"]),
         offsets(data["dropped_elems"]),
+        data["transfer"],
+        data["transfer_slots"],
         MemoryLayout(data["memory_layout"]),
     )

@@ -14,6 +14,7 @@ from ..ir import module as ir
 from ..ir import ops
 from ..ir.types import EntityId, Type
 from .addressing import MemoryLayout, Placement
+from .transfer import transfer_slots
 
 
 class Ctx(enum.IntEnum):
@@ -159,6 +160,8 @@ class AgentLayout:
         state_size: bytes of a state block, a multiple of 64.
         memory_layout: how slices and state blocks lie among those of other agents.
         dropped_data, dropped_elems: offset of one byte a segment: 1 once it is dropped.
+        transfer: offset of the transfer area of a program with tail calls. transfer_slots: its
+            64-bit slots; see :mod:`.transfer`.
     """
 
     state_size: int
@@ -167,6 +170,8 @@ class AgentLayout:
     tables: dict[EntityId, TableSlot]
     dropped_data: dict[EntityId, int]
     dropped_elems: dict[EntityId, int]
+    transfer: int = 0
+    transfer_slots: int = 0
     memory_layout: MemoryLayout = MemoryLayout.FLAT
 
     @property
@@ -255,9 +260,20 @@ def plan_layout(
         size = take(8)
         tables[table.id] = TableSlot(table.id, size, cursor, table.minimum, capacity)
         cursor += 8 * capacity
+    slots = transfer_slots(module.types) if has_tail_calls(module) else 0
+    transfer = take(8 * slots) if slots else 0
     state_size = -(-cursor // 64) * 64
     return AgentLayout(state_size, tuple(memories), global_offsets, tables, dropped_data,
-                       dropped_elems, memory_layout)
+                       dropped_elems, transfer, slots, memory_layout)
+
+
+def has_tail_calls(module: ir.Module) -> bool:
+    """Whether some function ends with a tail call."""
+    return any(
+        block.terminator.op in (ops.RETURN_CALL, ops.RETURN_CALL_REF)
+        for function in module.functions.values()
+        for block in function.blocks
+    )
 
 
 def _check_tables(module: ir.Module) -> None:

@@ -177,6 +177,23 @@ def call(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
 
 
 def call_indirect(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
+    args, sig = _table_call(em, imm, loc)
+    _call(em, o.CALL_REF, args, sig, em.env.types[imm[0]], loc)
+
+
+def return_call(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
+    env = em.env
+    args = em.pop_many(len(env.types[env.function_types[imm]].params))
+    em.terminate(o.RETURN_CALL, args, loc, attrs=(env.functions[imm],))
+
+
+def return_call_indirect(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
+    args, sig = _table_call(em, imm, loc)
+    em.terminate(o.RETURN_CALL_REF, args, loc, attrs=(sig,))
+
+
+def _table_call(em: Emitter, imm: tuple[int, int], loc: int) -> tuple[list[Value], int]:
+    """The checked callee of an indirect call with its arguments, and its signature."""
     type_index, table_index = imm
     type_, sig = em.env.types[type_index], em.env.sigs[type_index]
     table = em.env.tables[table_index]
@@ -189,7 +206,7 @@ def call_indirect(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     fits = em.value(o.HAS_TYPE, None, [callee], (sig,), loc)
     differs = em.value(o.IEQZ, _I32, [fits], (), loc)
     em.trap_if(differs, Trap.INDIRECT_CALL_TYPE_MISMATCH, loc)
-    _call(em, o.CALL_REF, [callee, *args], sig, type_, loc)
+    return [callee, *args], sig
 
 
 #: Handlers by name of the row.
@@ -198,6 +215,7 @@ _NAMED: dict[str, Handler] = {
     "loop": control.loop, "if": control.if_, "else": control.else_, "end": control.end,
     "br": control.br, "br_if": control.br_if, "br_table": control.br_table,
     "return": control.return_, "call": call, "call_indirect": call_indirect,
+    "return_call": return_call, "return_call_indirect": return_call_indirect,
     "drop": drop, "select": select, "select t": select,
     "local.get": local_get, "local.set": local_set, "local.tee": local_tee,
     "global.get": global_get, "global.set": global_set,

@@ -177,6 +177,8 @@ _row("br_table", 0x0E, Imm.BR_TABLE)
 _row("return", 0x0F)
 _row("call", 0x10, Imm.FUNC)
 _row("call_indirect", 0x11, Imm.CALL_INDIRECT)
+_row("return_call", 0x12, Imm.FUNC, proposal=TAIL_CALL)
+_row("return_call_indirect", 0x13, Imm.CALL_INDIRECT, proposal=TAIL_CALL)
 
 # Parametric and variables.
 _row("drop", 0x1A)
@@ -474,8 +476,7 @@ EXTENDED_CONSTANT = frozenset(BY_NAME[name] for name in (
 #: Proposals that are recognised by an opcode but not supported.
 _UNSUPPORTED = {
     **dict.fromkeys((0x06, 0x07, 0x08, 0x09, 0x0A, 0x18, 0x19, 0x1F), EXCEPTIONS),
-    **dict.fromkeys((0x12, 0x13, 0x15), TAIL_CALL),
-    **dict.fromkeys((0x14, 0xD4, 0xD5, 0xD6), FUNCTION_REFERENCES),
+    **dict.fromkeys((0x14, 0x15, 0xD4, 0xD5, 0xD6), FUNCTION_REFERENCES),
     **dict.fromkeys(range(0xE0, 0xE7), "stack-switching"),
     **dict.fromkeys((0xD3, 0xFB), GC),
     0xFE: "threads",

@@ -157,14 +157,39 @@ def _call(v: Operands, row: Opcode, imm: int) -> None:
     v.push_all(results)
 
 
-def _call_indirect(v: Operands, row: Opcode, imm: tuple[int, int]) -> None:
+def _callee_in_table(v: Operands, imm: tuple[int, int]) -> FuncType:
+    """Type that an indirect call names; its index is popped."""
     type_index, table = imm
     if not matches(v.table(table), Type.FUNCREF):
         raise mismatch("a table of funcref", v.table(table))
-    params, results = v.type_at(type_index)
+    type_ = v.type_at(type_index)
     v.pop(v.table_index(table))
+    return type_
+
+
+def _call_indirect(v: Operands, row: Opcode, imm: tuple[int, int]) -> None:
+    params, results = _callee_in_table(v, imm)
     v.pop_all(params)
     v.push_all(results)
+
+
+def _leave_to(v: Operands, callee: FuncType) -> None:
+    """A tail call: what the callee returns, the function must return."""
+    results = v.blocks[0][2]
+    v.pop_all(callee.params)
+    if len(callee.results) != len(results):
+        raise ValidationError("type mismatch: the callee of a tail call has other results")
+    v.push_all(callee.results)
+    v.pop_all(results)
+    v.set_unreachable()
+
+
+def _return_call(v: Operands, row: Opcode, imm: int) -> None:
+    _leave_to(v, v.func_type(imm))
+
+
+def _return_call_indirect(v: Operands, row: Opcode, imm: tuple[int, int]) -> None:
+    _leave_to(v, _callee_in_table(v, imm))
 
 
 def _drop(v: Operands, row: Opcode, imm: None) -> None:
@@ -249,7 +274,8 @@ def _ref_is_null(v: Operands, row: Opcode, imm: None) -> None:
 _BY_NAME: dict[str, Rule] = {
     "unreachable": _unreachable, "block": _block, "loop": _block, "if": _block, "else": _else,
     "end": _end, "br": _br, "br_if": _br_if, "br_table": _br_table, "return": _return,
-    "call": _call, "call_indirect": _call_indirect, "drop": _drop, "select": _select,
+    "call": _call, "call_indirect": _call_indirect, "return_call": _return_call,
+    "return_call_indirect": _return_call_indirect, "drop": _drop, "select": _select,
     "select t": _select_typed, "local.get": _local_get, "local.set": _local_set,
     "local.tee": _local_tee, "global.get": _global_get, "global.set": _global_set,
     **memory_rules.BY_NAME, "ref.null": _ref_null, "ref.is_null": _ref_is_null,

@@ -121,6 +121,8 @@ class _Generation:
         entries = self._exports()
         if choices.chance(1, 3):
             entries.append(self._recursion())
+        if choices.chance(1, 6):
+            entries.append(self._tail_recursion())
         if choices.chance(1, 10):
             self._start()
         module.types = [wasm.define(wasm.FuncType(*type_)) for type_ in self.plan.types]
@@ -180,6 +182,32 @@ class _Generation:
         g.close()
         self.module.exports.append(Export("deep", "func", self._add(type_, g), 0))
         return "deep", type_
+
+    def _tail_recursion(self) -> tuple[str, FuncType]:
+        """A function that calls itself at its end, far deeper than calls may nest; ``tail``."""
+        type_ = FuncType((Type.I32, Type.I64), (Type.I64,))
+        number = len(self.plan.functions)
+        self.plan.functions.append(type_)
+        g = BodyGenerator(self.choices, self.plan, type_, 60, CALM)
+        g.emit("local.get", 0, push=(Type.I32,))
+        g.i32(self.choices.pick((0x7F, 0x7FF, 0x3FFF)))
+        g.emit("i32.and", pops=2, push=(Type.I32,))
+        g.emit("local.tee", 0, pops=1, push=(Type.I32,))
+        g.open("if", (), ())
+
+        def fill() -> None:
+            g.emit("local.get", 0, push=(Type.I32,))
+            g.i32(1)
+            g.emit("i32.sub", pops=2, push=(Type.I32,))
+            g.expr(Type.I64, 2)
+            g.emit("return_call", number)
+            g.kill()
+
+        g.nested(fill)
+        g.emit("local.get", 1, push=(Type.I64,))
+        g.close()
+        self.module.exports.append(Export("tail", "func", self._add(type_, g), 0))
+        return "tail", type_
 
     def _start(self) -> None:
         type_ = FuncType((), ())

@@ -159,6 +159,7 @@ def _constant_bytes(program: Module, layout: AgentLayout) -> NDArray[np.bool_]:
         constant[offset : offset + length] = False
 
     may_change(0, Ctx.END)
+    may_change(layout.transfer, 8 * layout.transfer_slots)
     for memory in layout.memories:
         constant[memory.base : memory.base + 8] = True
         if not memory.fixed:

@@ -51,7 +51,7 @@ _PROPOSALS = (
 )
 
 _NULL_STORE = 0
-_CALL_INDIRECT = 0x11
+_CALL_INDIRECTS = (0x11, 0x13)
 _INT_KINDS = (0, 1)
 _MASKS = {0: 0xFFFF_FFFF, 1: (1 << 64) - 1, 2: 0xFFFF_FFFF, 3: (1 << 64) - 1}
 _V128, _FUNCREF, _EXTERNREF = 4, 5, 6
@@ -300,7 +300,7 @@ class _Instance:
             offset = trap.frames[0].module_offset
             if kind is Trap.OUT_OF_FUEL:
                 offset = self._function_start(offset)
-            elif kind is Trap.TABLE_OUT_OF_BOUNDS and self.module.data[offset] == _CALL_INDIRECT:
+            elif kind is Trap.TABLE_OUT_OF_BOUNDS and self.module.data[offset] in _CALL_INDIRECTS:
                 kind = Trap.UNDEFINED_ELEMENT  # the suite's name; wasmtime has one code for both
         return Outcome(trap=kind, offset=offset)
 

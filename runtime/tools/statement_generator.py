@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...compiler.wasm.opcodes import BY_NAME
-from ...ir.types import Type
+from ...ir.types import FuncType, Type
 from .body_generator import BodyGenerator, Statement
 from .bulk_generator import elements, memory_bulk, memory_grow, table_bulk, table_set
 from .choices import Choices, WeightedTable
@@ -199,18 +199,69 @@ def _call(g: BodyGenerator, depth: int) -> None:
     g.emit("call", callee, pops=len(type_.params), push=type_.results)
 
 
+def _return_call(g: BodyGenerator, depth: int) -> None:
+    if len(g.frames) == 1 and not g.choices.chance(1, 8):
+        return
+    rare = g.choices.chance(1, 40)
+    fitting = [n for n in (range(len(g.plan.functions)) if rare else g.plan.callees)
+               if g.plan.functions[n].results == g.frames[0].ends]
+    if not fitting:
+        return
+    callee = g.choices.pick(fitting)
+    g.operands(g.plan.functions[callee].params, depth - 1)
+    g.emit("return_call", callee)
+    g.kill()
+
+
 def _call_indirect(g: BodyGenerator, depth: int) -> None:
+    chosen = _callee_in_table(g)
+    if chosen is None:
+        return
+    table, slot, type_ = chosen
+    imm = _indirect_operands(g, table, slot, type_, depth)
+    g.emit("call_indirect", imm, pops=1 + len(type_.params), push=type_.results)
+
+
+def _return_call_indirect(g: BodyGenerator, depth: int) -> None:
+    if len(g.frames) == 1 and not g.choices.chance(1, 8):
+        return
+    chosen = _callee_in_table(g, g.frames[0].ends)
+    if chosen is None:
+        return
+    table, slot, type_ = chosen
+    g.emit("return_call_indirect", _indirect_operands(g, table, slot, type_, depth))
+    g.kill()
+
+
+def _callee_in_table(g: BodyGenerator, results: tuple[Type, ...] | None = None
+                     ) -> tuple[int, int, FuncType] | None:
+    """A table, an element, and the type to call it by, which is seldom not its own.
+
+    Args:
+        results: that the type must have; None: any.
+    """
     tables = [n for n, (t, _) in enumerate(g.plan.tables) if t is Type.FUNCREF]
     if not tables:
-        return
+        return None
     table = g.choices.pick(tables)
-    slots = [(n, f) for n, f in enumerate(g.plan.slots[table]) if f is not None]
-    kind = g.choices.below(32)
+    functions, types = g.plan.functions, g.plan.types
+    slots = [(n, f) for n, f in enumerate(g.plan.slots[table])
+             if f is not None and results in (None, functions[f].results)]
     slot, callee = g.choices.pick(slots) if slots else (0, 0)
-    type_ = g.plan.functions[callee]
-    if kind == 31:
-        type_ = g.choices.pick(g.plan.types)
+    type_ = functions[callee]
+    if g.choices.chance(1, 32) or (results is not None and not slots):
+        fitting = [t for t in types if results in (None, t.results)]
+        if not fitting:
+            return None
+        type_ = g.choices.pick(fitting)
+    return table, slot, type_
+
+
+def _indirect_operands(g: BodyGenerator, table: int, slot: int, type_: FuncType, depth: int
+                       ) -> tuple[int, int]:
+    """Push arguments and an index near a table's slot; the immediate of the call."""
     g.operands(type_.params, depth - 1)
+    kind = g.choices.below(32)
     if kind < 20:
         g.i32(slot)
     elif kind < 29:  # one of several elements, so that the callee is not known
@@ -221,8 +272,7 @@ def _call_indirect(g: BodyGenerator, depth: int) -> None:
         g.emit("i32.or", pops=2, push=(_I32,))
     else:
         g.masked(15, depth - 1, wild=4)
-    g.emit("call_indirect", (g.plan.types.index(type_), table), pops=1 + len(type_.params),
-           push=type_.results)
+    return g.plan.types.index(type_), table
 
 
 # Idioms that compilers emit and optimisers look for.
@@ -315,7 +365,7 @@ CALM: WeightedTable[Statement] = WeightedTable(_VALUES)
 _ALL: Sequence[tuple[int, Statement]] = (
     *_VALUES, (5, _construct), (4, _counted_loop), (2, _br), (4, _br_if), (2, _br_table),
     (1, _return), (1, _unlikely), (4, _call), (3, _call_indirect), (1, _stack_frame),
-    (1, _array_loop),
+    (1, _array_loop), (1, _return_call), (1, _return_call_indirect),
 )
 
 

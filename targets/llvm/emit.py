@@ -11,11 +11,15 @@ from collections.abc import Callable, Mapping
 from ...ir.analysis.cfg import reverse_postorder
 from ...ir.function import Block, Function, Inst, Value
 from ...ir.module import Module
-from ...ir.ops import CONST, RETURN_CALL, RETURN_CALL_REF, Op
-from ...ir.types import EntityId, Trap, Type
-from ..layout import NO_POSITION, AgentLayout, MemorySlot
+from ...ir.ops import CONST, Op
+from ...ir.types import EntityId, FuncType, Trap, Type
+from ..layout import NO_POSITION, AgentLayout, MemorySlot, has_tail_calls
 from .abi import Abi
-from .types import LLVM_TYPES, constant, return_type
+from .convention import Convention, by_value, for_tail_calls
+from .types import LLVM_TYPES, constant
+
+#: Alias class of an agent's state; see :mod:`.state_ops`.
+STATE = "!tbaa !2"
 
 #: An op's emitter writes the text of one instruction.
 Emitter = Callable[["FunctionEmitter", Inst], None]
@@ -50,12 +54,17 @@ class ProgramEmitter:
         self.linkage = "hidden" if split else "internal"
         self._used: set[EntityId] = set()
         self._defined: set[EntityId] = set()
-        tail = any(
-            block.terminator.op in (RETURN_CALL, RETURN_CALL_REF)
-            for function in module.functions.values()
-            for block in function.blocks
-        )
-        self.calling = "tailcc" if tail else "fastcc"
+        self._tail_calls = has_tail_calls(module)
+        self.calling = "tailcc" if self._tail_calls else "fastcc"
+        self._conventions: dict[FuncType, Convention] = {}
+
+    def convention(self, type_: FuncType) -> Convention:
+        """How functions of a type are called and return."""
+        found = self._conventions.get(type_)
+        if found is None:
+            make = for_tail_calls if self._tail_calls else by_value
+            found = self._conventions[type_] = make(type_)
+        return found
 
     def symbol(self, id_: EntityId) -> str:
         """LLVM name of a function, which is declared at the end if it is not defined here."""
@@ -70,10 +79,12 @@ class ProgramEmitter:
     def externals(self) -> list[str]:
         """Declarations of the functions that are used here and defined in another module."""
         return [
-            f"declare hidden {self.calling} {return_type(type_.results)} {self.symbol(id_)}"
-            f"({', '.join(['ptr', 'i64', 'i32', *(LLVM_TYPES[t] for t in type_.params)])})"
+            f"declare hidden {self.calling} {convention.returned} {self.symbol(id_)}"
+            f"({', '.join(['ptr', 'i64', 'i32', *params])})"
             for id_ in sorted(self._used - self._defined)
             for type_ in [self.module.types[self.module.sig_of(id_)]]
+            for convention in [self.convention(type_)]
+            for params in [[LLVM_TYPES[type_.params[n]] for n in convention.params]]
         ]
 
     def intrinsic(self, result: str, name: str, params: str) -> str:
@@ -166,6 +177,34 @@ class FunctionEmitter:
             name = self.widened[value] = self.assign(f"zext i32 {self.name(value)} to i64")
         return name
 
+    def load_state(self, name: str, type_: Type, offset: int) -> None:
+        """Give a value of the agent's state block a name."""
+        if type_ is not Type.V128:
+            pointer = self.abi.state(self, offset)
+            self.line(f"{name} = load {LLVM_TYPES[type_]}, ptr {pointer}, align 8, {STATE}")
+            return
+        # The two words of a vector need not be neighbours.
+        low, high = (
+            self.assign(f"load i64, ptr {self.abi.state(self, offset + n)}, align 8, {STATE}")
+            for n in (0, 8)
+        )
+        half = self.assign(f"insertelement <2 x i64> poison, i64 {low}, i32 0")
+        self.line(f"{name} = insertelement <2 x i64> {half}, i64 {high}, i32 1")
+
+    def store_state(self, operand: str, type_: Type, offset: int) -> None:
+        """Write an operand, given with its LLVM type, to the agent's state block."""
+        if type_ is not Type.V128:
+            self.line(f"store {operand}, ptr {self.abi.state(self, offset)}, align 8, {STATE}")
+            return
+        for n in (0, 1):
+            half = self.assign(f"extractelement {operand}, i32 {n}")
+            pointer = self.abi.state(self, offset + 8 * n)
+            self.line(f"store i64 {half}, ptr {pointer}, align 8, {STATE}")
+
+    def transfer(self, slot: int) -> int:
+        """Offset of a slot of the transfer area in the state block."""
+        return self.program.layout.transfer + 8 * slot
+
     def memory(self, id_: EntityId) -> MemorySlot:
         return self.program.memories[id_]
 
@@ -232,7 +271,7 @@ class FunctionEmitter:
             for inst in block.insts:
                 emitters[inst.op](self, inst)
             bodies.append((block, label, self.lines))
-        text = [self._header(), "entry:", *(f"{n} = {x}" for x, n in self._prologue.items())]
+        text = [self._header(), "entry:", *self.prologue()]
         text += entry_prologue
         for block, label, lines in bodies:
             text.append(f"{label}:")
@@ -242,11 +281,16 @@ class FunctionEmitter:
         text.append("}")
         return "\n".join(text)
 
+    def prologue(self) -> list[str]:
+        """What is computed once at entry."""
+        return [f"{name} = {expression}" for expression, name in self._prologue.items()]
+
     def _header(self) -> str:
         program, function = self.program, self.function
-        params = "".join(f", {self.operand(value)}" for value in function.blocks[0].params)
+        convention, values = program.convention(function.type), function.blocks[0].params
+        params = "".join(f", {self.operand(values[number])}" for number in convention.params)
         return (
-            f"define {program.linkage} {program.calling} {return_type(function.type.results)} "
+            f"define {program.linkage} {program.calling} {convention.returned} "
             f"{program.define(function.id)}(ptr noalias nonnull %ctx, i64 %fuel, i32 %depth.in"
             f"{params}) {self.abi.attributes} {{"
         )
@@ -261,6 +305,9 @@ class FunctionEmitter:
         exhausted = self.abi.stack_check(self)
         if exhausted is not None:
             self.trap_if(exhausted, Trap.CALL_STACK_EXHAUSTED, where)
+        for number, slot in self.program.convention(self.function.type).moved_params:
+            value = entry.params[number]
+            self.load_state(self.name(value), value.type, self.transfer(slot))
         self.line("br label %b0")
         self._incoming[entry].append((self.label, "%fuel", entry.params))
         return self.lines

@@ -14,7 +14,7 @@ from ...ir.ops import CALL, RETURN
 from ...ir.types import EntityId, Trap, Type
 from ..layout import Status
 from .emit import FunctionEmitter, ProgramEmitter
-from .types import LLVM_TYPES, call_slots, result_types, return_type
+from .types import LLVM_TYPES, call_slots
 
 
 def emit_host_call(e: FunctionEmitter, inst: Inst, host: HostFunction) -> None:
@@ -70,39 +70,39 @@ def host_thunk(host: HostFunction) -> Function:
 def entry_wrapper(program: ProgramEmitter, number: int, id_: EntityId) -> str:
     """``i64 @swarm_entry.N(ptr ctx, ptr args, ptr results, i64 fuel, i32 depth)``."""
     module: Module = program.module
-    type_ = module.types[module.sig_of(id_)]
-    lines = [
-        f"define internal i64 @swarm_entry.{number}"
-        f"(ptr %ctx, ptr %args, ptr %results, i64 %fuel, i32 %depth) "
-        f"{program.abi.attributes} {{"
-    ]
-    count = 0
-
-    def assign(expression: str) -> str:
-        nonlocal count
-        count += 1
-        lines.append(f"%x{count} = {expression}")
-        return f"%x{count}"
-
-    values = _load_slots(assign, "%args", type_.params)
-    args = "".join(
-        f", {LLVM_TYPES[t]} {value}" for t, value in zip(type_.params, values, strict=True)
-    )
-    returned = return_type(type_.results)
-    result = assign(
+    sig = module.sig_of(id_)
+    type_ = module.types[sig]
+    e = FunctionEmitter(program, Function(id_, sig, type_))
+    convention = program.convention(type_)
+    values = _load_slots(e.assign, "%args", type_.params)
+    operands = [f"{LLVM_TYPES[t]} {value}" for t, value in zip(type_.params, values, strict=True)]
+    for moved, slot in convention.moved_params:
+        e.store_state(operands[moved], type_.params[moved], e.transfer(slot))
+    args = "".join(f", {operands[kept]}" for kept in convention.params)
+    returned = convention.returned
+    result = e.assign(
         f"call {program.calling} {returned} {program.symbol(id_)}"
         f"(ptr %ctx, i64 %fuel, i32 %depth{args})"
     )
     fuel = result
     if type_.results:
-        fuel = assign(f"extractvalue {returned} {result}, 0")
-        texts = [
-            f"{t} " + assign(f"extractvalue {returned} {result}, {n + 1}")
-            for n, t in enumerate(result_types(type_.results))
-        ]
-        _store_slots(lines.append, assign, "%results", type_.results, texts)
-    lines += [f"ret i64 {fuel}", "}"]
-    return "\n".join(lines)
+        fuel = e.assign(f"extractvalue {returned} {result}, 0")
+        found = {
+            kept: f"{t} " + e.assign(f"extractvalue {returned} {result}, {field}")
+            for field, (kept, t) in enumerate(convention.results, 1)
+        }
+        for moved, slot in convention.moved_results:
+            name, t = e.fresh(), type_.results[moved]
+            e.load_state(name, t, e.transfer(slot))
+            found[moved] = f"{LLVM_TYPES[t]} {name}"
+        ordered = [found[place] for place in range(len(type_.results))]
+        _store_slots(e.line, e.assign, "%results", type_.results, ordered)
+    head = (
+        f"define internal i64 @swarm_entry.{number}"
+        f"(ptr %ctx, ptr %args, ptr %results, i64 %fuel, i32 %depth) "
+        f"{program.abi.attributes} {{"
+    )
+    return "\n".join([head, *e.prologue(), *e.lines, f"ret i64 {fuel}", "}"])
 
 
 _INT_OF = {Type.F32: "i32", Type.F64: "i64"}

@@ -1,24 +1,23 @@
 """How each scalar and control op of the IR is written in LLVM IR: op -> emitter.
 
-Ops on memories, tables and globals are in :mod:`.state_ops`, those on vectors in
-:mod:`.vector_ops`; :data:`EMITTERS` holds all, and importing this module fails if an op of the
+Ops on memories, tables and globals are in :mod:`.state_ops`, calls in :mod:`.calls`, ops on vectors
+in :mod:`.vector_ops`; :data:`EMITTERS` holds all, and importing this module fails if an op of the
 table has none.
 """
 
 from __future__ import annotations
 
-from ...errors import UnsupportedFeatureError
 from ...ir import ops
 from ...ir.function import Inst
 from ...ir.ops import OPS, Op
-from ...ir.types import FuncType, Trap
+from ...ir.types import Trap
+from .calls import CALL_EMITTERS
 from .emit import Emitter, FunctionEmitter
-from .host_calls import emit_host_call
-from .state_ops import STATE_EMITTERS, function_record
-from .types import CANONICAL_NAN, LLVM_TYPES, SUFFIX, result_types, return_type
+from .state_ops import STATE_EMITTERS
+from .types import CANONICAL_NAN, LLVM_TYPES, SUFFIX
 from .vector_ops import VECTOR_EMITTERS
 
-EMITTERS: dict[Op, Emitter] = STATE_EMITTERS | VECTOR_EMITTERS
+EMITTERS: dict[Op, Emitter] = STATE_EMITTERS | VECTOR_EMITTERS | CALL_EMITTERS
 
 _BINARY = {
     ops.IADD: "add", ops.ISUB: "sub", ops.IMUL: "mul",
@@ -220,92 +219,7 @@ def _trap(e: FunctionEmitter, inst: Inst) -> None:
     e.trap(inst.attrs[0], inst)
 
 
-# Calls.
-
-
-def _call(e: FunctionEmitter, inst: Inst) -> None:
-    program = e.program
-    host = program.module.host_functions.get(inst.attrs[0])
-    if host is not None:
-        emit_host_call(e, inst, host)
-        return
-    sig = program.module.types[program.module.sig_of(inst.attrs[0])]
-    _call_through(e, inst, sig, program.symbol(inst.attrs[0]), "")
-
-
-def _call_ref(e: FunctionEmitter, inst: Inst) -> None:
-    sig = e.program.module.types[inst.attrs[0]]
-    _call_through(e, inst, sig, _code_of(e, inst), "")
-
-
-def _return_call(e: FunctionEmitter, inst: Inst) -> None:
-    program = e.program
-    sig = program.module.types[program.module.sig_of(inst.attrs[0])]
-    _call_through(e, inst, sig, program.symbol(inst.attrs[0]), "musttail ")
-
-
-def _return_call_ref(e: FunctionEmitter, inst: Inst) -> None:
-    sig = e.program.module.types[inst.attrs[0]]
-    _call_through(e, inst, sig, _code_of(e, inst), "musttail ")
-
-
-def _code_of(e: FunctionEmitter, inst: Inst) -> str:
-    """Code address of the function that the first operand refers to."""
-    record = function_record(e, inst.args[0])
-    return e.assign(f"load ptr, ptr {record}, align 8, !invariant.load !1")
-
-
-def _call_through(
-    e: FunctionEmitter, inst: Inst, sig: FuncType, callee: str, tail: str
-) -> None:
-    values = inst.args[len(inst.args) - len(sig.params) :]
-    args = "".join(f", {e.operand(value)}" for value in values)
-    returned = return_type(sig.results)
-    # A tail call frees the caller's frame, so the callee starts from the caller's own depth.
-    depth = "%depth.in" if tail else "%depth"
-    result = e.assign(
-        f"{tail}call {e.program.calling} {returned} {callee}"
-        f"(ptr %ctx, i64 {e.fuel}, i32 {depth}{args})"
-    )
-    if tail:
-        e.line(f"ret {returned} {result}")
-        return
-    if not sig.results:
-        e.fuel = result
-        return
-    e.fuel = e.assign(f"extractvalue {returned} {result}, 0")
-    for n, (value, type_) in enumerate(zip(inst.results, result_types(sig.results), strict=True)):
-        extract = f"extractvalue {returned} {result}, {n + 1}"
-        if type_ != LLVM_TYPES[value.type]:
-            extract = f"bitcast {type_} {e.assign(extract)} to {LLVM_TYPES[value.type]}"
-        e.line(f"{e.name(value)} = {extract}")
-
-
-def _try_call(e: FunctionEmitter, inst: Inst) -> None:
-    raise UnsupportedFeatureError(
-        "calls that may throw cannot be compiled yet",
-        feature="exception-handling",
-        offset=inst.loc,
-        function=e.function.name or None,
-    )
-
-
 # Control.
-
-
-def _return(e: FunctionEmitter, inst: Inst) -> None:
-    if not inst.args:
-        e.line(f"ret i64 {e.fuel}")
-        return
-    types = [value.type for value in inst.args]
-    returned = return_type(types)
-    result = e.assign(f"insertvalue {returned} poison, i64 {e.fuel}, 0")
-    for n, (value, type_) in enumerate(zip(inst.args, result_types(types), strict=True)):
-        operand = e.operand(value)
-        if type_ != LLVM_TYPES[value.type]:
-            operand = f"{type_} {e.assign(f'bitcast {operand} to {type_}')}"
-        result = e.assign(f"insertvalue {returned} {result}, {operand}, {n + 1}")
-    e.line(f"ret {returned} {result}")
 
 
 def _jump(e: FunctionEmitter, inst: Inst) -> None:
@@ -354,13 +268,6 @@ EMITTERS |= {
     ops.FUEL_COVERS: _fuel_covers,
     ops.TRAP_IF: _trap_if,
     ops.TRAP: _trap,
-    ops.CALL: _call,
-    ops.CALL_REF: _call_ref,
-    ops.RETURN_CALL: _return_call,
-    ops.RETURN_CALL_REF: _return_call_ref,
-    ops.TRY_CALL: _try_call,
-    ops.TRY_CALL_REF: _try_call,
-    ops.RETURN: _return,
     ops.JUMP: _jump,
     ops.BR_IF: _br_if,
     ops.BR_TABLE: _br_table,

@@ -14,10 +14,8 @@ from ...ir.function import Inst, Value
 from ...ir.ops import Op
 from ...ir.types import EntityId, Trap, Type
 from ..layout import Shared, TableSlot
-from .emit import Emitter, FunctionEmitter
+from .emit import STATE, Emitter, FunctionEmitter
 from .types import LLVM_TYPES
-
-_STATE = "!tbaa !2"
 
 
 def function_record(e: FunctionEmitter, reference: Value) -> str:
@@ -35,7 +33,7 @@ def memory_bytes(e: FunctionEmitter, id_: EntityId) -> str:
     slot = e.memory(id_)
     if slot.fixed:
         return str(slot.minimum)
-    return e.assign(f"load i64, ptr {e.abi.state(e, slot.size)}, align 8, {_STATE}")
+    return e.assign(f"load i64, ptr {e.abi.state(e, slot.size)}, align 8, {STATE}")
 
 
 def _bounds_check(e: FunctionEmitter, inst: Inst) -> None:
@@ -155,14 +153,14 @@ def _segment(e: FunctionEmitter, field: Shared, number: int, dropped: int) -> tu
     data = e.assign(f"load ptr, ptr {record}, align 8, !invariant.load !1")
     length = e.assign(f"getelementptr i8, ptr {record}, i64 8")
     full = e.assign(f"load i64, ptr {length}, align 8, !invariant.load !1")
-    flag = e.assign(f"load i8, ptr {e.abi.state(e, dropped)}, {_STATE}")
+    flag = e.assign(f"load i8, ptr {e.abi.state(e, dropped)}, {STATE}")
     kept = e.assign(f"icmp eq i8 {flag}, 0")
     return data, e.assign(f"select i1 {kept}, i64 {full}, i64 0")
 
 
 def _data_drop(e: FunctionEmitter, inst: Inst) -> None:
     offset = e.program.layout.dropped_data[inst.attrs[0]]
-    e.line(f"store i8 1, ptr {e.abi.state(e, offset)}, {_STATE}")
+    e.line(f"store i8 1, ptr {e.abi.state(e, offset)}, {STATE}")
 
 
 # Globals.
@@ -171,26 +169,12 @@ def _data_drop(e: FunctionEmitter, inst: Inst) -> None:
 def _global_get(e: FunctionEmitter, inst: Inst) -> None:
     assert inst.type is not None
     offset = e.program.layout.globals[inst.attrs[0]]
-    if inst.type is not Type.V128:
-        pointer = e.abi.state(e, offset)
-        e.define(inst, f"load {LLVM_TYPES[inst.type]}, ptr {pointer}, align 8, {_STATE}")
-        return
-    # The two words of a vector need not be neighbours.
-    low, high = (
-        e.assign(f"load i64, ptr {e.abi.state(e, offset + n)}, align 8, {_STATE}") for n in (0, 8)
-    )
-    half = e.assign(f"insertelement <2 x i64> poison, i64 {low}, i32 0")
-    e.define(inst, f"insertelement <2 x i64> {half}, i64 {high}, i32 1")
+    e.load_state(e.name(inst.results[0]), inst.type, offset)
 
 
 def _global_set(e: FunctionEmitter, inst: Inst) -> None:
     offset, (value,) = e.program.layout.globals[inst.attrs[0]], inst.args
-    if value.type is not Type.V128:
-        e.line(f"store {e.operand(value)}, ptr {e.abi.state(e, offset)}, align 8, {_STATE}")
-        return
-    for n in (0, 1):
-        half = e.assign(f"extractelement {e.operand(value)}, i32 {n}")
-        e.line(f"store i64 {half}, ptr {e.abi.state(e, offset + 8 * n)}, align 8, {_STATE}")
+    e.store_state(e.operand(value), value.type, offset)
 
 
 # References and tables.
@@ -264,19 +248,19 @@ def _count(e: FunctionEmitter, slot: TableSlot) -> str:
     """Current number of elements, as i64."""
     if slot.capacity == slot.minimum:
         return str(slot.minimum)
-    return e.assign(f"load i64, ptr {e.abi.state(e, slot.size)}, align 8, {_STATE}")
+    return e.assign(f"load i64, ptr {e.abi.state(e, slot.size)}, align 8, {STATE}")
 
 
 def _table_get(e: FunctionEmitter, inst: Inst) -> None:
     slot = _table(e, inst.attrs[0])
-    kind = "!invariant.load !1" if slot.shared else _STATE
+    kind = "!invariant.load !1" if slot.shared else STATE
     e.define(inst, f"load i64, ptr {_element(e, slot, inst.args[0])}, align 8, {kind}")
 
 
 def _table_set(e: FunctionEmitter, inst: Inst) -> None:
     index, value = inst.args
     pointer = _element(e, _table(e, inst.attrs[0]), index)
-    e.line(f"store {e.operand(value)}, ptr {pointer}, align 8, {_STATE}")
+    e.line(f"store {e.operand(value)}, ptr {pointer}, align 8, {STATE}")
 
 
 def _table_size(e: FunctionEmitter, inst: Inst) -> None:
@@ -331,7 +315,7 @@ def _table_init(e: FunctionEmitter, inst: Inst) -> None:
 
 def _elem_drop(e: FunctionEmitter, inst: Inst) -> None:
     offset = e.program.layout.dropped_elems[inst.attrs[0]]
-    e.line(f"store i8 1, ptr {e.abi.state(e, offset)}, {_STATE}")
+    e.line(f"store i8 1, ptr {e.abi.state(e, offset)}, {STATE}")
 
 
 STATE_EMITTERS: dict[Op, Emitter] = {

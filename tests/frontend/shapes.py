@@ -165,6 +165,14 @@ STATE = (
          "(param i32 i32) (result i32)", ((0,), (1,)), sig=ONE,
          more="(table funcref (elem $s $f)) (func $s (param i32 i32) (result i32) local.get 0 "
          "local.get 1 i32.sub)"),
+    body("return_call", "(if (local.get 0) (then (return_call $sub (local.get 0) (i32.const 3)))) "
+         "i32.const 9", ((0,), (1,), (10,)), sig=ONE, more="(func $sub (param i32 i32) "
+         "(result i32) local.get 0 local.get 1 i32.sub)"),
+    body("return_call of itself", "(if (i32.eqz (local.get 0)) (then (return (local.get 1)))) "
+         "(return_call $f (i32.sub (local.get 0) (i32.const 1)) (i32.add (local.get 1) "
+         "(local.get 0)))", ((0, 7), (3000, 0)), sig="(param i32 i32) (result i32)"),
+    body("return_call_indirect", "(block (return_call_indirect $t (type $i) (local.get 0))) "
+         "i32.const 5", ((0,), (1,), (2,), (3,), (4,), (M1,)), sig=ONE, more=_TABLES),
     body("table.get, table.set", "(table.set $t (local.get 1) (table.get $t (local.get 0))) "
          "(ref.is_null (table.get $t (local.get 1))) (ref.is_null (table.get $x (i32.const 0)))",
          ((0, 3), (3, 0), (4, 0), (0, 4), (M1, 0), (2, 1)),

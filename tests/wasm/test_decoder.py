@@ -242,7 +242,6 @@ def test_error_in_a_body_names_the_function() -> None:
 @pytest.mark.parametrize("data, feature, offset", [
     (b"\0asm\x0d\0\1\0", "component-model", 4),
     (module(code(b"\xfe\x03\0")), "threads", 23),
-    (module(code(b"\x12\0")), "tail-call", 23),
     (module(code(b"\x14\0")), "function-references", 23),
     (module(code(b"\x06\x40\x0b")), "exception-handling", 23),
     (module(code(b"\xfb\x00\0")), "gc", 23),

@@ -24,6 +24,9 @@ USES = [
      "i8x16.relaxed_swizzle)", "illegal opcode fd 100"),
     ("memory64", "(memory i64 1)", "integer too large"),
     ("memory64", "(table i64 1 funcref)", "integer too large"),
+    ("tail-call", "(func return_call 0)", "illegal opcode 12"),
+    ("tail-call", "(table 1 funcref) (func i32.const 0 return_call_indirect (type 0))",
+     "illegal opcode 13"),
 ]
 
 
