@@ -135,4 +135,21 @@ def switch_stack_assembly(triple: str, limit: int) -> str:
         text = _ENTER_AARCH64
     else:
         raise TargetError(f"the CPU target runs on x86-64 and aarch64, not on {triple}")
+    return _module_assembly(text)
+
+
+def enter_leave_assembly(triple: str) -> str:
+    """``swarm_enter`` and ``swarm_leave`` alone, for code whose frames are not probed.
+
+    Raises:
+        TargetError: the processor is neither x86-64 nor aarch64.
+    """
+    if triple.startswith("x86_64"):
+        return _module_assembly(_ENTER_X86_64)
+    if triple.startswith("aarch64"):
+        return _module_assembly(_ENTER_AARCH64)
+    raise TargetError(f"this runs on x86-64 and aarch64, not on {triple}")
+
+
+def _module_assembly(text: str) -> str:
     return "\n".join(f'module asm "{line.strip()}"' for line in text.splitlines())

@@ -1,0 +1,1 @@
+"""Executing our PTX on the host, to check the GPU's code where there is no GPU."""
