@@ -51,11 +51,11 @@ class Reservation:
             self._map[offset : offset + len(data)] = data
 
     def read_rows(self, rows: Rows) -> Bytes:
-        view: Bytes = self._view(rows)
+        view: Bytes = self.view(rows)
         return view.copy()
 
     def write_rows(self, rows: Rows, data: Bytes) -> None:
-        self._view(rows)[:] = data.reshape(rows.count, rows.width)
+        self.view(rows)[:] = data.reshape(rows.count, rows.width)
 
     def words(self, offsets: Int64s) -> Int64s:
         whole: Int64s = np.ndarray((self.size // 8,), "<i8", self._map)
@@ -70,9 +70,10 @@ class Reservation:
         self._rows(pitch, data.shape[1])[rows] = data
 
     def _rows(self, pitch: int, width: int) -> Bytes:
-        return self._view(Rows(0, pitch, width, self.size // pitch if pitch else 0))
+        return self.view(Rows(0, pitch, width, self.size // pitch if pitch else 0))
 
-    def _view(self, rows: Rows) -> Bytes:
+    def view(self, rows: Rows) -> Bytes:
+        """The bytes themselves, uint8[count, width]; drop it before :meth:`close`."""
         shape, strides = (rows.count, rows.width), (rows.pitch, 1)
         return np.ndarray(shape, "u1", self._map, rows.offset, strides)
 

@@ -13,11 +13,11 @@ import numpy as np
 from ...errors import TargetError
 from ..base import Int64s, Uint64s
 from ..cpu.machine import LoadedCode, compile_text, host_machine
-from ..cpu.slices import Reservation
 from .body import Program
+from .buffer import Buffer
 from .module import Function, PtxModule, Symbol, Variable
 from .parser import parse
-from .records import LOCAL_ALIGN, Launch, Region, Rule, Violation
+from .records import Launch, Region, Rule, Violation
 from .support import support_object
 from .translate import argument_offsets, translate
 
@@ -27,8 +27,6 @@ STACK_SIZE = 2 << 30
 STACK_MARGIN = 16 << 20
 #: Local memory of the running thread, for arrays.
 LOCAL_SIZE = 16 << 20
-#: What separates two buffers, so that no address runs from one into another.
-GUARD = 1 << 20
 
 _LAUNCH = ctypes.CFUNCTYPE(None, ctypes.c_uint64)
 
@@ -78,29 +76,6 @@ class Grant:
     rule: Rule = Rule.ALL
     stride: int = 0
     cell: int = 0
-
-
-class Buffer:
-    """Zeroed memory with a wide gap on either side."""
-
-    def __init__(self, size: int, purpose: str) -> None:
-        self.size = size
-        self.purpose = purpose
-        self._reservation = Reservation(size + 2 * GUARD, purpose)
-        self.address = self._reservation.address + GUARD
-
-    def read(self, offset: int, length: int) -> bytes:
-        return self._reservation.read(GUARD + offset, length)
-
-    def write(self, offset: int, data: bytes) -> None:
-        self._reservation.write(GUARD + offset, data)
-
-    def array(self) -> np.ndarray:
-        """The bytes as an array; drop it before :meth:`close`."""
-        return self._reservation.array((self.size,), "u1", GUARD, (1,))
-
-    def close(self) -> None:
-        self._reservation.close()
 
 
 class PtxCode:
@@ -285,6 +260,3 @@ def _regions(grants: Sequence[Grant]) -> Uint64s:
         ):  # fmt: skip
             row[int(field) // 8] = value
     return rows
-
-
-assert GUARD % LOCAL_ALIGN == 0, "local memory begins at an aligned address"

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from swarmc.targets.ptx.code import Buffer, Grant, PtxCode
+from swarmc.targets.ptx.buffer import Buffer
+from swarmc.targets.ptx.code import Grant, PtxCode
 
 HEAD = ".version 8.3\n.target sm_75\n.address_size 64\n"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from swarmc.targets.ptx.code import GUARD, Buffer, Grant, PtxCode, PtxFaultError
+from swarmc.targets.ptx.buffer import GUARD, Buffer
+from swarmc.targets.ptx.code import Grant, PtxCode, PtxFaultError
 from swarmc.targets.ptx.module import PtxError
 from swarmc.targets.ptx.records import Rule, Violation
 
