@@ -37,6 +37,7 @@ class CompileOptions:
         missing_imports: ``error``, or ``trap`` to let an agent that calls one trap.
         heap: bytes of the heap of an agent whose program makes objects or throws exceptions.
         layout: how the bytes of agents lie in memory; None: as the target likes it.
+        arch: compute capability of a GPU, e.g. ``sm_90``; None: as the target likes it.
     """
 
     target: str = "cpu"
@@ -48,6 +49,7 @@ class CompileOptions:
     missing_imports: str = "error"
     heap: int = DEFAULT_HEAP
     layout: MemoryLayout | None = None
+    arch: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""

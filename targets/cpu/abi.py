@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
+from ...ir.types import EntityId
 from ..layout import AgentLayout, Ctx, Shared
-from ..llvm.access import CellAccess, MemoryAccess, PlainAccess, state_pointer
+from ..llvm.access import (
+    CellAccess,
+    MemoryAccess,
+    PlainAccess,
+    function_record,
+    shared_pointer,
+    state_pointer,
+)
 from ..llvm.cell_support import DECLARATIONS as CELL_DECLARATIONS
-from ..llvm.emit import FunctionEmitter
+from ..llvm.emit import FunctionEmitter, ProgramEmitter
 from .prelude import driver_text, support_text
 from .stack_switch import probe_attributes
 
@@ -13,6 +23,7 @@ from .stack_switch import probe_attributes
 class CpuAbi:
     """See :class:`~swarmc.targets.llvm.abi.Abi`."""
 
+    tail_calls = True
     declarations: tuple[str, ...] = (
         "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1 immarg)",
         *CELL_DECLARATIONS,
@@ -36,9 +47,19 @@ class CpuAbi:
         return state_pointer(e, self._state, offset)
 
     def shared(self, e: FunctionEmitter, offset: int) -> str:
-        record = self._constant(e, Ctx.SHARED)
-        field = e.at_entry(f"getelementptr inbounds i8, ptr {record}, i64 {int(offset)}")
-        return e.at_entry(f"load ptr, ptr {field}, align 8, !invariant.load !1")
+        return shared_pointer(e, offset)
+
+    def function_of(self, e: FunctionEmitter, sig: int, reference: str) -> tuple[str, str]:
+        record = function_record(e, reference)
+        return e.assign(f"load ptr, ptr {record}, align 8, !invariant.load !1"), ""
+
+    def references(self, program: ProgramEmitter, referenced: Set[EntityId]) -> list[str]:
+        symbols = [
+            program.symbol(id_) if id_ in referenced else "null"
+            for id_ in sorted(program.numbers)
+        ]
+        items = ", ".join(f"ptr {symbol}" for symbol in symbols)
+        return [f"@swarm_functions = constant [{len(symbols)} x ptr] [{items}]"]
 
     def host_code(self, e: FunctionEmitter, number: int) -> str:
         hosts = self.shared(e, Shared.HOSTS)
@@ -55,8 +76,3 @@ class CpuAbi:
 
     def _stack_register(self) -> str:
         return "rsp" if self.triple.startswith("x86_64") else "sp"
-
-    def _constant(self, e: FunctionEmitter, field: Ctx) -> str:
-        """A pointer in the state block that no agent changes."""
-        pointer = self.state(e, field)
-        return e.at_entry(f"load ptr, ptr {pointer}, align 8, !invariant.load !1")

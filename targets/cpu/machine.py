@@ -63,12 +63,23 @@ def _target_machine(level: int) -> llvm.TargetMachine:
 class Compilation:
     """One LLVM module on its way to machine code.
 
+    Args:
+        machine: what it is for; None: this processor.
+        inlining: LLVM's threshold for inlining; None: its own.
+
     Raises:
         TargetError: LLVM refuses the text, which is a bug of the lowering.
     """
 
-    def __init__(self, text: str, level: int) -> None:
-        self._machine = _target_machine(level)
+    def __init__(
+        self,
+        text: str,
+        level: int,
+        machine: llvm.TargetMachine | None = None,
+        inlining: int | None = None,
+    ) -> None:
+        self._machine = _target_machine(level) if machine is None else machine
+        self._inlining = inlining
         try:
             self._module = llvm.parse_assembly(text)
         except RuntimeError as error:
@@ -80,6 +91,8 @@ class Compilation:
         if self._level == 0:
             return
         options = llvm.create_pipeline_tuning_options(speed_level=self._level)
+        if self._inlining is not None:
+            options.inlining_threshold = self._inlining
         builder = llvm.create_pass_builder(self._machine, options)
         builder.getModulePassManager().run(self._module, builder)
 

@@ -10,7 +10,7 @@ from ..addressing import MemoryLayout
 from ..executable import CompileOptions, Entry, Executable, GlobalExport, HostImport
 from ..image import initial_state
 from ..layout import plan_layout
-from ..llvm.program import Lowering, lower
+from ..llvm.program import Lowering, entry_exports, lower
 from .abi import CpuAbi
 from .kernel import CpuKernel
 from .machine import Compilation, host_machine
@@ -65,7 +65,7 @@ class CpuTarget:
             layout=layout,
             entries=tuple(
                 Entry(export.name, module.types[module.sig_of(export.id)], number)
-                for number, export in enumerate(_entry_exports(module, options))
+                for number, export in enumerate(entry_exports(module, options.entry_points))
             ),
             hosts=tuple(
                 HostImport(h.module, h.name, h.type) for h in module.host_functions.values()
@@ -117,7 +117,7 @@ class CpuTarget:
             module,
             layout,
             CpuAbi(machine.triple, machine.data_layout, layout),
-            _entry_exports(module, options),
+            entry_exports(module, options.entry_points),
             options.call_depth,
         )
 
@@ -142,14 +142,6 @@ def _level(options: CompileOptions, size: int) -> int:
     if options.opt_level is not None:
         return options.opt_level
     return LARGE_LEVEL if size >= LARGE_PROGRAM else 2
-
-
-def _entry_exports(module: ir.Module, options: CompileOptions) -> list[ir.Export]:
-    """The exported functions that can be called, in export order."""
-    exports = list(module.function_exports())
-    if options.entry_points is None:
-        return exports
-    return [export for export in exports if export.name in options.entry_points]
 
 
 def _silent(stage: str, share: float) -> None:

@@ -7,13 +7,15 @@ every compiled program contains. The emitters of :mod:`.ops` know no target: the
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import TYPE_CHECKING, Protocol
 
+from ...ir.types import EntityId
 from ..layout import AgentLayout
 
 if TYPE_CHECKING:
     from .access import MemoryAccess
-    from .emit import FunctionEmitter
+    from .emit import FunctionEmitter, ProgramEmitter
 
 
 class Abi(Protocol):
@@ -35,6 +37,7 @@ class Abi(Protocol):
     attributes: str  # of every compiled function
     declarations: tuple[str, ...]  # that the prelude needs
     memory: MemoryAccess
+    tail_calls: bool  # whether a call may take the place of its caller's frame
 
     def support(self, layout: AgentLayout) -> str:
         """The functions above, in every module of a program."""
@@ -50,6 +53,18 @@ class Abi(Protocol):
 
     def shared(self, e: FunctionEmitter, offset: int) -> str:
         """A 64-bit word of the Shared record, as a pointer; it never changes."""
+        ...
+
+    def function_of(self, e: FunctionEmitter, sig: int, reference: str) -> tuple[str, str]:
+        """What to call for a reference to a function of a type, and a last argument for it."""
+        ...
+
+    def references(self, program: ProgramEmitter, referenced: Set[EntityId]) -> list[str]:
+        """What the calls through references need, in the first module of a program.
+
+        Args:
+            referenced: functions that references may point to.
+        """
         ...
 
     def host_code(self, e: FunctionEmitter, number: int) -> str:

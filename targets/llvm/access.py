@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ..addressing import GROUP, Cells
-from ..layout import MemorySlot
+from ..layout import Ctx, MemorySlot, Shared
 from .cell_support import cell_support
 from .emit import FunctionEmitter
 
@@ -73,6 +73,21 @@ def state_pointer(e: FunctionEmitter, cells: Cells, offset: int) -> str:
 def memory_base(e: FunctionEmitter, slot: MemorySlot) -> str:
     """Pointer to the first byte of the agent's slice of a memory."""
     return e.at_entry(f"load ptr, ptr {e.abi.state(e, slot.base)}, align 8, {_INVARIANT}")
+
+
+def function_record(e: FunctionEmitter, reference: str) -> str:
+    """Pointer to the {code, signature} record of a function that is not null."""
+    funcs = e.abi.shared(e, Shared.FUNCS)
+    number = e.assign(f"sub i64 {reference}, 1")
+    return e.assign(f"getelementptr {{ ptr, i64 }}, ptr {funcs}, i64 {number}")
+
+
+def shared_pointer(e: FunctionEmitter, offset: int) -> str:
+    """A 64-bit word of the Shared record, as a pointer."""
+    field = e.abi.state(e, Ctx.SHARED)
+    record = e.at_entry(f"load ptr, ptr {field}, align 8, {_INVARIANT}")
+    field = e.at_entry(f"getelementptr inbounds i8, ptr {record}, i64 {int(offset)}")
+    return e.at_entry(f"load ptr, ptr {field}, align 8, {_INVARIANT}")
 
 
 class PlainAccess:

@@ -12,7 +12,6 @@ from ...ir.types import FuncType
 from .convention import Convention
 from .emit import Emitter, FunctionEmitter
 from .host_calls import emit_host_call
-from .state_ops import function_record
 from .types import LLVM_TYPES
 
 
@@ -23,38 +22,45 @@ def _call(e: FunctionEmitter, inst: Inst) -> None:
         emit_host_call(e, inst, host)
         return
     sig = program.module.types[program.module.sig_of(inst.attrs[0])]
-    _call_through(e, inst, sig, program.symbol(inst.attrs[0]), "")
+    _call_through(e, inst, sig, program.symbol(inst.attrs[0]))
 
 
 def _call_ref(e: FunctionEmitter, inst: Inst) -> None:
     sig = e.program.module.types[inst.attrs[0]]
-    _call_through(e, inst, sig, _code_of(e, inst), "")
+    callee, extra = e.abi.function_of(e, inst.attrs[0], e.name(inst.args[0]))
+    _call_through(e, inst, sig, callee, extra=extra)
 
 
 def _return_call(e: FunctionEmitter, inst: Inst) -> None:
     program = e.program
     sig = program.module.types[program.module.sig_of(inst.attrs[0])]
-    _call_through(e, inst, sig, program.symbol(inst.attrs[0]), "musttail ")
+    _call_through(e, inst, sig, program.symbol(inst.attrs[0]), _tail(e, inst))
 
 
 def _return_call_ref(e: FunctionEmitter, inst: Inst) -> None:
     sig = e.program.module.types[inst.attrs[0]]
-    _call_through(e, inst, sig, _code_of(e, inst), "musttail ")
+    callee, extra = e.abi.function_of(e, inst.attrs[0], e.name(inst.args[0]))
+    _call_through(e, inst, sig, callee, _tail(e, inst), extra)
 
 
-def _code_of(e: FunctionEmitter, inst: Inst) -> str:
-    """Code address of the function that the first operand refers to."""
-    record = function_record(e, inst.args[0])
-    return e.assign(f"load ptr, ptr {record}, align 8, !invariant.load !1")
+def _tail(e: FunctionEmitter, inst: Inst) -> str:
+    if not e.abi.tail_calls:
+        raise UnsupportedFeatureError(
+            "tail calls cannot be compiled for GPUs yet",
+            feature="tail-call",
+            offset=inst.loc,
+            function=e.function.name or None,
+        )
+    return "musttail "
 
 
 def _call_through(
-    e: FunctionEmitter, inst: Inst, sig: FuncType, callee: str, tail: str
+    e: FunctionEmitter, inst: Inst, sig: FuncType, callee: str, tail: str = "", extra: str = ""
 ) -> None:
     values = inst.args[len(inst.args) - len(sig.params) :]
     convention = e.program.convention(sig)
     _move_out(e, convention.moved_params, values)
-    args = "".join(f", {e.operand(values[number])}" for number in convention.params)
+    args = "".join(f", {e.operand(values[number])}" for number in convention.params) + extra
     # A tail call frees the caller's frame, so the callee starts from the caller's own depth.
     depth = "%depth.in" if tail else "%depth"
     result = e.assign(

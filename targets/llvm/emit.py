@@ -29,6 +29,7 @@ class ProgramEmitter:
 
     Attributes:
         declarations: LLVM intrinsics used, as declarations.
+        later: functions that the target defines when all others are written.
         calling: the calling convention; ``tailcc`` where the program has tail calls.
     """
 
@@ -51,6 +52,7 @@ class ProgramEmitter:
         self.data_numbers = {id_: n for n, id_ in enumerate(module.data)}
         self.elem_numbers = {id_: n for n, id_ in enumerate(module.elems)}
         self.declarations: set[str] = set()
+        self.later: set[str] = set()
         self.linkage = "hidden" if split else "internal"
         self._used: set[EntityId] = set()
         self._defined: set[EntityId] = set()
@@ -86,6 +88,11 @@ class ProgramEmitter:
             for convention in [self.convention(type_)]
             for params in [[LLVM_TYPES[type_.params[n]] for n in convention.params]]
         ]
+
+    def declare_later(self, name: str) -> str:
+        """The name of a function that ``Abi.references`` will define."""
+        self.later.add(name)
+        return name
 
     def intrinsic(self, result: str, name: str, params: str) -> str:
         """Name of an intrinsic, which is declared at the end."""

@@ -43,8 +43,8 @@ def lower(
     """Write a program as LLVM IR, in one module or in several that are linked as machine code.
 
     Besides the functions, the first module defines ``@swarm_enter_entry`` (which calls an entry
-    by its number), ``@swarm_functions`` (code of each function that something refers to, by
-    number), ``@swarm_call_depth`` and ``@swarm_start``, which the prelude of the target uses.
+    by its number), ``@swarm_call_depth`` and ``@swarm_start``, which the prelude of the target
+    uses, and what calls through references need.
 
     Args:
         parts: modules to write; functions that are neighbours stay together.
@@ -73,6 +73,12 @@ def lower(
     return texts
 
 
+def entry_exports(module: Module, names: Sequence[str] | None) -> list[Export]:
+    """The exported functions that can be called, in export order; ``names`` None: all."""
+    exports = list(module.function_exports())
+    return exports if names is None else [e for e in exports if e.name in names]
+
+
 def _size(function: Function) -> int:
     return sum(len(block.insts) for block in function.blocks)
 
@@ -85,10 +91,7 @@ def _driver(
     text = [lowering.abi.driver(lowering.layout)]
     text += [entry_wrapper(program, n, export.id) for n, export in enumerate(entries)]
     text.append(_enter_entry(len(entries)))
-    symbols = [
-        program.symbol(id_) if id_ in referenced else "null" for id_ in sorted(program.numbers)
-    ]
-    text.append(_pointers("swarm_functions", symbols))
+    text += lowering.abi.references(program, referenced)
     text.append(f"@swarm_call_depth = internal constant i32 {lowering.call_depth}")
     text.append(_start(program))
     return text
@@ -122,11 +125,6 @@ def _enter_entry(count: int) -> str:
             f"ret i64 %left{n}",
         ]
     return "\n".join([*lines, "}"])
-
-
-def _pointers(name: str, symbols: Sequence[str]) -> str:
-    items = ", ".join(f"ptr {symbol}" for symbol in symbols)
-    return f"@{name} = constant [{len(symbols)} x ptr] [{items}]"
 
 
 def _start(program: ProgramEmitter) -> str:

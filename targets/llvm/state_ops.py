@@ -14,16 +14,9 @@ from ...ir.function import Inst, Value
 from ...ir.ops import Op
 from ...ir.types import EntityId, Trap, Type
 from ..layout import Shared, TableSlot
+from .access import function_record
 from .emit import STATE, Emitter, FunctionEmitter
 from .types import LLVM_TYPES
-
-
-def function_record(e: FunctionEmitter, reference: Value) -> str:
-    """Pointer to the {code, signature} record of a function that is not null."""
-    funcs = e.abi.shared(e, Shared.FUNCS)
-    number = e.assign(f"sub i64 {e.name(reference)}, 1")
-    return e.assign(f"getelementptr {{ ptr, i64 }}, ptr {funcs}, i64 {number}")
-
 
 # Linear memory.
 
@@ -191,7 +184,7 @@ def _ref_is_null(e: FunctionEmitter, inst: Inst) -> None:
 
 
 def _has_type(e: FunctionEmitter, inst: Inst) -> None:
-    record = function_record(e, inst.args[0])
+    record = function_record(e, e.name(inst.args[0]))
     pointer = e.assign(f"getelementptr i8, ptr {record}, i64 8")
     sig = e.assign(f"load i64, ptr {pointer}, align 8, !invariant.load !1")
     condition = is_one_of(e, "i64", sig, e.program.module.subtypes(inst.attrs[0]))

@@ -1,0 +1,141 @@
+"""What the runtime asks of a GPU: memory, copies, launches. All else of a target is built on it.
+
+Addresses are device addresses, as plain numbers. There are two implementations: the driver of
+NVIDIA's GPUs, and the stand-in that runs the same PTX on the host (``targets/ptx``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..addressing import Rows
+from ..base import Bytes, Int64s
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceProperties:
+    """What a device is.
+
+    Attributes:
+        arch: compute capability, e.g. ``sm_90``.
+        memory: bytes of memory that are free.
+        multiprocessors: how many there are.
+        threads_per_multiprocessor: most threads that one holds.
+    """
+
+    name: str
+    arch: str
+    memory: int
+    multiprocessors: int
+    threads_per_multiprocessor: int
+
+
+class DeviceFunction(Protocol):
+    """A kernel of a loaded module."""
+
+    registers: int  # a thread
+    threads: int  # most in a block
+
+
+class DeviceModule(Protocol):
+    """Code on a device."""
+
+    def function(self, name: str) -> DeviceFunction:
+        """The kernel of that name.
+
+        Raises:
+            TargetError: there is none.
+        """
+        ...
+
+    def unload(self) -> None: ...
+
+
+class Stream(Protocol):
+    """A queue of launches, which run one after another while the host goes on."""
+
+    #: Address of a 64-bit word that device code can read while it runs; not 0: it is to stop.
+    stop_address: int
+
+    def launch(
+        self, function: DeviceFunction, blocks: int, threads: int, argument: int, stack: int
+    ) -> None:
+        """Start a kernel that takes one 64-bit word.
+
+        Args:
+            blocks, threads: size of the grid, and of a block; both have one dimension.
+            stack: bytes of stack that a thread may need.
+
+        Raises:
+            CapacityError: the device has not that much stack for so many threads.
+        """
+        ...
+
+    def wait(self, stop: Int64s) -> None:
+        """Wait until all launches are done.
+
+        Args:
+            stop: int64[1], which any thread may set meanwhile; what is in it is handed on to the
+                word at ``stop_address``.
+
+        Raises:
+            TargetError: a launch failed, which agents cannot cause.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+class Device(Protocol):
+    """A GPU. May be used from several threads."""
+
+    properties: DeviceProperties
+
+    def allocate(self, size: int, purpose: str) -> int:
+        """Address of ``size`` new bytes of any content, aligned to 256.
+
+        Raises:
+            CapacityError: they do not fit, with the numbers.
+        """
+        ...
+
+    def free(self, address: int) -> None: ...
+
+    def write(self, address: int, data: Bytes) -> None:
+        """Copy a contiguous array to the device."""
+        ...
+
+    def read(self, address: int, size: int) -> Bytes:
+        """Copy bytes from the device."""
+        ...
+
+    def write_rows(self, address: int, rows: Rows, data: Bytes) -> None:
+        """Copy uint8[count, width] to pieces; their offsets are from ``address`` on."""
+        ...
+
+    def read_rows(self, address: int, rows: Rows) -> Bytes:
+        """uint8[count, width], the pieces."""
+        ...
+
+    def fill(self, address: int, size: int, byte: int) -> None:
+        """Set bytes."""
+        ...
+
+    def load(self, ptx: str, hosts: Sequence[int]) -> DeviceModule:
+        """Bring code to the device.
+
+        Args:
+            hosts: code addresses of the functions that the module imports as ``swarm_host_N``.
+
+        Raises:
+            TargetError: the device or its driver refuses the code, or has no such functions.
+        """
+        ...
+
+    def stream(self) -> Stream: ...
+
+    def close(self) -> None:
+        """Give everything back."""
+        ...

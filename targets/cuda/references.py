@@ -1,0 +1,95 @@
+"""Calls through references on a GPU: one function for each type, which knows the candidates.
+
+A switch over the functions of the type that references may point to calls each directly, so that
+the assembler sees the whole call graph. Where there are many, it is a jump through a table of
+function pointers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+
+from ...ir.types import EntityId
+from ..llvm.emit import ProgramEmitter
+from ..llvm.types import LLVM_TYPES
+
+#: Candidates from which on the table is taken.
+TABLE_FROM = 64
+
+
+def caller(program: ProgramEmitter, sig: int) -> str:
+    """Name of the function that calls what a reference to a function of a type points to.
+
+    It takes what functions of the type take, and the reference. No reference comes to it that is
+    null or of another type.
+    """
+    return program.declare_later(f"@swarm_call.{sig}")
+
+
+def callers(program: ProgramEmitter, referenced: Set[EntityId]) -> list[str]:
+    """All those functions that are used, and the table."""
+    module = program.module
+    text = []
+    tabled: set[EntityId] = set()
+    for name in sorted(program.later):
+        sig = int(name.rpartition(".")[2])
+        types = module.subtypes(sig)
+        candidates = [id_ for id_ in sorted(referenced) if module.sig_of(id_) in types]
+        if len(candidates) < TABLE_FROM:
+            text.append(_switch(program, name, sig, candidates))
+        else:
+            tabled.update(candidates)
+            text.append(_through_table(program, name, sig))
+    if tabled:
+        symbols = [
+            program.symbol(id_) if id_ in tabled else "null" for id_ in sorted(program.numbers)
+        ]
+        items = ", ".join(f"ptr {symbol}" for symbol in symbols)
+        text.append(
+            f"@swarm_functions = internal addrspace(1) constant [{len(symbols)} x ptr] [{items}]"
+        )
+    return text
+
+
+def _head(program: ProgramEmitter, name: str, sig: int) -> tuple[str, str, str]:
+    """First line, type of the result, and arguments of the call."""
+    type_ = program.module.types[sig]
+    convention = program.convention(type_)
+    returned = convention.returned
+    params = ["ptr %ctx", "i64 %fuel", "i32 %depth"]
+    params += [f"{LLVM_TYPES[type_.params[n]]} %a{n}" for n in convention.params]
+    arguments = ", ".join(params)
+    head = (
+        f"define internal {program.calling} {returned} {name}({arguments}, i64 %reference) "
+        "nounwind {"
+    )
+    return head, returned, arguments
+
+
+def _switch(
+    program: ProgramEmitter, name: str, sig: int, candidates: Sequence[EntityId]
+) -> str:
+    head, returned, arguments = _head(program, name, sig)
+    numbers = program.numbers
+    cases = " ".join(f"i64 {numbers[id_] + 1}, label %f{n}" for n, id_ in enumerate(candidates))
+    lines = [head, f"switch i64 %reference, label %none [ {cases} ]", "none:", "unreachable"]
+    for n, id_ in enumerate(candidates):
+        lines += [
+            f"f{n}:",
+            f"%r{n} = call {program.calling} {returned} {program.symbol(id_)}({arguments})",
+            f"ret {returned} %r{n}",
+        ]
+    return "\n".join([*lines, "}"])
+
+
+def _through_table(program: ProgramEmitter, name: str, sig: int) -> str:
+    head, returned, arguments = _head(program, name, sig)
+    return "\n".join([
+        head,
+        "%number = sub i64 %reference, 1",
+        "%place = getelementptr ptr, ptr addrspace(1) @swarm_functions, i64 %number",
+        "%code = load ptr, ptr addrspace(1) %place, align 8, !invariant.load !1",
+        f"%result = call {program.calling} {returned} %code({arguments})",
+        f"ret {returned} %result",
+        "}",
+    ])  # fmt: skip
