@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...compiler.wasm.opcodes import BY_NAME
+from ...ir.module import PAGE_SIZE
 from ...ir.types import FuncType, Type
 from .body_generator import BodyGenerator, Statement
 from .bulk_generator import elements, memory_bulk, memory_grow, table_bulk, table_set
@@ -320,36 +321,46 @@ def _stack_frame(g: BodyGenerator, depth: int) -> None:
     g.emit("global.set", g.plan.pointer, pops=1)
 
 
+_UPWARDS = ("ne", "ne", "lt_u", "lt_s", "le_u", "le_s")
+_DOWNWARDS = ("ne", "ne", "gt_u", "gt_s", "ge_u", "ge_s")
+
+
 def _array_loop(g: BodyGenerator, depth: int) -> None:
-    """A loop over an array, its index growing."""
+    """A loop over an array: from an end of memory or any place, up or down, to a limit."""
     if g.plan.pages is None:
         return
     index, type_ = g.new_local(_I32, hidden=True), g.choices.pick(NUMERIC)
     row = next(r for r in STORES if r.type is type_ and r.width * 8 == type_.bits)
-    shift, base = row.width.bit_length() - 1, g.choices.below(0x1000)
-    g.i32(0)
+    base = g.choices.below(0x1000)
+    step = row.width * g.choices.pick((1, 1, 1, 2, -1))
+    rounds = g.choices.pick((1, 3, 8, 20, 60))
+    if g.choices.chance(1, 3):
+        g.masked(0xFFFF, 1)
+    else:
+        edge = g.choices.pick((0, 0, 0, PAGE_SIZE - base))
+        g.i32(edge + (0 if g.choices.chance(1, 2) else -step * g.choices.below(rounds + 1)))
     g.emit("local.set", index, pops=1)
+    limit = g.new_local(_I32, hidden=True)
+    g.emit("local.get", index, push=(_I32,))
+    g.i32(step * rounds + (1 if g.choices.chance(1, 16) else 0))
+    g.emit("i32.add", pops=2, push=(_I32,))
+    g.emit("local.set", limit, pops=1)
     g.open("loop", (), ())
 
-    def element() -> None:
-        g.emit("local.get", index, push=(_I32,))
-        g.i32(shift)
-        g.emit("i32.shl", pops=2, push=(_I32,))
-
     def fill() -> None:
-        element()
+        g.emit("local.get", index, push=(_I32,))
         g.expr(type_, depth - 1)
-        element()
+        g.emit("local.get", index, push=(_I32,))
         g.emit_row(BY_NAME[f"{type_.value}.load"], memarg(g.choices, row, base))
         lanes = "i16x8" if type_ is Type.V128 else type_.value
         g.emit(f"{lanes}.add", pops=2, push=(type_,))
         g.emit_row(row, memarg(g.choices, row, base))
         g.emit("local.get", index, push=(_I32,))
-        g.i32(1)
+        g.i32(step)
         g.emit("i32.add", pops=2, push=(_I32,))
         g.emit("local.tee", index, pops=1, push=(_I32,))
-        g.i32(g.choices.pick((1, 3, 8, 20, 60)))
-        g.emit("i32.lt_u", pops=2, push=(_I32,))
+        g.emit("local.get", limit, push=(_I32,))
+        g.emit(f"i32.{g.choices.pick(_UPWARDS if step > 0 else _DOWNWARDS)}", pops=2, push=(_I32,))
         g.emit("br_if", 0, pops=1)
 
     g.nested(fill)
