@@ -160,7 +160,7 @@ def test_command_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("--workload", "nothing"), "no workload 'nothing'; there are: pbkdf2"),
+        (("--workload", "nothing"), "no workload 'nothing'; there are: scrypt, pbkdf2"),
         (("--corpus", "nowhere"), "cannot read nowhere/manifest.toml"),
     ],
 )
