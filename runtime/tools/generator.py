@@ -126,7 +126,8 @@ class _Generation:
         if choices.chance(1, 10):
             self._start()
         module.types = [wasm.define(wasm.FuncType(*type_)) for type_ in self.plan.types]
-        return Generated(module, encode(module), entries, self.plan.pages or 0)
+        return Generated(module, encode(module), entries,
+                         self.plan.memories[0].pages if self.plan.memories else 0)
 
     def _add(self, type_: FuncType, g: BodyGenerator) -> int:
         """Add a finished function; its number."""

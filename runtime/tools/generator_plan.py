@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ...ir.types import FuncType, Type
 
 
+class PlannedMemory(NamedTuple):
+    """A memory: pages at first, and the type of its addresses."""
+
+    pages: int
+    address: Type
+
+
+class PlannedTable(NamedTuple):
+    """A table: its elements' type, how many there are at first, and the type of its indices."""
+
+    element: Type
+    size: int
+    indices: Type
+
+
 @dataclass(slots=True)
 class Plan:
-    """What bodies may refer to. ``tables`` are (element type, minimum size).
+    """What bodies may refer to.
 
     Attributes:
         slots: of each table, the functions that its elements are at first (None: null).
@@ -22,11 +38,11 @@ class Plan:
     types: list[FuncType]
     functions: list[FuncType]
     globals: list[tuple[Type, bool]]
-    tables: list[tuple[Type, int]]
+    tables: list[PlannedTable]
     slots: list[list[int | None]]
     elems: list[tuple[Type, int]]
     data: list[int]
-    pages: int | None
+    memories: list[PlannedMemory]
     referable: list[int]
     budget: int
     pointer: int
