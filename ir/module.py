@@ -115,11 +115,16 @@ class ElemSegment:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A name under which an instance shows an entity: kind is func, memory, global or table."""
+    """A name under which an instance shows an entity: kind is func, memory, global or table.
+
+    ``nonnull`` are the parameters of a function that must not be null references; (0,) of a
+    global says that of its value.
+    """
 
     name: str
     kind: str
     id: EntityId
+    nonnull: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)

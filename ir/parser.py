@@ -225,7 +225,13 @@ def _export(module: Module, cursor: Cursor) -> None:
     kind = cursor.take("a kind")
     if kind not in ("func", "memory", "global", "table"):
         cursor.fail(f"unknown kind of export '{kind}'")
-    module.exports.append(Export(name, kind, cursor.entity()))
+    id_ = cursor.entity()
+    nonnull = []
+    if cursor.accept("nonnull"):
+        nonnull = [cursor.natural("a place")]
+        while cursor.peek():
+            nonnull.append(cursor.natural("a place"))
+    module.exports.append(Export(name, kind, id_, tuple(nonnull)))
 
 
 def _start(module: Module, cursor: Cursor) -> None:

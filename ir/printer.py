@@ -171,4 +171,6 @@ def _host(function: HostFunction) -> str:
 
 
 def _export(export: Export) -> str:
-    return f"export {quote(export.name)} {export.kind} {export.id}"
+    nonnull = "".join(f" {place}" for place in export.nonnull)
+    text = f"export {quote(export.name)} {export.kind} {export.id}"
+    return text + (f" nonnull{nonnull}" if nonnull else "")

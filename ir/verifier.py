@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from ..errors import IRError
 from .analysis.dominators import DominatorTree
 from .function import Block, Function, Inst, Value
-from .module import FuncInit, Module
+from .module import Export, FuncInit, Module
 from .ops import TRY_CALL, TRY_CALL_REF
 from .printer import Names, print_inst
 from .types import EntityId, FuncType, Type
@@ -209,10 +209,22 @@ def _verify_entities(module: Module) -> None:
     for export in module.exports:
         _check(_is_entity(module, export.kind, export.id),
                f"export {export.name!r}: there is no {export.kind} {export.id}")
+        if export.nonnull:
+            types = _exported_types(module, export)
+            _check(max(export.nonnull) < len(types)
+                   and all(types[place].is_ref for place in export.nonnull),
+                   f"export {export.name!r}: what is not null is no reference")
     for id_ in module.starts:
         _check(_is_function(module, id_), f"start: there is no function {id_}")
         _check(module.types[module.sig_of(id_)] == FuncType((), ()),
                f"start function {id_} has parameters or results")
+
+
+def _exported_types(module: Module, export: Export) -> tuple[Type, ...]:
+    """Types of what the outside gives to an export."""
+    if export.kind == "func":
+        return module.types[module.sig_of(export.id)].params
+    return (module.globals[export.id].type,) if export.kind == "global" else ()
 
 
 def _verify_segments(module: Module) -> None:

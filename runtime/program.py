@@ -99,6 +99,7 @@ class Program:
         self.table = table
         self.entries: dict[str, Entry] = {entry.name: entry for entry in executable.entries}
         self.by_number: dict[int, Entry] = {entry.number: entry for entry in executable.entries}
+        self._guarded = [entry for entry in executable.entries if entry.nonnull]
         default = default_name(self.entries)
         self.default = None if default is None else self.entries[default]
         start = self.entries.get("_start") if executable.command else None
@@ -140,7 +141,12 @@ class Program:
     # Running
 
     def run(self, request: Dispatch) -> tuple[Outcome, BaseException | None]:
-        """Dispatch slots; see :func:`~.launch.run_serialised`."""
+        """Dispatch slots; see :func:`~.launch.run_serialised`.
+
+        Raises:
+            ArgumentError: an argument is null that must not be.
+        """
+        self._refuse_null(request)
         self.free_dead()
         # Start functions run once: an agent whose did not come to their end begins afresh.
         flags = self.slices.column(Ctx.FLAGS, request.slots)
@@ -152,6 +158,13 @@ class Program:
         self.prepare(self.table.memory_init.given(request.slots), request.stop)
         self.table.stage[request.slots] = Stage.RAN
         return run_serialised(lambda: self.kernel.dispatch(self.slices, request), request.stop)
+
+    def _refuse_null(self, request: Dispatch) -> None:
+        for entry in self._guarded:
+            rows = request.args[request.entries == entry.number]
+            for place in entry.nonnull if len(rows) else ():
+                if not rows[:, values.slot_count(entry.type.params[:place])].all():
+                    raise values.null_argument(f"argument {place} of {entry.name}")
 
     def prepare(self, slots: Int64s, stop: Int64s | None = None) -> None:
         """Give those of the slots that are fresh their initial state, memory_init included."""
@@ -321,6 +334,8 @@ class Program:
         if not found.mutable:
             raise ArgumentError(f"global {name!r} is immutable")
         bits = values.encode(found.type, value, f"global {name!r}")
+        if found.nonnull and not bits:
+            raise values.null_argument(f"global {name!r}")
         self._prepare_near(slot)
         data = bits.to_bytes(_global_size(found), "little")
         self.slices.write_state(slot, found.offset, data)

@@ -24,6 +24,7 @@ from .checks import to_list
 Uint64s = NDArray[np.uint64]
 
 _MASK64 = (1 << 64) - 1
+_MOST_EXTERNREFS = (1 << 63) - 1  # the highest bit of a handle is not the host's
 _INT_BITS = {Type.I32: 32, Type.I64: 64, Type.V128: 128}
 
 
@@ -85,8 +86,10 @@ def _encode_v128(type_: Type, value: object, where: str) -> int:
 def _encode_ref(type_: Type, value: object, where: str) -> int:
     if value is None:
         return 0
-    if type_ is Type.EXTERNREF and isinstance(value, int | np.integer) and 0 <= value < 1 << 63:
-        return int(value) + 1
+    if type_ is Type.EXTERNREF and isinstance(value, int | np.integer):
+        number = int(value)
+        if 0 <= number < _MOST_EXTERNREFS:
+            return number + 1
     raise _wrong_type(type_, value, where)
 
 
@@ -101,6 +104,11 @@ _ENCODERS: dict[Type, Callable[[Type, object, str], int]] = {
     Type.ANYREF: _encode_ref,
     Type.EXNREF: _encode_ref,
 }
+
+
+def null_argument(where: str) -> ArgumentError:
+    """The error for null where the program relies on there being none."""
+    return ArgumentError(f"{where} must not be null")
 
 
 def encode(type_: Type, value: object, where: str) -> int:

@@ -66,11 +66,16 @@ class CompileOptions:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An exported function that can be called; ``number`` is its place in the entry table."""
+    """An exported function that can be called.
+
+    ``number`` is its place in the entry table, ``nonnull`` are the places of parameters that
+    must not be null references.
+    """
 
     name: str
     type: FuncType
     number: int
+    nonnull: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +89,16 @@ class HostImport:
 
 @dataclass(frozen=True, slots=True)
 class GlobalExport:
-    """An exported global: where its value lies in the state block."""
+    """An exported global: where its value lies in the state block.
+
+    ``nonnull`` says that it is a reference that must not be null.
+    """
 
     name: str
     type: Type
     mutable: bool
     offset: int
+    nonnull: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +177,13 @@ class Executable:
             "target": self.target,
             "fingerprint": self.fingerprint,
             "layout": _layout_to_json(self.layout),
-            "entries": [[e.name, _type_to_json(e.type), e.number] for e in self.entries],
+            "entries": [
+                [e.name, _type_to_json(e.type), e.number, e.nonnull] for e in self.entries
+            ],
             "hosts": [[h.module, h.name, _type_to_json(h.type)] for h in self.hosts],
             "global_exports": [
-                [g.name, g.type.value, g.mutable, g.offset] for g in self.global_exports
+                [g.name, g.type.value, g.mutable, g.offset, g.nonnull]
+                for g in self.global_exports
             ],
             "spans": [[s.start, s.end, s.name] for s in self.spans],
             "signatures": self.signatures,
@@ -225,10 +237,13 @@ class Executable:
             fingerprint=header["fingerprint"],
             objects=objects,
             layout=_layout_from_json(header["layout"]),
-            entries=tuple(Entry(n, _type_from_json(t), k) for n, t, k in header["entries"]),
+            entries=tuple(
+                Entry(n, _type_from_json(t), k, tuple(nonnull))
+                for n, t, k, nonnull in header["entries"]
+            ),
             hosts=tuple(HostImport(m, n, _type_from_json(t)) for m, n, t in header["hosts"]),
             global_exports=tuple(
-                GlobalExport(n, Type(t), m, o) for n, t, m, o in header["global_exports"]
+                GlobalExport(n, Type(t), *rest) for n, t, *rest in header["global_exports"]
             ),
             spans=tuple(FunctionSpan(*span) for span in header["spans"]),
             signatures=tuple(header["signatures"]),

@@ -157,7 +157,7 @@ def _forward_edge(em: Emitter, frame: Frame) -> Edge:
     return edge
 
 
-def _branch(em: Emitter, label: int) -> Edge:
+def branch(em: Emitter, label: int) -> Edge:
     """A new edge to the label; the operands it passes stay on the stack."""
     frame = em.frames[-1 - label]
     if frame.header is None:
@@ -170,14 +170,14 @@ def br(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     if imm == len(em.frames) - 1:
         return_(em, row, imm, loc)
     else:
-        edge = _branch(em, imm)
+        edge = branch(em, imm)
         em.terminate(o.JUMP, [], loc, (edge,))
 
 
 def br_if(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     condition = em.stack.pop()
     node = em.node
-    taken, fallthrough = _branch(em, imm), Edge(Block())
+    taken, fallthrough = branch(em, imm), Edge(Block())
     em.terminate(o.BR_IF, [condition], loc, (taken, fallthrough))
     em.begin_block(Node(fallthrough.block, node, loc))
 
@@ -185,8 +185,8 @@ def br_if(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
 def br_table(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     labels, default = imm
     index = em.stack.pop()
-    edges = [_branch(em, label) for label in labels]
-    edges.append(_branch(em, default))
+    edges = [branch(em, label) for label in labels]
+    edges.append(branch(em, default))
     em.terminate(o.BR_TABLE, [index], loc, tuple(edges))
 
 

@@ -129,7 +129,8 @@ class Linker:
         """Note the types of what an instance has of its own."""
         own: dict[str, Sequence[DefType | TableType | GlobalType]] = {
             "func": [module.types[index] for index in module.func_types],
-            "table": module.tables, "global": [item.type for item in module.globals]}
+            "table": [table.type for table in module.tables],
+            "global": [item.type for item in module.globals]}
         counts = dict.fromkeys((*own, "memory"), 0)
         for item, provider in zip(module.imports, imports, strict=True):
             if provider is None and isinstance(item.type, int):

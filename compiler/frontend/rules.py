@@ -11,14 +11,12 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from ...ir import ops as o
-from ...ir.builder import RESULT_TYPE, set_results
-from ...ir.function import Value
+from ...ir.builder import RESULT_TYPE
 from ...ir.module import FuncInit
 from ...ir.ops import Op
-from ...ir.types import EntityId, FuncType, Shape, Trap, Type
+from ...ir.types import Shape, Trap, Type
 from ..wasm.opcodes import BY_NAME, OPCODES, Imm, Opcode
-from ..wasm.types import lower_type
-from . import control, storage, vectors
+from . import calls, control, references, storage, vectors
 from .emitter import Emitter
 
 #: Takes the emitter, the row, its decoded immediate, and the instruction's byte offset.
@@ -53,7 +51,7 @@ _RESULT_SHAPES = {o.VPROMOTE: Shape.F64X2, o.VDEMOTE: Shape.F32X4}
 _I32 = Type.I32
 
 
-# Parametric, variables, references.
+# Parametric, variables.
 
 
 def nothing(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
@@ -103,13 +101,6 @@ def const(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     em.stack.append(em.const(row.type, imm, loc))
 
 
-def ref_null(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    em.stack.append(em.const(lower_type(imm), 0, loc))
-
-
-def ref_func(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    em.stack.append(em.value(o.REF_FUNC, None, [], (em.env.functions[imm],), loc))
-
 
 # Arithmetic that may trap.
 
@@ -158,68 +149,20 @@ def truncate(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     em.stack.append(em.value(row.ir, row.type, [x], (), loc))
 
 
-# Calls. The region ends with them: the callee must find all charged that came before.
-
-
-def _call(em: Emitter, op: Op, args: list[Value], attr: EntityId | int, type_: FuncType,
-          loc: int) -> None:
-    inst = em.emit(op, None, args, (attr,), loc)
-    if type_.results:
-        set_results(inst, type_.results)
-        em.stack.extend(inst.results)
-    em.end_region()
-
-
-def call(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    env = em.env
-    type_ = env.types[env.function_types[imm]]
-    _call(em, o.CALL, em.pop_many(len(type_.params)), env.functions[imm], type_, loc)
-
-
-def call_indirect(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    args, sig = _table_call(em, imm, loc)
-    _call(em, o.CALL_REF, args, sig, em.env.types[imm[0]], loc)
-
-
-def return_call(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    env = em.env
-    args = em.pop_many(len(env.types[env.function_types[imm]].params))
-    em.terminate(o.RETURN_CALL, args, loc, attrs=(env.functions[imm],))
-
-
-def return_call_indirect(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
-    args, sig = _table_call(em, imm, loc)
-    em.terminate(o.RETURN_CALL_REF, args, loc, attrs=(sig,))
-
-
-def _table_call(em: Emitter, imm: tuple[int, int], loc: int) -> tuple[list[Value], int]:
-    """The checked callee of an indirect call with its arguments, and its signature."""
-    type_index, table_index = imm
-    type_, sig = em.env.types[type_index], em.env.sigs[type_index]
-    table = em.env.tables[table_index]
-    index = em.stack.pop()
-    args = em.pop_many(len(type_.params))
-    storage.check_index(em, index, table.id, Trap.UNDEFINED_ELEMENT, loc)
-    callee = em.value(o.TABLE_GET, table.type, [index], (table.id,), loc)
-    is_null = em.value(o.REF_IS_NULL, None, [callee], (), loc)
-    em.trap_if(is_null, Trap.UNINITIALIZED_ELEMENT, loc)
-    fits = em.value(o.HAS_TYPE, None, [callee], (sig,), loc)
-    differs = em.value(o.IEQZ, _I32, [fits], (), loc)
-    em.trap_if(differs, Trap.INDIRECT_CALL_TYPE_MISMATCH, loc)
-    return [callee, *args], sig
-
-
 #: Handlers by name of the row.
 _NAMED: dict[str, Handler] = {
     "unreachable": control.unreachable, "nop": nothing, "block": control.block,
     "loop": control.loop, "if": control.if_, "else": control.else_, "end": control.end,
     "br": control.br, "br_if": control.br_if, "br_table": control.br_table,
-    "return": control.return_, "call": call, "call_indirect": call_indirect,
-    "return_call": return_call, "return_call_indirect": return_call_indirect,
+    "return": control.return_, "call": calls.call, "call_indirect": calls.call_indirect,
+    "call_ref": calls.call_ref, "return_call": calls.return_call,
+    "return_call_indirect": calls.return_call_indirect, "return_call_ref": calls.return_call_ref,
     "drop": drop, "select": select, "select t": select,
     "local.get": local_get, "local.set": local_set, "local.tee": local_tee,
     "global.get": global_get, "global.set": global_set,
-    "ref.null": ref_null, "ref.func": ref_func,
+    "ref.null": references.ref_null, "ref.func": references.ref_func,
+    "ref.as_non_null": references.ref_as_non_null, "br_on_null": references.br_on_null,
+    "br_on_non_null": references.br_on_non_null,
     "memory.size": storage.memory_size, "memory.grow": storage.memory_grow,
     "memory.fill": storage.memory_fill, "memory.copy": storage.memory_copy,
     "memory.init": storage.memory_init, "data.drop": storage.data_drop,

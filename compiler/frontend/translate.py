@@ -14,6 +14,7 @@ from ...ir.types import EntityId, FuncType
 from ..wasm import types as wasm
 from ..wasm.module import (
     Body,
+    Export,
     GlobalType,
     Import,
     Limits,
@@ -22,7 +23,7 @@ from ..wasm.module import (
     TableType,
 )
 from ..wasm.opcodes import BY_NAME, Imm
-from ..wasm.types import lower_type
+from ..wasm.types import ValueType, is_defaultable, lower_type
 from .emitter import Environment
 from .function import translate_function
 from .heap import Heap
@@ -81,6 +82,7 @@ def translate(module: Module, *, missing_imports: MissingImports = "error",
                          [None] * len(module.imports), "")
     if missing_imports == "error":
         _refuse_missing(module, known_host, into.imports)
+    _refuse_without_default(module, into.imports)
     return _Translation(module, into).run(known_host)
 
 
@@ -120,6 +122,21 @@ def _refuse_missing(module: Module, known_host: KnownHost,
                         hint='missing_imports="trap" runs what does not need them')
 
 
+def _refuse_without_default(module: Module, providers: Sequence[EntityId | None]) -> None:
+    """Refuse missing imports for which nothing can be made up: references that are never null."""
+    for item, provider in zip(module.imports, providers, strict=True):
+        match item.type:
+            case GlobalType(type_):
+                pass
+            case TableType(type_):
+                pass
+            case _:
+                continue
+        if provider is None and not is_defaultable(type_):
+            raise LinkError(f"nothing provides {describe(module, item)}, and nothing can take "
+                            "its place", offset=item.offset)
+
+
 class _Translation:
     """Fills the IR's module from a module, kind by kind; ids are (instance, index)."""
 
@@ -156,8 +173,18 @@ class _Translation:
                "table": [table.id for table in env.tables],
                "global": [item.id for item in env.globals]}
         self.ir.exports += [
-            irm.Export(self.into.prefix + item.name, item.kind, ids[item.kind][item.index])
+            irm.Export(self.into.prefix + item.name, item.kind, ids[item.kind][item.index],
+                       self._nonnull(item))
             for item in self.module.exports]
+
+    def _nonnull(self, item: Export) -> tuple[int, ...]:
+        """Parameters of an exported function, or whether the value of a global, are not null."""
+        types: tuple[ValueType, ...] = ()
+        if item.kind == "func":
+            types = self.module.func_type(self.env.function_types[item.index]).params
+        elif item.kind == "global":
+            types = (self.module.global_types()[item.index].type,)
+        return tuple([place for place, type_ in enumerate(types) if not is_defaultable(type_)])
 
     def _imported(self, kind: type[_Type]) -> Iterator[tuple[_Type, EntityId | None]]:
         """Imports of one kind, each with what provides it."""
@@ -210,17 +237,21 @@ class _Translation:
         self.ir.globals[id_] = item
 
     def _tables(self) -> None:
-        own = [(table, None) for table in self.module.tables]
-        for table, provider in (*self._imported(TableType), *own):
+        for type_, provider in self._imported(TableType):
             if provider is not None:
                 self.env.tables.append(self.ir.tables[provider])
-                continue
-            id_ = self._id(len(self.env.tables))
-            limits = table.limits
-            item = irm.Table(id_, lower_type(table.element), limits.minimum, limits.maximum,
-                             limits.index_type)
-            self.env.tables.append(item)
-            self.ir.tables[id_] = item
+            else:
+                self._table(type_, 0)
+        for own in self.module.tables:
+            self._table(own.type, 0 if own.init is None else self._constant(own.init))
+
+    def _table(self, type_: TableType, value: int | FuncInit) -> None:
+        id_ = self._id(len(self.env.tables))
+        limits = type_.limits
+        item = irm.Table(id_, lower_type(type_.element), limits.minimum, limits.maximum,
+                         limits.index_type, value)
+        self.env.tables.append(item)
+        self.ir.tables[id_] = item
 
     def _segments(self) -> None:
         for index, data in enumerate(self.module.data):

@@ -173,7 +173,7 @@ def _i64(data: bytes, pos: int) -> _Read:
     return value & 0xFFFF_FFFF_FFFF_FFFF, pos
 
 
-_INDEX_KINDS = (Imm.LABEL, Imm.FUNC, Imm.LOCAL, Imm.GLOBAL, Imm.TABLE, Imm.DATA, Imm.ELEM)
+_INDEX_KINDS = (Imm.LABEL, Imm.TYPE, Imm.FUNC, Imm.LOCAL, Imm.GLOBAL, Imm.TABLE, Imm.DATA, Imm.ELEM)
 
 
 def _readers(features: FeatureSet) -> dict[Imm, _Reader]:

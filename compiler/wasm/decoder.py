@@ -11,7 +11,7 @@ from collections.abc import Callable
 from ...errors import DecodeError, SwarmcError, UnsupportedFeatureError
 from ...ir.types import Type
 from .body import read_body
-from .features import EXCEPTIONS, SUPPORTED, FeatureSet
+from .features import EXCEPTIONS, FUNCTION_REFERENCES, SUPPORTED, FeatureSet
 from .interface import (
     after_header,
     read_exports,
@@ -28,6 +28,7 @@ from .module import (
     Func,
     Global,
     Module,
+    Table,
 )
 from .opcodes import BY_NAME
 from .reader import UNEXPECTED_END, Reader
@@ -40,6 +41,8 @@ from .type_reader import (
 )
 from .types import SOME_FUNCTION, ValueType
 
+#: What a table that has an initial value begins with.
+_WITH_VALUE = 0x40
 _MAX_LOCALS = 2**32 - 1
 _REF_FUNC, _END = BY_NAME["ref.func"], BY_NAME["end"]
 _NEED_DATA_COUNT = (BY_NAME["memory.init"], BY_NAME["data.drop"])
@@ -132,7 +135,18 @@ def _expression(reader: Reader) -> Body:
 
 
 def _tables(reader: Reader, module: Module) -> None:
-    module.tables = [table_type(reader) for _ in range(reader.count())]
+    for _ in range(reader.count()):
+        start = reader.pos
+        if reader.peek() != _WITH_VALUE:
+            module.tables.append(Table(table_type(reader)))
+            continue
+        reader.features.require(FUNCTION_REFERENCES,
+                                "malformed reference type: table with an initial value", start)
+        reader.pos += 1
+        if reader.byte() != 0:
+            raise reader.fail("malformed table", start)
+        type_ = table_type(reader)
+        module.tables.append(Table(type_, _expression(reader)))
 
 
 def _memories(reader: Reader, module: Module) -> None:

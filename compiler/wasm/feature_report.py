@@ -22,12 +22,13 @@ from .features import (
     WEBASSEMBLY_3,
 )
 from .module import Body, GlobalType, Module
-from .opcodes import BY_NAME, EXTENDED_CONSTANT
+from .opcodes import BY_NAME, EXTENDED_CONSTANT, OPCODES, Imm
 from .types import (
     ArrayType,
     DefType,
     FuncType,
     Heap,
+    RefType,
     StructType,
     ValueType,
     heap_type,
@@ -35,7 +36,9 @@ from .types import (
 )
 
 _BLOCKS = frozenset((BY_NAME["block"], BY_NAME["loop"], BY_NAME["if"]))
-_CALL_INDIRECT = BY_NAME["call_indirect"]
+#: Instructions that name value types.
+_TYPED = frozenset(row for row in OPCODES
+                   if row.imm in (Imm.BLOCK, Imm.SELECT_TYPES, Imm.REF_TYPE))
 
 
 def module_features(module: Module) -> list[str]:
@@ -53,6 +56,8 @@ def module_features(module: Module) -> list[str]:
         found.add(REFERENCE_TYPES)
     for type_ in set(_all_types(module)):
         found |= _type_features(type_)
+    if any(item.init is not None for item in module.tables):
+        found.add(FUNCTION_REFERENCES)
     if any(not isinstance(type_.composite, FuncType) or len(type_.group) > 1 or not type_.final
            or type_.supertype is not None for type_ in module.types):
         found.add(GC)
@@ -78,6 +83,7 @@ def _bodies(module: Module) -> Iterator[Body]:
 def _constants(module: Module) -> Iterator[Body]:
     """All constant expressions."""
     yield from (item.init for item in module.globals)
+    yield from (item.init for item in module.tables if item.init is not None)
     offsets = chain((item.init_offset for item in module.elems),
                     (item.init_offset for item in module.data))
     yield from (offset for offset in offsets if offset is not None)
@@ -116,8 +122,11 @@ def _type_features(type_: ValueType) -> set[str]:
 
 
 def _all_types(module: Module) -> Iterator[ValueType]:
-    """Value types, and those of fields, tables and element segments with expressions."""
+    """Value types, those of fields and tables, and those that instructions name."""
     yield from _value_types(module)
+    for body in chain((func.body for func in module.funcs), _constants(module)):
+        if not _TYPED.isdisjoint(body.ops):
+            yield from _named(body)
     yield from (table.element for table in module.table_types())
     for type_ in module.types:
         match type_.composite:
@@ -125,6 +134,18 @@ def _all_types(module: Module) -> Iterator[ValueType]:
                 yield from (field.value for field in fields)
             case ArrayType(element):
                 yield element.value
+
+
+def _named(body: Body) -> Iterator[ValueType]:
+    for row, imm in zip(body.ops, body.imms, strict=True):
+        if row in _TYPED:
+            match imm:
+                case FuncType(params, results):
+                    yield from (*params, *results)
+                case tuple():
+                    yield from imm
+                case Type() | RefType():
+                    yield imm
 
 
 def _value_types(module: Module) -> Iterator[ValueType]:

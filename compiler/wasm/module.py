@@ -86,6 +86,14 @@ class Func:
 
 
 @dataclass(frozen=True, slots=True)
+class Table:
+    """A table; ``init`` is what its elements are at first, None: null."""
+
+    type: TableType
+    init: Body | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Global:
     type: GlobalType
     init: Body
@@ -134,7 +142,7 @@ class Module:
     imports: list[Import] = field(default_factory=list)
     func_types: list[int] = field(default_factory=list)  # of defined functions
     funcs: list[Func] = field(default_factory=list)
-    tables: list[TableType] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
     memories: list[MemoryType] = field(default_factory=list)
     globals: list[Global] = field(default_factory=list)
     exports: list[Export] = field(default_factory=list)
@@ -163,7 +171,12 @@ class Module:
     def table_types(self) -> list[TableType]:
         """Types of all tables."""
         imported = [item.type for item in self.imports if isinstance(item.type, TableType)]
-        return imported + self.tables
+        return imported + [table.type for table in self.tables]
+
+    def global_types(self) -> list[GlobalType]:
+        """Types of all globals."""
+        imported = [item.type for item in self.imports if isinstance(item.type, GlobalType)]
+        return imported + [item.type for item in self.globals]
 
     def function_name(self, index: int) -> str:
         """Name of a function for people: name section, else export, else ``func[N]``."""

@@ -34,6 +34,7 @@ class Imm(enum.Enum):
     NONE = "-"  # None
     BLOCK = "blocktype"  # FuncType (empty or a single value type) or int (type index)
     LABEL = "labelidx"  # int
+    TYPE = "typeidx"  # int
     FUNC = "funcidx"  # int
     LOCAL = "localidx"  # int
     GLOBAL = "globalidx"  # int
@@ -179,6 +180,8 @@ _row("call", 0x10, Imm.FUNC)
 _row("call_indirect", 0x11, Imm.CALL_INDIRECT)
 _row("return_call", 0x12, Imm.FUNC, proposal=TAIL_CALL)
 _row("return_call_indirect", 0x13, Imm.CALL_INDIRECT, proposal=TAIL_CALL)
+_row("call_ref", 0x14, Imm.TYPE, proposal=FUNCTION_REFERENCES)
+_row("return_call_ref", 0x15, Imm.TYPE, proposal=FUNCTION_REFERENCES)
 
 # Parametric and variables.
 _row("drop", 0x1A)
@@ -276,6 +279,9 @@ _row("i64.extend32_s", 0xC4, Imm.NONE, (_I64,), (_I64,), op=ir.SEXT32, t=_I64,
 _row("ref.null", 0xD0, Imm.REF_TYPE, proposal=REFERENCE_TYPES)
 _row("ref.is_null", 0xD1, Imm.NONE, None, (_I32,), op=ir.REF_IS_NULL, proposal=REFERENCE_TYPES)
 _row("ref.func", 0xD2, Imm.FUNC, proposal=REFERENCE_TYPES)
+_row("ref.as_non_null", 0xD4, proposal=FUNCTION_REFERENCES)
+_row("br_on_null", 0xD5, Imm.LABEL, proposal=FUNCTION_REFERENCES)
+_row("br_on_non_null", 0xD6, Imm.LABEL, proposal=FUNCTION_REFERENCES)
 
 # Saturating truncation.
 for _code, _name, _op in (
@@ -476,7 +482,6 @@ EXTENDED_CONSTANT = frozenset(BY_NAME[name] for name in (
 #: Proposals that are recognised by an opcode but not supported.
 _UNSUPPORTED = {
     **dict.fromkeys((0x06, 0x07, 0x08, 0x09, 0x0A, 0x18, 0x19, 0x1F), EXCEPTIONS),
-    **dict.fromkeys((0x14, 0x15, 0xD4, 0xD5, 0xD6), FUNCTION_REFERENCES),
     **dict.fromkeys(range(0xE0, 0xE7), "stack-switching"),
     **dict.fromkeys((0xD3, 0xFB), GC),
     0xFE: "threads",

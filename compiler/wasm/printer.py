@@ -94,7 +94,8 @@ def _two(imm: tuple[int, int]) -> str:
 #: Text of an immediate by its kind, where it takes nothing but the immediate to tell.
 _IMMEDIATES: dict[Imm, Callable[[Any], str]] = {
     Imm.NONE: _nothing,
-    **dict.fromkeys((Imm.LABEL, Imm.LOCAL, Imm.GLOBAL, Imm.TABLE, Imm.DATA, Imm.ELEM), _index),
+    **dict.fromkeys((Imm.LABEL, Imm.LOCAL, Imm.GLOBAL, Imm.TABLE, Imm.DATA, Imm.ELEM,
+                     Imm.TYPE), _index),
     Imm.FUNC: _index,  # or its name
     Imm.MEMORY: _unless_zero,
     Imm.BR_TABLE: lambda imm: "".join(f" {label}" for label in (*imm[0], imm[1])),
@@ -149,7 +150,8 @@ class _Printer:
             yield self._import(item, counts[item.kind])
             counts[item.kind] += 1
         for index, table in enumerate(module.tables, counts["table"]):
-            yield f"  (table (;{index};) {self.types.table(table)})"
+            init = "" if table.init is None else f" {self._expression(table.init)}"
+            yield f"  (table (;{index};) {self.types.table(table.type)}{init})"
         for index, memory in enumerate(module.memories, counts["memory"]):
             yield f"  (memory (;{index};) {limits_text(memory.limits)})"
         for index, global_ in enumerate(module.globals, counts["global"]):

@@ -10,22 +10,19 @@ from typing import Any
 
 from ...errors import SwarmcError, ValidationError
 from ...ir.types import Type
-from . import memory_rules
+from . import call_rules, memory_rules, reference_rules
 from .memory_rules import Rule
 from .module import Body
 from .opcodes import BY_NAME, OPCODES, Imm, Opcode
 from .operands import (
-    REFERENCE,
     UNKNOWN,
     Context,
-    Entry,
     LocalRuns,
-    Mark,
     Operands,
     Types,
     mismatch,
 )
-from .types import FuncType, ValueType, all_match, matches, ref_type
+from .types import FuncType, all_match
 
 _IF, _ELSE = BY_NAME["if"], BY_NAME["else"]
 _NUMERIC = (Type.I32, Type.I64, Type.F32, Type.F64, Type.V128)
@@ -151,47 +148,6 @@ def _return(v: Operands, row: Opcode, imm: None) -> None:
     v.set_unreachable()
 
 
-def _call(v: Operands, row: Opcode, imm: int) -> None:
-    params, results = v.func_type(imm)
-    v.pop_all(params)
-    v.push_all(results)
-
-
-def _callee_in_table(v: Operands, imm: tuple[int, int]) -> FuncType:
-    """Type that an indirect call names; its index is popped."""
-    type_index, table = imm
-    if not matches(v.table(table), Type.FUNCREF):
-        raise mismatch("a table of funcref", v.table(table))
-    type_ = v.type_at(type_index)
-    v.pop(v.table_index(table))
-    return type_
-
-
-def _call_indirect(v: Operands, row: Opcode, imm: tuple[int, int]) -> None:
-    params, results = _callee_in_table(v, imm)
-    v.pop_all(params)
-    v.push_all(results)
-
-
-def _leave_to(v: Operands, callee: FuncType) -> None:
-    """A tail call: what the callee returns, the function must return."""
-    results = v.blocks[0][2]
-    v.pop_all(callee.params)
-    if len(callee.results) != len(results):
-        raise ValidationError("type mismatch: the callee of a tail call has other results")
-    v.push_all(callee.results)
-    v.pop_all(results)
-    v.set_unreachable()
-
-
-def _return_call(v: Operands, row: Opcode, imm: int) -> None:
-    _leave_to(v, v.func_type(imm))
-
-
-def _return_call_indirect(v: Operands, row: Opcode, imm: tuple[int, int]) -> None:
-    _leave_to(v, _callee_in_table(v, imm))
-
-
 def _drop(v: Operands, row: Opcode, imm: None) -> None:
     v.pop_any()
 
@@ -245,41 +201,13 @@ def _global_set(v: Operands, row: Opcode, imm: int) -> None:
     v.pop(global_.type)
 
 
-def _ref_null(v: Operands, row: Opcode, imm: ValueType) -> None:
-    v.stack.append(imm)
-
-
-def _ref_func(v: Operands, row: Opcode, imm: int) -> None:
-    type_ = v.func(imm)
-    if imm not in v.context.references:
-        raise ValidationError(f"undeclared function reference {imm}")
-    v.stack.append(ref_type(False, type_))
-
-
-def _pop_reference(v: Operands) -> Entry:
-    """Pop a reference of any type."""
-    entry = v.pop_any()
-    if entry is UNKNOWN or entry is REFERENCE:
-        return REFERENCE
-    if isinstance(entry, Mark) or not entry.is_ref:
-        raise mismatch("a reference", entry)
-    return entry
-
-
-def _ref_is_null(v: Operands, row: Opcode, imm: None) -> None:
-    _pop_reference(v)
-    v.stack.append(Type.I32)
-
-
 _BY_NAME: dict[str, Rule] = {
     "unreachable": _unreachable, "block": _block, "loop": _block, "if": _block, "else": _else,
     "end": _end, "br": _br, "br_if": _br_if, "br_table": _br_table, "return": _return,
-    "call": _call, "call_indirect": _call_indirect, "return_call": _return_call,
-    "return_call_indirect": _return_call_indirect, "drop": _drop, "select": _select,
+    "drop": _drop, "select": _select,
     "select t": _select_typed, "local.get": _local_get, "local.set": _local_set,
     "local.tee": _local_tee, "global.get": _global_get, "global.set": _global_set,
-    **memory_rules.BY_NAME, "ref.null": _ref_null, "ref.is_null": _ref_is_null,
-    "ref.func": _ref_func,
+    **call_rules.BY_NAME, **memory_rules.BY_NAME, **reference_rules.BY_NAME,
 }
 _CONTEXTUAL = {BY_NAME[name]: rule for name, rule in _BY_NAME.items()}
 

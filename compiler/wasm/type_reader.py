@@ -129,9 +129,6 @@ def _other_limits(reader: Reader, flags: int, start: int, *, memory: bool) -> Sw
 
 def table_type(reader: Reader) -> TableType:
     """Element type and size limits."""
-    if reader.peek() == 0x40:
-        raise reader.features.refusal(FUNCTION_REFERENCES, "table with an initial value",
-                                      reader.pos)
     element = reference_type(reader)
     return TableType(element, _limits(reader, memory=False))
 

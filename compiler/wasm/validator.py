@@ -28,6 +28,7 @@ from .types import (
     StructType,
     ValueType,
     composite_matches,
+    is_defaultable,
     matches,
 )
 
@@ -60,6 +61,11 @@ def validate(module: Module) -> None:
     context = _context(module)
     for table in context.tables:
         _limits(table.limits, *_ELEMENTS[table.limits.index_type])
+    for own in module.tables:
+        if own.init is not None:
+            _constant(context, own.init, own.type.element)
+        elif not is_defaultable(own.type.element):
+            raise mismatch("an initial value", own.type.element)
     _memories(module)
     for global_ in module.globals:
         _constant(context, global_.init, global_.type.type)
@@ -141,6 +147,7 @@ def _references(module: Module) -> set[int]:
     """Functions named outside the bodies of functions: those that bodies may refer to."""
     found = {export.index for export in module.exports if export.kind == "func"}
     for body in chain((item.init for item in module.globals),
+                      (item.init for item in module.tables if item.init is not None),
                       chain.from_iterable(elem.items for elem in module.elems)):
         for row, imm in zip(body.ops, body.imms, strict=True):
             if row is _REF_FUNC:

@@ -8,26 +8,33 @@ times; code after a branch is generated too, on its polymorphic stack.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from ...compiler.wasm.module import Body
 from ...compiler.wasm.opcodes import BY_NAME, Opcode
+from ...compiler.wasm.types import (
+    FuncType,
+    RefType,
+    ValueType,
+    heap_type,
+    is_defaultable,
+    lower_type,
+    ref_type,
+)
 from ...ir import ops as ir
 from ...ir.module import PAGE_SIZE
-from ...ir.types import FuncType, Type
+from ...ir.types import Type
 from .choices import Choices, WeightedTable
 from .edge_values import edge_value
 from .generator_plan import Frame, Plan
-from .generator_rows import FAR, LOADS, NUMERIC, PURE, immediate, memarg
+from .generator_rows import LOADS, NUMERIC, PURE, immediate, memarg
+from .tracked_body import TrackedBody
 
 _DIVISIONS = (ir.IDIV_S, ir.IDIV_U, ir.IREM_S, ir.IREM_U)
 _TRUNCATIONS = (ir.TRUNC_S, ir.TRUNC_U)
-_CONST = {t: BY_NAME[f"{t.value}.const"] for t in NUMERIC}
 
 Statement = Callable[["BodyGenerator", int], None]
 
 
-class BodyGenerator:
+class BodyGenerator(TrackedBody):
     """Generates one function.
 
     Args:
@@ -37,60 +44,13 @@ class BodyGenerator:
 
     def __init__(self, choices: Choices, plan: Plan, type_: FuncType, size: int,
                  kinds: WeightedTable[Statement]) -> None:
-        self.choices, self.plan, self.size, self.kinds = choices, plan, size, kinds
-        self.locals: list[Type] = list(type_.params)
-        self.hidden: set[int] = set()  # locals that only their owner may write
-        self.body = Body()
-        self.stack: list[Type] = []
+        super().__init__(type_, size)
+        self.choices, self.plan, self.kinds = choices, plan, kinds
         self.floor = 0  # operands below it belong to an instruction that is being built
-        self.frames = [Frame(type_.results, type_.results, 0)]
-
-    # Emitting.
-
-    def raw(self, row: Opcode, imm: Any = None) -> None:
-        """Append an instruction without touching the tracked stack."""
-        self.body.ops.append(row)
-        self.body.imms.append(imm)
-        self.size -= 1
-
-    def emit(self, name: str, imm: Any = None, pops: int = 0, push: Sequence[Type] = ()) -> None:
-        """Append an instruction that pops and pushes."""
-        self.raw(BY_NAME[name], imm)
-        self.pop(pops)
-        self.stack.extend(push)
-
-    def emit_row(self, row: Opcode, imm: Any = None) -> None:
-        """Append an instruction whose types the table knows."""
-        assert row.params is not None and row.results is not None
-        self.raw(row, imm)
-        self.pop(len(row.params))
-        self.stack.extend(row.results)
-
-    def pop(self, count: int) -> None:
-        """Take operands off; below a dead frame's base there are as many as one likes."""
-        frame = self.frames[-1]
-        available = len(self.stack) - frame.base
-        assert count <= available or frame.dead
-        if count := min(count, available):
-            del self.stack[-count:]
-
-    def const(self, type_: Type, bits: int) -> None:
-        self.raw(_CONST[type_], bits & ((1 << type_.bits) - 1))
-        self.stack.append(type_)
-
-    def i32(self, value: int) -> None:
-        self.const(Type.I32, value)
-
-    def new_local(self, type_: Type, *, hidden: bool = False) -> int:
-        """A new local; a hidden one is read by anybody, but written only by who asked for it."""
-        if hidden:
-            self.hidden.add(len(self.locals))
-        self.locals.append(type_)
-        return len(self.locals) - 1
 
     # Operands and expressions.
 
-    def operands(self, types: Sequence[Type], depth: int) -> None:
+    def operands(self, types: Sequence[ValueType], depth: int) -> None:
         """Bring operands of these types on top of the stack."""
         frame = self.frames[-1]
         if frame.dead and len(self.stack) == frame.base and self.choices.chance(1, 2):
@@ -98,7 +58,7 @@ class BodyGenerator:
         for type_ in types[self._reusable(types) :]:
             self.expr(type_, depth)
 
-    def _reusable(self, types: Sequence[Type]) -> int:
+    def _reusable(self, types: Sequence[ValueType]) -> int:
         """How many of the operands to take from what lies on the stack."""
         low = max(self.floor, self.frames[-1].base)
         for count in range(min(len(types), len(self.stack) - low), 0, -1):
@@ -106,19 +66,20 @@ class BodyGenerator:
                 return count
         return 0
 
-    def expr(self, type_: Type, depth: int) -> None:
+    def expr(self, type_: ValueType, depth: int) -> None:
         """Push one value of a type."""
         saved, self.floor = self.floor, len(self.stack)
         if depth <= 0 or self.size <= 0:
             self.leaf(type_)
         else:
-            self.choices.weighted(_PRODUCTIONS[type_])(self, type_, depth - 1)
+            kinds = _PRODUCTIONS.get(type_, _TYPED)
+            self.choices.weighted(kinds)(self, type_, depth - 1)
         self.floor = saved
 
-    def leaf(self, type_: Type) -> None:
+    def leaf(self, type_: ValueType) -> None:
         """Push a constant, a local or a global."""
         kind = self.choices.below(8)
-        if kind >= 3:
+        if kind >= 3 and is_defaultable(type_):  # others are read only where they are set
             candidates = [n for n, t in enumerate(self.locals) if t is type_]
             if candidates:
                 self.emit("local.get", self.choices.pick(candidates), push=(type_,))
@@ -127,18 +88,30 @@ class BodyGenerator:
             if (index := self.global_of(type_)) is not None:
                 self.emit("global.get", index, push=(type_,))
                 return
-        if type_ in NUMERIC:
+        if isinstance(type_, RefType):
+            self._typed_leaf(type_)
+        elif type_ in NUMERIC:
             hints = self.plan.hints.get(type_)
             if hints and kind == 1:
                 self.const(type_, self.choices.pick(hints))
             else:
-                self.const(type_, edge_value(self.choices, type_))
+                self.const(type_, edge_value(self.choices, lower_type(type_)))
         elif type_ is Type.FUNCREF and self.plan.referable and self.choices.chance(1, 2):
             self.emit("ref.func", self.choices.pick(self.plan.referable), push=(type_,))
         else:
             self.emit("ref.null", type_, push=(type_,))
 
-    def global_of(self, type_: Type, *, mutable: bool = False) -> int | None:
+    def _typed_leaf(self, type_: RefType) -> None:
+        """Push a function, or null, of a type that is not among the four simple ones."""
+        functions = self.plan.functions_of(type_)
+        if functions and not (type_.nullable and self.choices.chance(1, 8)):
+            self.emit("ref.func", self.choices.pick(functions), push=(type_,))
+            return
+        self.emit("ref.null", ref_type(True, type_.heap), push=(type_,))
+        if not type_.nullable:
+            self.emit("ref.as_non_null", pops=1, push=(type_,))
+
+    def global_of(self, type_: ValueType, *, mutable: bool = False) -> int | None:
         """A global of a type; never the call budget where it is to be written."""
         candidates = [
             n for n, (t, m) in enumerate(self.plan.globals)
@@ -146,7 +119,7 @@ class BodyGenerator:
         ]
         return self.choices.pick(candidates) if candidates else None
 
-    def local_of(self, type_: Type) -> int:
+    def local_of(self, type_: ValueType) -> int:
         """A local of a type that may be written; a new one if there is none, or at times."""
         candidates = [n for n, t in enumerate(self.locals) if t is type_ and n not in self.hidden]
         if not candidates or self.choices.chance(1, 10):
@@ -155,60 +128,48 @@ class BodyGenerator:
 
     # Addresses.
 
-    def memory(self) -> int:
-        """One of the memories, of which there is one at least."""
-        return self.choices.below(len(self.plan.memories))
-
-    def address(self, memory: int, width: int, depth: int) -> int:
+    def address(self, width: int, depth: int) -> int:
         """Push an address and give the offset immediate to go with it."""
-        pages, t = self.plan.memories[memory]
-        size = pages * PAGE_SIZE
+        assert self.plan.pages is not None
+        size = self.plan.pages * PAGE_SIZE
         kind = self.choices.below(80)
         if kind < 30:
-            self.limited(t, self.choices.pick((0xFF, 0xFFF, 0x7FF8, 0x7FFF)), depth)
+            self.expr(Type.I32, depth)
+            self.i32(self.choices.pick((0xFF, 0xFFF, 0x7FF8, 0x7FFF)))
+            self.emit("i32.and", pops=2, push=(Type.I32,))
             return self.choices.pick((0, 1, 4, 8, 13, 255, 0x1000, 0x7F00))
         if kind < 74:
-            self.const(t, self.choices.below(min(size, 1 << 12)) if size else 0)
+            self.i32(self.choices.below(min(size, 1 << 12)) if size else 0)
             return self.choices.pick((0, 1, 2, 3, 4, 8, 16, 100))
         if kind < 78:  # around the end of memory
             offset = self.choices.pick((0, 1, width, 64, 0xFFF))
             past = (1, 7) if self.choices.chance(1, 6) else (0, -1, -7)
-            self.const(t, size - width - offset + self.choices.pick(past))
+            self.i32(size - width - offset + self.choices.pick(past))
             return offset
         if kind == 78:
-            self.expr(t, depth)
-            return self.choices.pick((0, 1, 0xFFFF, 0x10000, 0x7FFFFFFF, *FAR[t]))
-        self.const(t, self.choices.pick((-1, -4, -8, 0x7FFFFFFF, *FAR[t], size)))
-        return self.choices.pick((0, 1, 4, 8, *FAR[t]))
+            self.expr(Type.I32, depth)
+            return self.choices.pick((0, 1, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF))
+        self.i32(self.choices.pick((-1, -4, -8, 0x7FFFFFFF, -0x80000000, size)))
+        return self.choices.pick((0, 1, 4, 8, 0xFFFFFFFF))
 
-    def access(self, row: Opcode, offset: int, memory: int, depth: int) -> None:
+    def access(self, row: Opcode, offset: int, depth: int) -> None:
         """Load or store at the address on the stack; what is stored, or stays, comes first."""
         assert row.params is not None
         for type_ in row.params[1:]:
             self.expr(type_, depth)
-        self.emit_row(row, memarg(self.choices, row, offset, memory))
+        self.emit_row(row, memarg(self.choices, row, offset))
 
-    def limited(self, type_: Type, mask: int, depth: int) -> None:
-        """Push an integer that is at most ``mask``."""
-        self.expr(type_, depth)
-        self.const(type_, mask)
-        self.emit(f"{type_.value}.and", pops=2, push=(type_,))
-
-    def masked(self, mask: int, depth: int, wild: int = 40, type_: Type = Type.I32) -> None:
-        """Push an integer that is at most ``mask``, or in 1 of ``wild`` cases any."""
-        if self.choices.chance(1, wild):
-            self.expr(type_, depth)
-        else:
-            self.limited(type_, mask, depth)
-
-    def widen(self, type_: Type) -> None:
-        """Make the i32 on the stack an address or index of a type."""
-        if type_ is Type.I64:
-            self.emit("i64.extend_i32_u", pops=1, push=(Type.I64,))
+    def masked(self, mask: int, depth: int, wild: int = 40) -> None:
+        """Push an i32 that is at most ``mask``, or in 1 of ``wild`` cases any."""
+        self.expr(Type.I32, depth)
+        if not self.choices.chance(1, wild):
+            self.i32(mask)
+            self.emit("i32.and", pops=2, push=(Type.I32,))
 
     # Frames.
 
-    def block_type(self, params: Sequence[Type], results: Sequence[Type]) -> FuncType | int:
+    def block_type(self, params: Sequence[ValueType],
+                   results: Sequence[ValueType]) -> FuncType | int:
         """The immediate of a block of this type, in the short form where there is one."""
         type_ = FuncType(tuple(params), tuple(results))
         short = not params and len(results) <= 1
@@ -218,7 +179,7 @@ class BodyGenerator:
             self.plan.types.append(type_)
         return self.plan.types.index(type_)
 
-    def open(self, name: str, params: Sequence[Type], results: Sequence[Type]) -> Frame:
+    def open(self, name: str, params: Sequence[ValueType], results: Sequence[ValueType]) -> Frame:
         """Open a construct; its parameters (and an if's condition) lie on the stack."""
         imm = self.block_type(params, results)
         self.raw(BY_NAME[name], imm)
@@ -232,7 +193,7 @@ class BodyGenerator:
         self.stack.extend(params)
         return frame
 
-    def orelse(self, params: Sequence[Type]) -> None:
+    def orelse(self, params: Sequence[ValueType]) -> None:
         """Go on with the else of the innermost if."""
         frame = self.frames[-1]
         self.settle()
@@ -266,6 +227,8 @@ class BodyGenerator:
     def dispose(self) -> None:
         """Take the top of the stack away: into a local, a global, or nowhere."""
         type_ = self.stack[-1]
+        if type_.is_ref:
+            type_ = ref_type(True, heap_type(type_))  # only such a local can always be read
         kind = self.choices.below(4)
         if kind == 1 and (index := self.global_of(type_, mutable=True)) is not None:
             self.emit("global.set", index, pops=1)
@@ -288,14 +251,14 @@ class BodyGenerator:
         self.floor = saved
 
 
-Production = Callable[[BodyGenerator, Type, int], None]
+Production = Callable[[BodyGenerator, ValueType, int], None]
 
 
-def _leaf(g: BodyGenerator, type_: Type, depth: int) -> None:
+def _leaf(g: BodyGenerator, type_: ValueType, depth: int) -> None:
     g.leaf(type_)
 
 
-def _pure(g: BodyGenerator, type_: Type, depth: int) -> None:
+def _pure(g: BodyGenerator, type_: ValueType, depth: int) -> None:
     row = g.choices.pick(PURE[type_])
     assert row.params is not None
     if row.ir in _TRUNCATIONS and not g.choices.chance(1, 24):
@@ -309,15 +272,15 @@ def _pure(g: BodyGenerator, type_: Type, depth: int) -> None:
     g.emit_row(row, immediate(g.choices, row))
 
 
-def _load(g: BodyGenerator, type_: Type, depth: int) -> None:
-    if not g.plan.memories:
+def _load(g: BodyGenerator, type_: ValueType, depth: int) -> None:
+    if g.plan.pages is None:
         g.leaf(type_)
         return
-    row, memory = g.choices.pick(LOADS[type_]), g.memory()
-    g.access(row, g.address(memory, row.width, depth), memory, depth)
+    row = g.choices.pick(LOADS[type_])
+    g.access(row, g.address(row.width, depth), depth)
 
 
-def _select(g: BodyGenerator, type_: Type, depth: int) -> None:
+def _select(g: BodyGenerator, type_: ValueType, depth: int) -> None:
     g.operands((type_, type_, Type.I32), depth)
     if type_ not in NUMERIC or g.choices.chance(1, 3):
         g.emit("select t", (type_,), pops=3, push=(type_,))
@@ -325,12 +288,17 @@ def _select(g: BodyGenerator, type_: Type, depth: int) -> None:
         g.emit("select", pops=3, push=(type_,))
 
 
-def _tee(g: BodyGenerator, type_: Type, depth: int) -> None:
+def _tee(g: BodyGenerator, type_: ValueType, depth: int) -> None:
     g.operands((type_,), depth)
-    g.emit("local.tee", g.local_of(type_), pops=1, push=(type_,))
+    local = g.local_of(type_)
+    if is_defaultable(type_) or g.choices.chance(1, 2):
+        g.emit("local.tee", local, pops=1, push=(type_,))
+    else:
+        g.emit("local.set", local, pops=1)
+        g.emit("local.get", local, push=(type_,))
 
 
-def _nested(g: BodyGenerator, type_: Type, depth: int) -> None:
+def _nested(g: BodyGenerator, type_: ValueType, depth: int) -> None:
     name = g.choices.pick(("block", "if", "loop"))
     params = [g.choices.pick(NUMERIC) for _ in range(g.choices.below(8) // 5)]
     g.operands(params, depth)
@@ -348,7 +316,7 @@ def _nested(g: BodyGenerator, type_: Type, depth: int) -> None:
     g.nested(fill)
 
 
-def _call(g: BodyGenerator, type_: Type, depth: int) -> None:
+def _call(g: BodyGenerator, type_: ValueType, depth: int) -> None:
     callees = [n for n in g.plan.callees if g.plan.functions[n].results == (type_,)]
     if not callees:
         g.leaf(type_)
@@ -359,39 +327,38 @@ def _call(g: BodyGenerator, type_: Type, depth: int) -> None:
     g.emit("call", callee, pops=len(params), push=(type_,))
 
 
-def _size(g: BodyGenerator, type_: Type, depth: int) -> None:
-    tables = [n for n, table in enumerate(g.plan.tables) if table.indices is type_]
-    memories = [n for n, memory in enumerate(g.plan.memories) if memory.address is type_]
-    if tables and (not memories or g.choices.chance(1, 2)):
-        g.emit("table.size", g.choices.pick(tables), push=(type_,))
-    elif memories:
-        g.emit("memory.size", g.choices.pick(memories), push=(type_,))
+def _size(g: BodyGenerator, type_: ValueType, depth: int) -> None:
+    if g.plan.tables and (g.plan.pages is None or g.choices.chance(1, 2)):
+        g.emit("table.size", g.choices.below(len(g.plan.tables)), push=(Type.I32,))
+    elif g.plan.pages is not None:
+        g.emit("memory.size", 0, push=(Type.I32,))
     else:
         g.leaf(type_)
 
 
-def _is_null(g: BodyGenerator, type_: Type, depth: int) -> None:
+def _is_null(g: BodyGenerator, type_: ValueType, depth: int) -> None:
     g.operands((g.choices.pick((Type.FUNCREF, Type.EXTERNREF)),), depth)
     g.emit("ref.is_null", pops=1, push=(Type.I32,))
 
 
-def _table_get(g: BodyGenerator, type_: Type, depth: int) -> None:
-    tables = [n for n, (t, size, _) in enumerate(g.plan.tables) if t is type_ and size]
+def _table_get(g: BodyGenerator, type_: ValueType, depth: int) -> None:
+    tables = [n for n, (t, size) in enumerate(g.plan.tables) if t is type_ and size]
     if not tables:
         g.leaf(type_)
         return
     table = g.choices.pick(tables)
-    _, size, index = g.plan.tables[table]
-    g.masked((1 << (size.bit_length() - 1)) - 1, depth, type_=index)
+    g.masked((1 << (g.plan.tables[table][1].bit_length() - 1)) - 1, depth)
     g.emit("table.get", table, pops=1, push=(type_,))
 
 
 _COMMON: list[tuple[int, Production]] = [(6, _leaf), (2, _select), (2, _tee), (2, _nested),
                                          (2, _call)]
 _NUMBER: list[tuple[int, Production]] = [*_COMMON, (24, _pure), (6, _load)]
-_PRODUCTIONS: dict[Type, WeightedTable[Production]] = {
+#: Those of references that are not among the four simple ones.
+_TYPED: WeightedTable[Production] = WeightedTable([*_COMMON, (2, _table_get)])
+_PRODUCTIONS: dict[ValueType, WeightedTable[Production]] = {
     Type.I32: WeightedTable([*_NUMBER, (1, _size), (1, _is_null)]),
-    Type.I64: WeightedTable([*_NUMBER, (1, _size)]),
+    Type.I64: WeightedTable(_NUMBER),
     Type.F32: WeightedTable(_NUMBER),
     Type.F64: WeightedTable(_NUMBER),
     Type.V128: WeightedTable(_NUMBER),

@@ -20,6 +20,7 @@ from ...compiler.wasm.module import (
     Limits,
     MemoryType,
     Module,
+    Table,
     TableType,
 )
 from ...compiler.wasm.opcodes import Imm, Opcode
@@ -46,7 +47,7 @@ def encode(module: Module) -> bytes:
         (1, types.groups()),
         (2, [_import(item, types) for item in module.imports]),
         (3, [u(index) for index in module.func_types]),
-        (4, [_table_type(table, types) for table in module.tables]),
+        (4, [_table(table, types) for table in module.tables]),
         (5, [_limits(memory.limits) for memory in module.memories]),
         (6, [_global(item, types) for item in module.globals]),
         (7, [_name(e.name) + bytes([_KINDS[e.kind]]) + u(e.index) for e in module.exports]),
@@ -79,6 +80,12 @@ def _limits(limits: Limits) -> bytes:
 
 def _table_type(table: TableType, types: TypeEncoder) -> bytes:
     return types.value(table.element) + _limits(table.limits)
+
+
+def _table(table: Table, types: TypeEncoder) -> bytes:
+    if table.init is None:
+        return _table_type(table.type, types)
+    return b"\x40\0" + _table_type(table.type, types) + encode_body(table.init, types)
 
 
 def _global_type(type_: GlobalType, types: TypeEncoder) -> bytes:
@@ -165,8 +172,8 @@ def _br_table(imm: tuple[tuple[int, ...], int]) -> bytes:
 
 _IMMEDIATES: dict[Imm, Callable[[Any], bytes]] = {
     Imm.NONE: lambda imm: b"",
-    **dict.fromkeys((Imm.LABEL, Imm.FUNC, Imm.LOCAL, Imm.GLOBAL, Imm.TABLE, Imm.MEMORY, Imm.DATA,
-                     Imm.ELEM), u),
+    **dict.fromkeys((Imm.LABEL, Imm.TYPE, Imm.FUNC, Imm.LOCAL, Imm.GLOBAL, Imm.TABLE, Imm.MEMORY,
+                     Imm.DATA, Imm.ELEM), u),
     **dict.fromkeys((Imm.CALL_INDIRECT, Imm.MEMORY_INIT, Imm.MEMORY_COPY, Imm.TABLE_INIT,
                      Imm.TABLE_COPY), _pair),
     Imm.BR_TABLE: _br_table,

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from ...compiler.wasm import types as wasm
 from ...compiler.wasm.module import Export, Func, Module
 from ...compiler.wasm.opcodes import BY_NAME
-from ...ir.types import FuncType, Type
+from ...compiler.wasm.types import FuncType, define
+from ...ir import types as ir
+from ...ir.types import Type
 from .body_generator import BodyGenerator
 from .choices import Choices
 from .declaration_generator import Declarations
@@ -51,7 +52,7 @@ class Generated:
 
     module: Module
     data: bytes
-    entries: list[tuple[str, FuncType]] = field(default_factory=list)
+    entries: list[tuple[str, ir.FuncType]] = field(default_factory=list)
     pages: int = 0
     main: bool = True
 
@@ -68,7 +69,7 @@ def generate(choices: Choices, options: GeneratorOptions | None = None) -> Gener
     return _Generation(choices, options).generate()
 
 
-def generate_args(choices: Choices, type_: FuncType) -> tuple[int, ...]:
+def generate_args(choices: Choices, type_: ir.FuncType) -> tuple[int, ...]:
     """Arguments: edge values mostly; for references null or a host's."""
     args = []
     for param in type_.params:
@@ -125,9 +126,9 @@ class _Generation:
             entries.append(self._tail_recursion())
         if choices.chance(1, 10):
             self._start()
-        module.types = [wasm.define(wasm.FuncType(*type_)) for type_ in self.plan.types]
-        return Generated(module, encode(module), entries,
-                         self.plan.memories[0].pages if self.plan.memories else 0)
+        module.types = [define(type_) for type_ in self.plan.types]
+        lowered = [(name, type_.lowered()) for name, type_ in entries]
+        return Generated(module, encode(module), lowered, self.plan.pages or 0)
 
     def _add(self, type_: FuncType, g: BodyGenerator) -> int:
         """Add a finished function; its number."""

@@ -3,59 +3,51 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from ...ir.types import FuncType, Type
-
-
-class PlannedMemory(NamedTuple):
-    """A memory: pages at first, and the type of its addresses."""
-
-    pages: int
-    address: Type
-
-
-class PlannedTable(NamedTuple):
-    """A table: its elements' type, how many there are at first, and the type of its indices."""
-
-    element: Type
-    size: int
-    indices: Type
+from ...compiler.wasm.types import DefType, FuncType, Heap, RefType, ValueType
+from ...ir.types import Type
 
 
 @dataclass(slots=True)
 class Plan:
-    """What bodies may refer to.
+    """What bodies may refer to. ``tables`` are (element type, minimum size).
 
     Attributes:
         slots: of each table, the functions that its elements are at first (None: null).
         referable: functions that ``ref.func`` may name.
         callees: functions that spend the call budget, so that calling them comes to an end.
         budget: global that counts calls down. pointer: global that is a stack pointer.
-        hints: constants that are used again and again.
+        hints: constants that are used again and again. refs: types of references.
     """
 
     types: list[FuncType]
     functions: list[FuncType]
-    globals: list[tuple[Type, bool]]
-    tables: list[PlannedTable]
+    globals: list[tuple[ValueType, bool]]
+    tables: list[tuple[ValueType, int]]
     slots: list[list[int | None]]
-    elems: list[tuple[Type, int]]
+    elems: list[tuple[ValueType, int]]
     data: list[int]
-    memories: list[PlannedMemory]
+    pages: int | None
     referable: list[int]
     budget: int
     pointer: int
     callees: list[int] = field(default_factory=list)
     hints: dict[Type, list[int]] = field(default_factory=dict)
+    refs: list[ValueType] = field(default_factory=lambda: [Type.FUNCREF, Type.EXTERNREF])
+
+    def functions_of(self, type_: RefType) -> list[int]:
+        """Functions that a reference of a type may refer to."""
+        heap = type_.heap
+        return [number for number in self.referable if heap is Heap.FUNC or
+                (isinstance(heap, DefType) and heap.composite == self.functions[number])]
 
 
 @dataclass(slots=True)
 class Frame:
     """A construct that is open: the types of its label and its end, and where its stack starts."""
 
-    labels: tuple[Type, ...]
-    ends: tuple[Type, ...]
+    labels: tuple[ValueType, ...]
+    ends: tuple[ValueType, ...]
     base: int
     loop: bool = False
     dead: bool = False

@@ -35,6 +35,7 @@ from .execution import (
     Workload,
 )
 from .oracle_log import OracleLog
+from .oracle_traps import refine, trap_codes
 
 if TYPE_CHECKING:
     import wasmtime
@@ -51,7 +52,6 @@ _PROPOSALS = (
 )
 
 _NULL_STORE = 0
-_CALL_INDIRECTS = (0x11, 0x13)
 _INT_KINDS = (0, 1)
 _MASKS = {0: 0xFFFF_FFFF, 1: (1 << 64) - 1, 2: 0xFFFF_FFFF, 3: (1 << 64) - 1}
 _V128, _FUNCREF, _EXTERNREF = 4, 5, 6
@@ -108,19 +108,7 @@ class Oracle:
         config.signals_based_traps = False
         config.cranelift_opt_level = "speed" if optimise else "none"
         self._engine = self._wasmtime.Engine(same_features(config))
-        codes = self._wasmtime.TrapCode
-        self._traps = {
-            codes.STACK_OVERFLOW: Trap.CALL_STACK_EXHAUSTED,
-            codes.MEMORY_OUT_OF_BOUNDS: Trap.MEMORY_OUT_OF_BOUNDS,
-            codes.TABLE_OUT_OF_BOUNDS: Trap.TABLE_OUT_OF_BOUNDS,
-            codes.INDIRECT_CALL_TO_NULL: Trap.UNINITIALIZED_ELEMENT,
-            codes.BAD_SIGNATURE: Trap.INDIRECT_CALL_TYPE_MISMATCH,
-            codes.INTEGER_OVERFLOW: Trap.INTEGER_OVERFLOW,
-            codes.INTEGER_DIVISION_BY_ZERO: Trap.INTEGER_DIVIDE_BY_ZERO,
-            codes.BAD_CONVERSION_TO_INTEGER: Trap.INVALID_CONVERSION,
-            codes.UNREACHABLE: Trap.UNREACHABLE,
-            codes.OUT_OF_FUEL: Trap.OUT_OF_FUEL,
-        }
+        self._traps = trap_codes(self._wasmtime)
 
     def rejects(self, data: bytes) -> str | None:
         """Why wasmtime refuses the module; None if it is valid."""
@@ -300,8 +288,8 @@ class _Instance:
             offset = trap.frames[0].module_offset
             if kind is Trap.OUT_OF_FUEL:
                 offset = self._function_start(offset)
-            elif kind is Trap.TABLE_OUT_OF_BOUNDS and self.module.data[offset] in _CALL_INDIRECTS:
-                kind = Trap.UNDEFINED_ELEMENT  # the suite's name; wasmtime has one code for both
+            else:
+                kind = refine(kind, self.module.data, offset)
         return Outcome(trap=kind, offset=offset)
 
     def _function_start(self, offset: int) -> int:

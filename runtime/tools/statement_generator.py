@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...compiler.wasm.opcodes import BY_NAME
-from ...ir.module import PAGE_SIZE
-from ...ir.types import FuncType, Type
+from ...compiler.wasm.types import FuncType, ValueType
+from ...ir.types import Type
 from .body_generator import BodyGenerator, Statement
 from .bulk_generator import elements, memory_bulk, memory_grow, table_bulk, table_set
 from .choices import Choices, WeightedTable
 from .generator_plan import Frame
 from .generator_rows import LOADS, NUMERIC, STORES, memarg
+from .reference_generator import REFERENCES
 
 _I32 = Type.I32
-_REFS = (Type.FUNCREF, Type.EXTERNREF)
 
 
 def statements(g: BodyGenerator, count: int, depth: int) -> None:
@@ -33,11 +33,11 @@ def statements(g: BodyGenerator, count: int, depth: int) -> None:
         g.choices.weighted(g.kinds)(g, depth)
 
 
-def _any_type(g: BodyGenerator) -> Type:
-    return g.choices.pick(_REFS) if g.choices.chance(1, 8) else g.choices.pick(NUMERIC)
+def _any_type(g: BodyGenerator) -> ValueType:
+    return g.choices.pick(g.plan.refs) if g.choices.chance(1, 8) else g.choices.pick(NUMERIC)
 
 
-def _some_types(g: BodyGenerator, most: int) -> list[Type]:
+def _some_types(g: BodyGenerator, most: int) -> list[ValueType]:
     return [_any_type(g) for _ in range(g.choices.below(most + 1))]
 
 
@@ -74,10 +74,10 @@ def _nop(g: BodyGenerator, depth: int) -> None:
 
 
 def _store(g: BodyGenerator, depth: int) -> None:
-    if not g.plan.memories:
+    if g.plan.pages is None:
         return
-    row, memory = g.choices.pick(STORES), g.memory()
-    g.access(row, g.address(memory, row.width, depth), memory, depth)
+    row = g.choices.pick(STORES)
+    g.access(row, g.address(row.width, depth), depth)
 
 
 # Control flow.
@@ -234,14 +234,14 @@ def _return_call_indirect(g: BodyGenerator, depth: int) -> None:
     g.kill()
 
 
-def _callee_in_table(g: BodyGenerator, results: tuple[Type, ...] | None = None
+def _callee_in_table(g: BodyGenerator, results: tuple[ValueType, ...] | None = None
                      ) -> tuple[int, int, FuncType] | None:
     """A table, an element, and the type to call it by, which is seldom not its own.
 
     Args:
         results: that the type must have; None: any.
     """
-    tables = [n for n, table in enumerate(g.plan.tables) if table.element is Type.FUNCREF]
+    tables = [n for n, (t, _) in enumerate(g.plan.tables) if t is Type.FUNCREF]
     if not tables:
         return None
     table = g.choices.pick(tables)
@@ -262,15 +262,17 @@ def _indirect_operands(g: BodyGenerator, table: int, slot: int, type_: FuncType,
                        ) -> tuple[int, int]:
     """Push arguments and an index near a table's slot; the immediate of the call."""
     g.operands(type_.params, depth - 1)
-    kind, index = g.choices.below(32), g.plan.tables[table].indices
+    kind = g.choices.below(32)
     if kind < 20:
-        g.const(index, slot)
+        g.i32(slot)
     elif kind < 29:  # one of several elements, so that the callee is not known
-        g.limited(index, 1, depth - 1)
-        g.const(index, slot & ~1)
-        g.emit(f"{index.value}.or", pops=2, push=(index,))
+        g.expr(_I32, depth - 1)
+        g.i32(1)
+        g.emit("i32.and", pops=2, push=(_I32,))
+        g.i32(slot & ~1)
+        g.emit("i32.or", pops=2, push=(_I32,))
     else:
-        g.masked(15, depth - 1, 4, index)
+        g.masked(15, depth - 1, wild=4)
     return g.plan.types.index(type_), table
 
 
@@ -278,34 +280,29 @@ def _indirect_operands(g: BodyGenerator, table: int, slot: int, type_: FuncType,
 
 def _same_base(g: BodyGenerator, depth: int) -> None:
     """Several accesses through one pointer, whose checks may be merged."""
-    if not g.plan.memories:
+    if g.plan.pages is None:
         return
-    memory = g.memory()
-    t = g.plan.memories[memory].address
-    pointer = g.local_of(t)
+    pointer = g.local_of(_I32)
     if g.choices.chance(1, 2):
-        g.masked(0xFFFF, depth, type_=t)
+        g.masked(0xFFFF, depth)
         g.emit("local.set", pointer, pops=1)
     for _ in range(2 + g.choices.below(4)):
-        _access(g, pointer, memory, g.choices.pick((0, 4, 8, 12, 3, 64, 0xFF8)), depth)
+        _access(g, pointer, g.choices.pick((0, 4, 8, 12, 3, 64, 0xFF8)), depth)
 
 
-def _access(g: BodyGenerator, pointer: int, memory: int, offset: int, depth: int) -> None:
-    """Load or store through a pointer: an address of the memory, or an i32."""
-    g.emit("local.get", pointer, push=(g.locals[pointer],))
-    if g.locals[pointer] is _I32:
-        g.widen(g.plan.memories[memory].address)
+def _access(g: BodyGenerator, pointer: int, offset: int, depth: int) -> None:
+    g.emit("local.get", pointer, push=(_I32,))
     if g.choices.chance(1, 2):
-        g.access(g.choices.pick(STORES), offset, memory, depth - 1)
+        g.access(g.choices.pick(STORES), offset, depth - 1)
     else:
         type_ = g.choices.pick(NUMERIC)
-        g.access(g.choices.pick(LOADS[type_]), offset, memory, depth - 1)
+        g.access(g.choices.pick(LOADS[type_]), offset, depth - 1)
         g.emit("local.set", g.local_of(type_), pops=1)
 
 
 def _stack_frame(g: BodyGenerator, depth: int) -> None:
     """Lower the stack pointer, use the frame, raise it again."""
-    if not g.plan.memories:
+    if g.plan.pages is None:
         return
     frame = g.new_local(_I32, hidden=True)
     size = g.choices.pick((16, 32, 80))
@@ -315,7 +312,7 @@ def _stack_frame(g: BodyGenerator, depth: int) -> None:
     g.emit("local.tee", frame, pops=1, push=(_I32,))
     g.emit("global.set", g.plan.pointer, pops=1)
     for _ in range(1 + g.choices.below(3)):
-        _access(g, frame, 0, g.choices.below(size), depth)
+        _access(g, frame, g.choices.below(size), depth)
     if g.choices.chance(1, 2):
         _call(g, depth)
     g.emit("local.get", frame, push=(_I32,))
@@ -324,49 +321,36 @@ def _stack_frame(g: BodyGenerator, depth: int) -> None:
     g.emit("global.set", g.plan.pointer, pops=1)
 
 
-_UPWARDS = ("ne", "ne", "lt_u", "lt_s", "le_u", "le_s")
-_DOWNWARDS = ("ne", "ne", "gt_u", "gt_s", "ge_u", "ge_s")
-
-
 def _array_loop(g: BodyGenerator, depth: int) -> None:
-    """A loop over an array: from an end of memory or any place, up or down, to a limit."""
-    if not g.plan.memories:
+    """A loop over an array, its index growing."""
+    if g.plan.pages is None:
         return
-    memory = g.memory()
-    t = g.plan.memories[memory].address
-    index, type_ = g.new_local(t, hidden=True), g.choices.pick(NUMERIC)
+    index, type_ = g.new_local(_I32, hidden=True), g.choices.pick(NUMERIC)
     row = next(r for r in STORES if r.type is type_ and r.width * 8 == type_.bits)
-    base = g.choices.below(0x1000)
-    step = row.width * g.choices.pick((1, 1, 1, 2, -1))
-    rounds = g.choices.pick((1, 3, 8, 20, 60))
-    if g.choices.chance(1, 3):
-        g.masked(0xFFFF, 1, type_=t)
-    else:
-        edge = g.choices.pick((0, 0, 0, PAGE_SIZE - base))
-        g.const(t, edge + (0 if g.choices.chance(1, 2) else -step * g.choices.below(rounds + 1)))
+    shift, base = row.width.bit_length() - 1, g.choices.below(0x1000)
+    g.i32(0)
     g.emit("local.set", index, pops=1)
-    limit = g.new_local(t, hidden=True)
-    g.emit("local.get", index, push=(t,))
-    g.const(t, step * rounds + (1 if g.choices.chance(1, 16) else 0))
-    g.emit(f"{t.value}.add", pops=2, push=(t,))
-    g.emit("local.set", limit, pops=1)
     g.open("loop", (), ())
 
+    def element() -> None:
+        g.emit("local.get", index, push=(_I32,))
+        g.i32(shift)
+        g.emit("i32.shl", pops=2, push=(_I32,))
+
     def fill() -> None:
-        g.emit("local.get", index, push=(t,))
+        element()
         g.expr(type_, depth - 1)
-        g.emit("local.get", index, push=(t,))
-        g.emit_row(BY_NAME[f"{type_.value}.load"], memarg(g.choices, row, base, memory))
+        element()
+        g.emit_row(BY_NAME[f"{type_.value}.load"], memarg(g.choices, row, base))
         lanes = "i16x8" if type_ is Type.V128 else type_.value
         g.emit(f"{lanes}.add", pops=2, push=(type_,))
-        g.emit_row(row, memarg(g.choices, row, base, memory))
-        g.emit("local.get", index, push=(t,))
-        g.const(t, step)
-        g.emit(f"{t.value}.add", pops=2, push=(t,))
-        g.emit("local.tee", index, pops=1, push=(t,))
-        g.emit("local.get", limit, push=(t,))
-        compare = g.choices.pick(_UPWARDS if step > 0 else _DOWNWARDS)
-        g.emit(f"{t.value}.{compare}", pops=2, push=(_I32,))
+        g.emit_row(row, memarg(g.choices, row, base))
+        g.emit("local.get", index, push=(_I32,))
+        g.i32(1)
+        g.emit("i32.add", pops=2, push=(_I32,))
+        g.emit("local.tee", index, pops=1, push=(_I32,))
+        g.i32(g.choices.pick((1, 3, 8, 20, 60)))
+        g.emit("i32.lt_u", pops=2, push=(_I32,))
         g.emit("br_if", 0, pops=1)
 
     g.nested(fill)
@@ -382,7 +366,7 @@ CALM: WeightedTable[Statement] = WeightedTable(_VALUES)
 _ALL: Sequence[tuple[int, Statement]] = (
     *_VALUES, (5, _construct), (4, _counted_loop), (2, _br), (4, _br_if), (2, _br_table),
     (1, _return), (1, _unlikely), (4, _call), (3, _call_indirect), (1, _stack_frame),
-    (1, _array_loop), (1, _return_call), (1, _return_call_indirect),
+    (1, _array_loop), (1, _return_call), (1, _return_call_indirect), *REFERENCES,
 )
 
 

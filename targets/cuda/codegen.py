@@ -1,4 +1,4 @@
-"""From the IR to PTX."""
+"""From the IR to PTX, and from a program to an executable for a GPU."""
 
 from __future__ import annotations
 
@@ -18,44 +18,39 @@ DEFAULT_LAYOUT = MemoryLayout.INTERLEAVED_8
 #: LLVM's optimisation level where nothing else is asked for.
 _LEVEL = 2
 
-Progress = Callable[[str, float], None]
 
-
-def cuda_lowering(
-    module: ir.Module, options: CompileOptions, default: MemoryLayout = DEFAULT_LAYOUT
-) -> Lowering:
-    """How a program is written for a GPU; ``default`` is the layout if the options name none."""
+def cuda_lowering(module: ir.Module, options: CompileOptions) -> Lowering:
+    """How a program is written for a GPU."""
     layout = plan_layout(
-        module, max_memory=options.max_memory, memory_layout=options.layout or default
+        module,
+        max_memory=options.max_memory,
+        memory_layout=options.layout or DEFAULT_LAYOUT,
     )
     entries = entry_exports(module, options.entry_points)
     return Lowering(module, layout, CudaAbi(layout), entries, options.call_depth)
 
 
-def ptx_of(
-    lowering: Lowering, arch: str | None, level: int | None, progress: Progress | None = None
+def compile_to_ptx(
+    module: ir.Module,
+    options: CompileOptions,
+    progress: Callable[[str, float], None] | None = None,
 ) -> str:
-    """A program as PTX.
-
-    Args:
-        arch, level: None where nothing is asked for.
+    """An optimised program as PTX.
 
     Raises:
         TargetError: there is no such architecture.
         UnsupportedFeatureError: the program uses what GPUs do not run yet.
     """
-    chosen = parse_arch(arch or DEFAULT_ARCH)
+    arch = parse_arch(options.arch or DEFAULT_ARCH)
+    level = _LEVEL if options.opt_level is None else options.opt_level
     report = progress or _silent
-    (text,) = lower(lowering, progress=lambda share: report("lower", share))
+    (text,) = lower(
+        cuda_lowering(module, options), progress=lambda share: report("lower", share)
+    )
     report("compile", 0.0)
-    compilation = nvptx_compilation(text, chosen, _LEVEL if level is None else level)
+    compilation = nvptx_compilation(text, arch, level)
     compilation.optimise()
     return compilation.assembly()
-
-
-def compile_to_ptx(module: ir.Module, options: CompileOptions) -> str:
-    """An optimised program as PTX; see :func:`ptx_of`."""
-    return ptx_of(cuda_lowering(module, options), options.arch, options.opt_level)
 
 
 def _silent(stage: str, share: float) -> None:

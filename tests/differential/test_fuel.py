@@ -55,6 +55,23 @@ PROGRAMS = {
         (if (local.get 0) (then (i32.store8 (i32.const 1) (i32.const 1)))
           (else (i32.store8 (i32.const 2) (i32.const 1)) (return))))
       (loop (i32.store8 (i32.const 3) (i32.const 1))))""",
+    "references": """(type $t (func (param i32)))
+      (func $leaf (type $t) (i32.store8 (local.get 0) (i32.const 1)))
+      (elem declare func $leaf)
+      (func $some (param i32) (result (ref null $t))
+        (if (result (ref null $t)) (local.get 0) (then (ref.func $leaf)) (else (ref.null $t))))
+      (func (export "f") (param i32) (local (ref null $t))
+        (local.set 1 (call $some (local.get 0)))
+        (block $null
+          (call_ref $t (i32.const 1) (br_on_null $null (local.get 1)))
+          (i32.store8 (i32.const 2) (i32.const 1)))
+        (block $some (result (ref $t))
+          (br_on_non_null $some (local.get 1))
+          (i32.store8 (i32.const 3) (i32.const 1))
+          (ref.func $leaf))
+        (drop)
+        (call_ref $t (i32.const 4) (ref.as_non_null (local.get 1)))
+        (return_call_ref $t (i32.const 5) (ref.null $t)))""",
     "traps": """(func (export "f") (param i32)
       (i32.store8 (i32.const 0) (i32.const 1))
       (loop (drop (i32.div_u (i32.const 1) (local.get 0))) (nop) (drop (i32.const 1))))""",

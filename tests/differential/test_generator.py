@@ -25,7 +25,7 @@ from swarmc.runtime.tools.generator import (
 )
 from swarmc.runtime.tools.oracle import Oracle
 
-SEEDS = range(80)
+SEEDS = range(90)
 
 #: Instructions that leave nothing in the IR of their own, or only where they are used.
 STRUCTURE = {

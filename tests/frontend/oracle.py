@@ -34,6 +34,8 @@ TRAPS = {
     Trap.INTEGER_DIVIDE_BY_ZERO: wasmtime.TrapCode.INTEGER_DIVISION_BY_ZERO,
     Trap.INVALID_CONVERSION: wasmtime.TrapCode.BAD_CONVERSION_TO_INTEGER,
     Trap.OUT_OF_FUEL: wasmtime.TrapCode.OUT_OF_FUEL,
+    Trap.NULL_REFERENCE: wasmtime.TrapCode.NULL_REFERENCE,
+    Trap.NULL_FUNCTION_REFERENCE: wasmtime.TrapCode.NULL_REFERENCE,
 }
 
 

@@ -25,6 +25,12 @@ def body(name: str, code: str, calls: tuple[tuple[int, ...], ...] = ((),), *,
 ONE = "(param i32) (result i32)"
 _STATE = ('(memory (export "m") 1 3) (global $g (export "g") (mut i32) (i32.const 5)) '
           '(data $d "abcdefghij")')
+_REFERENCES = (
+    "(type $t (func (param i32) (result i32))) (elem declare func $twice $f) (func $twice (type "
+    "$t) (i32.mul (local.get 0) (i32.const 2))) (func $some (param i32) (result (ref null $t)) "
+    "(if (result (ref null $t)) (i32.eq (local.get 0) (i32.const 1)) (then (ref.func $twice)) "
+    "(else (ref.null $t))))"
+)
 _TABLES = ("(table $t 4 8 funcref) (table $x 3 6 externref) (type $v (func)) "
            "(type $i (func (result i32))) (func $one (type $i) i32.const 1) "
            "(func $two (type $i) i32.const 2) (func $none (type $v)) "
@@ -189,6 +195,22 @@ STATE = (
     body("references", "(local funcref externref) local.get 0 ref.is_null ref.null extern "
          "local.set 1 local.get 1 ref.is_null ref.func $f local.tee 0 ref.is_null",
          sig="(result i32 i32 i32)", more="(elem declare func $f)"),
+    body("call_ref", "(call_ref $t (i32.const 5) (call $some (local.get 0))) (call_ref $t "
+         "(local.get 0) (ref.func $twice)) i32.add", ((0,), (1,)), sig=ONE, more=_REFERENCES),
+    body("return_call_ref", "(if (local.get 0) (then (return_call_ref $t (i32.const 5) "
+         "(call $some (local.get 0))))) (return_call_ref $t (local.get 0) (ref.null $t))",
+         ((0,), (1,)), sig=ONE, more=_REFERENCES),
+    body("null or not", "(local (ref $t)) (drop (block $null (result i32) i32.const 7 "
+         "(br_on_null $null (call $some (local.get 0))) local.set 1 (call_ref $t (local.get 1)) "
+         "local.set 0 i32.const 8)) (block $some (result (ref $t)) (br_on_non_null $some "
+         "(call $some (local.get 0))) (return (i32.const 9))) local.set 1 (call_ref $t "
+         "(i32.const 3) (ref.as_non_null (local.get 1)))", ((0,), (1,), (2,)), sig=ONE,
+         more=_REFERENCES),
+    body("ref.as_non_null", "(call_ref $t (i32.const 3) (ref.as_non_null (call $some "
+         "(local.get 0)))) (call_ref $t (table.get $r (local.get 0))) (call_ref $t "
+         "(table.get $g (local.get 0)))", ((0,), (1,), (2,)), sig=ONE, more=_REFERENCES
+         + "(table $r 2 (ref $t) (ref.func $twice)) (table $g 3 (ref null $t)) "
+         "(elem (table $g) (i32.const 1) (ref null $t) (ref.func $twice))"),
     body("vectors", "(local v128 v128) (v128.store (i32.const 0) (local.get 1)) (local.set 1 "
          "(select (v128.const f32x4 1 -0 nan:0x200000 inf) (global.get $v) (local.get 0))) "
          "(global.set $v (block (result v128) (br_if 0 (local.get 1) (local.get 0)) (drop) "

@@ -11,7 +11,15 @@ import wasmtime
 from swarmc.compiler.wasm.decoder import decode
 from swarmc.compiler.wasm.features import V2
 from swarmc.compiler.wasm.interface import decode_interface
-from swarmc.compiler.wasm.module import Elem, GlobalType, Limits, MemoryType, Module, TableType
+from swarmc.compiler.wasm.module import (
+    Elem,
+    GlobalType,
+    Limits,
+    MemoryType,
+    Module,
+    Table,
+    TableType,
+)
 from swarmc.compiler.wasm.opcodes import OPCODES, Imm, Opcode
 from swarmc.compiler.wasm.reader import read_signed, read_unsigned
 from swarmc.compiler.wasm.types import SOME_FUNCTION, FuncType, ValueType
@@ -79,7 +87,7 @@ def test_sections() -> None:
         ("env", "f", "func", 0), ("env", "m", "memory", MemoryType(Limits(1, 2))),
         ("env", "g", "global", GlobalType(Type.I32, True))]
     assert decoded.func_types == [0, 1]
-    assert decoded.tables == [TableType(Type.FUNCREF, Limits(3, 9))]
+    assert decoded.tables == [Table(TableType(Type.FUNCREF, Limits(3, 9)))]
     (global_,) = decoded.globals
     assert global_.type == GlobalType(Type.F32, False)
     assert global_.init.imms == [0x3FC00000, None]
@@ -135,7 +143,7 @@ def test_offsets_point_at_the_instructions() -> None:
 _IMMEDIATES = {
     Imm.NONE: (b"", None), Imm.BLOCK: (b"\x7f\x0b", FuncType((), (Type.I32,))),
     **{kind: (b"\x85\x01", 133) for kind in (Imm.LABEL, Imm.FUNC, Imm.LOCAL, Imm.GLOBAL,
-                                              Imm.TABLE, Imm.DATA, Imm.ELEM)},
+                                              Imm.TABLE, Imm.DATA, Imm.ELEM, Imm.TYPE)},
     Imm.MEMORY: (b"\0", 0), Imm.BR_TABLE: (b"\2\1\x80\1\3", ((1, 128), 3)),
     Imm.CALL_INDIRECT: (b"\x81\1\2", (129, 2)), Imm.MEMARG: (b"\2\x80\2", (2, 256, 0)),
     Imm.I32: (b"\x7f", 2**32 - 1), Imm.I64: (b"\x80\x7f", 2**64 - 128),
@@ -242,16 +250,13 @@ def test_error_in_a_body_names_the_function() -> None:
 @pytest.mark.parametrize("data, feature, offset", [
     (b"\0asm\x0d\0\1\0", "component-model", 4),
     (module(code(b"\xfe\x03\0")), "threads", 23),
-    (module(code(b"\x14\0")), "function-references", 23),
     (module(code(b"\x06\x40\x0b")), "exception-handling", 23),
     (module(code(b"\xfb\x00\0")), "gc", 23),
     (module(code(b"\xfc\x13")), "wide-arithmetic", 23),
     (HEADER + section(1, b"\1\x4e\0"), "gc", 11),
-    (HEADER + section(1, b"\1\x60\1\x64\x70\0"), "function-references", 13),
     (HEADER + section(13, b"\0"), "exception-handling", 10),
     (HEADER + section(5, b"\1\3\1\1"), "threads", 11),
     (HEADER + section(5, b"\1\x08\1\0"), "custom-page-sizes", 11),
-    (HEADER + section(4, b"\1\x40\0\x70\0\0\xd0\x70\x0b"), "function-references", 11),
     (HEADER + section(2, b"\1\0\0\4\0\0"), "exception-handling", 13),
     (HEADER + section(7, b"\1\0\4\0"), "exception-handling", 12),
 ])
@@ -311,7 +316,7 @@ def test_immediates_that_name_a_memory(body: bytes, imm: object) -> None:
 ])
 def test_limits(flags: bytes, limits: Limits) -> None:
     assert decode(HEADER + section(5, b"\1" + flags)).memories[0].limits == limits
-    assert decode(HEADER + section(4, b"\1\x70" + flags)).tables[0].limits == limits
+    assert decode(HEADER + section(4, b"\1\x70" + flags)).table_types()[0].limits == limits
 
 
 def test_names_come_from_the_name_section_then_from_exports() -> None:

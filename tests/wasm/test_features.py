@@ -27,6 +27,12 @@ USES = [
     ("tail-call", "(func return_call 0)", "illegal opcode 12"),
     ("tail-call", "(table 1 funcref) (func i32.const 0 return_call_indirect (type 0))",
      "illegal opcode 13"),
+    ("function-references", "(func (param (ref extern)))", "malformed value type"),
+    ("function-references", "(global funcref (ref.null 0)) (type (func))",
+     "malformed reference type"),
+    ("function-references", "(table 1 funcref (ref.null func))", "malformed reference type"),
+    ("function-references", "(func unreachable ref.as_non_null drop)", "illegal opcode d4"),
+    ("function-references", "(type (func)) (func unreachable call_ref 0)", "illegal opcode 14"),
 ]
 
 

@@ -149,7 +149,7 @@ def compare_sections(module: Module, data: bytes) -> None:
     assert [type_.composite for type_ in module.types] == [_func_type(raw) for raw in entries(1)]
     assert [imported(item) for item in module.imports] == [_import(raw) for raw in entries(2)]
     assert module.func_types == entries(3, "types")
-    assert module.tables == [_table(raw) for raw in entries(4)]
+    assert [table.type for table in module.tables] == [_table(raw) for raw in entries(4)]
     assert module.memories == [_memory(raw) for raw in entries(5)]
     globals_ = entries(6, "globals")
     assert [item.type for item in module.globals] == [_global(raw.type) for raw in globals_]
