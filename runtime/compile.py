@@ -40,7 +40,11 @@ def target_named(name: str, layout: MemoryLayout | None = None) -> Target:
         from ..targets.cpu import CpuTarget  # LLVM is loaded when it is needed
 
         return CpuTarget(layout or MemoryLayout.FLAT)
-    raise TargetError(f"no target {name!r}", hint="the targets are: cpu")
+    if name == "cuda":
+        from ..targets.cuda import CudaTarget
+
+        return CudaTarget(layout) if layout else CudaTarget()
+    raise TargetError(f"no target {name!r}", hint="the targets are: cpu, cuda")
 
 
 def choose_target(target: str | Target | None) -> Target:
@@ -71,7 +75,7 @@ def compile_wasm(
             stage that refused the module.
     """
     target = target or target_named(options.target)
-    options = replace(options, layout=options.layout or target.layout)
+    options = resolved(options, target)
     key = program_key(wasm, options, target) if cache else ""
     if cache:
         found = cache.get(key)
@@ -92,10 +96,16 @@ def program_key(wasm: bytes, options: CompileOptions, target: Target) -> str:
     """Key of a program in the cache; what patience makes takes the provisional one's place."""
     names = options.entry_points
     settings = replace(
-        options, entry_points=names and tuple(sorted(set(names))), patient=False,
-        layout=options.layout or target.layout,
-    )  # fmt: skip
+        resolved(options, target), entry_points=names and tuple(sorted(set(names))), patient=False
+    )
     return cache_key(wasm, settings, target.fingerprint())
+
+
+def resolved(options: CompileOptions, target: Target) -> CompileOptions:
+    """Options with what they leave to the target."""
+    return replace(
+        options, layout=options.layout or target.layout, arch=options.arch or target.arch
+    )
 
 
 def read_module(wasm: bytes, progress: Progress | None = None) -> Module:

@@ -27,7 +27,7 @@ from ..targets.base import Target
 from ..targets.child import start_child
 from ..targets.executable import CompileOptions, Executable
 from .cache import Cache
-from .compile import compile_wasm, program_key
+from .compile import compile_wasm, program_key, resolved
 from .program import Program, load_kernel
 
 log = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class Upgrade:
         target: Target,
         cache: Cache | None,
     ) -> None:
-        options = replace(options, layout=options.layout or target.layout)
+        options = resolved(options, target)
         key = program_key(wasm, options, target)
         self._recompilation = Recompilation(wasm, options, cache, key)
         self._program = program

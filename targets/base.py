@@ -148,6 +148,7 @@ class Target(Protocol):
 
     name: str
     layout: MemoryLayout  # of programs whose options name none
+    arch: str | None  # the same of a GPU's compute capability
 
     def fingerprint(self) -> str:
         """Everything about machine and toolchain that compiled code depends on."""

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from ..errors import ArgumentError
-from .addressing import GROUP, Placement, Rows
+from .addressing import GROUP, Cells, Placement, Rows
 from .base import Bytes, Int64s, Strings
 from .layout import FLAG_INSTANTIATED, AgentLayout, Ctx
 
@@ -56,8 +56,9 @@ class Region(Protocol):
     def close(self) -> None: ...
 
 
-#: Makes a region of some bytes; the text says what for, should there be no room.
-Reserve = Callable[[int, str], Region]
+#: Makes a region for slices that are placed so, of so many slots; the text says what for, should
+#: there be no room.
+Reserve = Callable[[Placement, int, str], Region]
 
 
 class AgentSlices:
@@ -74,13 +75,13 @@ class AgentSlices:
         self.output_size = output_size
         self._state_place = layout.state_place
         self._places = [layout.memory_place(slot) for slot in layout.memories]
-        self.state = reserve(self._state_place.extent(capacity), "the agents' state")
+        self.state = reserve(self._state_place, capacity, "the agents' state")
         self.memories = [
-            reserve(place.extent(capacity), f"{capacity:,} agents' memory")
-            for place in self._places
+            reserve(place, capacity, f"{capacity:,} agents' memory") for place in self._places
         ]
-        self.stdout = reserve(output_size * capacity, "the agents' output")
-        self.stderr = reserve(output_size * capacity, "the agents' error output")
+        streams = Placement(output_size, Cells(0))
+        self.stdout = reserve(streams, capacity, "the agents' output")
+        self.stderr = reserve(streams, capacity, "the agents' error output")
 
     def memory_size(self, slot: int, memory: int = 0) -> int:
         size = self.read_state(slot, self.layout.memories[memory].size, 8)

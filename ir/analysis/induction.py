@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from .. import ops as o
 from ..function import Inst, Value
@@ -31,13 +32,29 @@ _TOWARDS = (frozenset({o.IGT_S, o.IGT_U, o.IGE_S, o.IGE_U}),
 
 
 @dataclass(frozen=True, slots=True)
+class Multiple:
+    """An amount that is only known when the loop is entered: ``value * factor``.
+
+    The factor is not 0.
+    """
+
+    value: Value
+    factor: int
+
+
+#: By how much a value changes each time round, modulo 2^N; a number is signed.
+Step: TypeAlias = int | Multiple
+
+
+@dataclass(frozen=True, slots=True)
 class Condition:
     """The loop goes round again while ``op`` holds between the value and the limit.
 
-    The op is ``ine``, or of i32 values and such that the value moves towards the limit.
+    The op is ``ine``, or of i32 values and such that the value moves towards the limit; one whose
+    step is only known later is taken to grow.
 
     Attributes:
-        value: changes by a constant. limit: does not change; None stands for 0.
+        value: changes by a fixed amount. limit: does not change; None stands for 0.
     """
 
     op: Op
@@ -57,13 +74,13 @@ class Induction:
             self.defined.update(block.params)
             for inst in block.insts:
                 self.defined.update(inst.results)
-        self._deltas: dict[Value, int | None] = {}
+        self._deltas: dict[Value, Step | None] = {}
         (back,) = [edge for edge in loop.latch.insts[-1].edges if edge.block is loop.header]
         for param, passed in zip(loop.header.params, back.args, strict=True):
-            self._deltas[param] = _step(param, passed)
+            self._deltas[param] = self._step(param, passed)
 
-    def delta(self, value: Value, depth: int = _DEPTH) -> int | None:
-        """By how much the value grows each time round, modulo 2^N, as a signed number.
+    def delta(self, value: Value, depth: int = _DEPTH) -> Step | None:
+        """By how much a value changes each time round.
 
         0 if it does not change; None if that is not known.
         """
@@ -75,29 +92,45 @@ class Induction:
         inst = value.definition
         if type(inst) is Inst and depth:
             found = self._rule(inst, depth - 1)
-        if found is not None:
+        if type(found) is int:
             found = _signed(found, value.type.bits)
         self._deltas[value] = found
         return found
 
-    def _rule(self, inst: Inst, depth: int) -> int | None:
+    def _rule(self, inst: Inst, depth: int) -> Step | None:
         op = inst.op
         if op is o.CONST:
             return 0
         if op in (o.IADD, o.ISUB):
             a, b = (self.delta(arg, depth) for arg in inst.args)
-            if a is None or b is None:
-                return None
-            return a + b if op is o.IADD else a - b
+            return _add(a, b if op is o.IADD else _times(b, -1))
         if op in (o.IMUL, o.ISHL):
             factor = _constant(inst.args[1])
             if factor is None:
                 return None
-            a = self.delta(inst.args[0], depth)
             if op is o.ISHL:
                 factor = 1 << factor % inst.args[0].type.bits
-            return None if a is None else a * factor
+            return _times(self.delta(inst.args[0], depth), factor)
         return None
+
+    def _step(self, param: Value, passed: Value) -> Step | None:
+        """What is added to a parameter before it is passed back."""
+        if passed is param:
+            return 0
+        inst = passed.definition
+        if type(inst) is not Inst or inst.op not in (o.IADD, o.ISUB):
+            return None
+        first, second = inst.args
+        if second is param and inst.op is o.IADD:
+            first, second = second, first
+        if first is not param:
+            return None
+        amount = _constant(second)
+        if amount is None:
+            if second in self.defined or inst.op is o.ISUB or second.type is not Type.I32:
+                return None
+            return Multiple(second, 1)
+        return _signed(amount if inst.op is o.IADD else -amount, param.type.bits)
 
     def condition(self) -> Condition | None:
         """What the latch repeats the loop on; None if that is no count, or one of 64 bits that
@@ -116,7 +149,8 @@ class Induction:
         step = self.delta(value)
         if not step or (limit is not None and self.delta(limit) != 0):
             return None
-        if op is not o.INE and (value.type is not Type.I32 or op not in _TOWARDS[step > 0]):
+        grows = isinstance(step, Multiple) or step > 0
+        if op is not o.INE and (value.type is not Type.I32 or op not in _TOWARDS[grows]):
             return None
         return Condition(op, value, limit)
 
@@ -131,17 +165,23 @@ class Induction:
         return o.INE, value, None
 
 
-def _step(param: Value, passed: Value) -> int | None:
-    """The constant that is added to a parameter before it is passed back."""
-    if passed is param:
-        return 0
-    inst = passed.definition
-    if type(inst) is not Inst or inst.op not in (o.IADD, o.ISUB) or inst.args[0] is not param:
+def _add(a: Step | None, b: Step | None) -> Step | None:
+    if a is None or b is None:
         return None
-    amount = _constant(inst.args[1])
-    if amount is None:
-        return None
-    return _signed(amount if inst.op is o.IADD else -amount, param.type.bits)
+    if a == 0 or b == 0:
+        return b if a == 0 else a
+    if isinstance(a, int) and isinstance(b, int):
+        return a + b
+    if isinstance(a, Multiple) and isinstance(b, Multiple) and a.value is b.value:
+        factor = a.factor + b.factor
+        return Multiple(a.value, factor) if factor else 0
+    return None
+
+
+def _times(step: Step | None, factor: int) -> Step | None:
+    if isinstance(step, Multiple):
+        return Multiple(step.value, step.factor * factor) if factor else 0
+    return None if step is None else step * factor
 
 
 def _constant(value: Value) -> int | None:

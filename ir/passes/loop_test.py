@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import ops as o
-from ..analysis.induction import Induction
+from ..analysis.induction import Induction, Multiple, Step
 from ..analysis.sums import split_sum
 from ..builder import make
 from ..function import Block, Edge, Inst, Value
@@ -33,6 +33,7 @@ class Address:
         memory: the memory they go to.
         root: the value, inside the loop.
         step: by how many bytes it moves on.
+        moved: the step as an i64, if it is only known when the loop is entered.
         lowest: the least of the constants. highest: the end of what is accessed, as a constant.
         first: ``root + lowest`` when the loop is entered, as an i64; known after
             :meth:`LoopTest.bounds`.
@@ -40,9 +41,10 @@ class Address:
 
     memory: EntityId
     root: Value
-    step: int
+    step: Step
     lowest: int
     highest: int
+    moved: Value | None = field(default=None)
     _first: Value | None = field(default=None)
 
     @property
@@ -62,8 +64,8 @@ class LoopTest:
         block: where it is written to.
     """
 
-    __slots__ = ("_addresses", "_conditions", "_constants", "_first", "_induction", "_module",
-                 "block")
+    __slots__ = ("_addresses", "_conditions", "_constants", "_first", "_growths", "_induction",
+                 "_module", "block")
 
     def __init__(self, module: Module, induction: Induction, block: Block) -> None:
         self.block = block
@@ -72,6 +74,7 @@ class LoopTest:
         self._first = {param: block.add_param(param.type)
                        for param in induction.loop.header.params}
         self._conditions: list[Value] = []
+        self._growths: dict[Multiple, Value] = {}
         self._constants: dict[tuple[Type, int], Value] = {}
         self._addresses: dict[tuple[EntityId, Value], Address] = {}
 
@@ -83,8 +86,10 @@ class LoopTest:
         assert step, "a condition's value changes"
         start, limit = self.first(condition.value), condition.limit
         limit = self._const(start.type, 0) if limit is None else self.first(limit)
+        grows = isinstance(step, Multiple) or step > 0
         if condition.op is o.INE:
-            before = self._until_equal(start, limit, step)
+            way = self._emit(o.ISUB, start.type, [limit, start] if grows else [start, limit])
+            before = self._until_equal(way, step)
         else:
             before = self._until_beyond(condition.op, start, limit, step)
         return self._binary(o.IADD, before, 1)
@@ -98,7 +103,9 @@ class LoopTest:
         """Include an access or check in the test; None if its address moves otherwise."""
         root, _ = split_sum(inst.args[0])
         step = None if root is None else self._induction.delta(root)
-        if root is None or step is None or abs(step) >= _MOST_STEP:
+        if root is None or step is None:
+            return None
+        if root.type is I64 if isinstance(step, Multiple) else abs(step) >= _MOST_STEP:
             return None
         memory, offset, width = inst.attrs[:3]
         low = _displacement(inst)
@@ -124,13 +131,18 @@ class LoopTest:
             address._first = first
             room = self._room(address)
             self._require(self._emit(o.ILE_U, I64, [first, room]))
-            if address.step:
-                rounds = rounds or self._binary(o.ISUB, count, 1)
-                way = self._binary(o.IMUL, rounds, abs(address.step))
-                left = first
-                if address.step > 0:
-                    left = self._emit(o.ISUB, I64, [room, first])
-                self._require(self._emit(o.ILE_U, I64, [way, left]))
+            step = address.step
+            if isinstance(step, Multiple):
+                size = address.moved = self._emit(o.EXTEND_S, None, [self._growth(step)])
+            elif step:
+                size = self._const(I64, abs(step))
+            else:
+                continue
+            rounds = rounds or self._binary(o.ISUB, count, 1)
+            way = self._emit(o.IMUL, I64, [rounds, size])
+            if isinstance(step, Multiple) or step > 0:
+                first = self._emit(o.ISUB, I64, [room, first])
+            self._require(self._emit(o.ILE_U, I64, [way, first]))
 
     def branch(self, passed: Edge, failed: Edge) -> None:
         """End the block: go on by what the test says."""
@@ -151,44 +163,61 @@ class LoopTest:
             found = self._first[value] = self._emit(inst.op, inst.type, args, *inst.attrs)
         return found
 
-    def _until_equal(self, start: Value, limit: Value, step: int) -> Value:
-        """Rounds, as an i64, before a value that moves by a constant meets the limit."""
-        type_, size = start.type, abs(step)
-        ends = [limit, start] if step > 0 else [start, limit]
-        way = self._emit(o.ISUB, type_, ends)
-        if size > 1:
-            rest = self._binary(o.IREM_U, way, size)
+    def _until_equal(self, way: Value, step: Step) -> Value:
+        """Rounds, as an i64, before a value that moves by a constant has gone the whole way."""
+        type_ = way.type
+        size = self._growth(step) if isinstance(step, Multiple) else abs(step)
+        if size != 1:
+            if isinstance(size, int):
+                size = self._const(type_, size)
+            rest = self._emit(o.IREM_U, type_, [way, size])
             self._require(self._emit(o.IEQZ, type_, [rest]))
-            way = self._binary(o.IDIV_U, way, size)
+            way = self._emit(o.IDIV_U, type_, [way, size])
         if type_ is I32:
             return self._emit(o.EXTEND_U, None, [way])
         self._require(self._binary(o.ILT_U, way, _MOST_ROUNDS))
         return way
 
-    def _until_beyond(self, op: Op, start: Value, limit: Value, step: int) -> Value:
-        """Rounds, as an i64, while an i32 that moves towards the limit has not reached it."""
-        signed, size = op in _SIGNED, abs(step)
-        widen = o.EXTEND_S if signed else o.EXTEND_U
+    def _until_beyond(self, op: Op, start: Value, limit: Value, step: Step) -> Value:
+        """Rounds, as an i64, while an i32 that moves towards the limit has not reached it.
+
+        The value may lie behind the limit then, by less than its step, but may not wrap around.
+        """
+        signed = op in _SIGNED
         least, most = (-(1 << 31), (1 << 31) - 1) if signed else (0, (1 << 32) - 1)
-        start = self._emit(widen, None, [start])
-        limit = self._emit(widen, None, [limit])
-        beyond = size - 1  # how far behind the limit the last value may lie
+        start, limit = (self._emit(o.EXTEND_S if signed else o.EXTEND_U, None, [value])
+                        for value in (start, limit))
+        grows = isinstance(step, Multiple) or step > 0
         if op in _INCLUSIVE:
-            limit = self._binary(o.IADD, limit, 1 if step > 0 else -1)
-            beyond += 1
-        if step > 0:
-            way = self._emit(o.ISUB, I64, [limit, start])
-            if beyond:
-                self._require(self._binary(o.ILE_S, limit, most - (size - 1)))
+            limit = self._binary(o.IADD, limit, 1 if grows else -1)
+        way = self._emit(o.ISUB, I64, [limit, start] if grows else [start, limit])
+        if isinstance(step, Multiple):
+            size = self._emit(o.EXTEND_S, None, [self._growth(step)])
+            less = self._binary(o.ISUB, size, 1)
+            furthest = self._emit(o.IADD, I64, [limit, less])
         else:
-            way = self._emit(o.ISUB, I64, [start, limit])
-            if beyond:
-                self._require(self._binary(o.IGE_S, limit, least + (size - 1)))
-        rounds = way
-        if size > 1:
-            rounds = self._binary(o.IDIV_U, self._binary(o.IADD, way, size - 1), size)
-        none = self._const(I64, 0)
-        return self._emit(o.SELECT, I64, [self._binary(o.IGT_S, way, 0), rounds, none])
+            size, less = self._const(I64, abs(step)), self._const(I64, abs(step) - 1)
+            furthest = self._emit(o.IADD if grows else o.ISUB, I64, [limit, less])
+        self._require(self._binary(o.ILE_S, furthest, most) if grows
+                      else self._binary(o.IGE_S, furthest, least))
+        rounded = self._emit(o.IADD, I64, [way, less])
+        rounds = self._emit(o.IDIV_U, I64, [rounded, size])
+        return self._emit(o.SELECT, I64,
+                          [self._binary(o.IGT_S, way, 0), rounds, self._const(I64, 0)])
+
+    def _growth(self, step: Multiple) -> Value:
+        """A step that is known now, as an i32: greater than 0, or the test fails."""
+        found = self._growths.get(step)
+        if found is None:
+            amount = self.first(step.value)
+            if step.factor != 1:
+                amount = self._binary(o.IMUL, amount, step.factor)
+            positive = self._binary(o.IGT_S, amount, 0)
+            self._require(positive)
+            # The test divides by it even if it has failed.
+            found = self._emit(o.SELECT, I32, [positive, amount, self._const(I32, 1)])
+            self._growths[step] = found
+        return found
 
     def _room(self, address: Address) -> Value:
         """The last place, as an i64, at which what lies behind ``first`` is in bounds."""

@@ -269,13 +269,18 @@ def _count_down(latch: Block, header: Block, left: Value, current: dict[Address,
     """Repeat the copy until the count is used up, with the addresses moved on."""
     terminator = latch.insts.pop()
 
-    def add(op: o.Op, value: Value, amount: int) -> Value:
-        constant = _append(latch, o.CONST, Type.I64, [], (amount & (1 << 64) - 1,))
-        return _append(latch, op, Type.I64, [value, constant], ())
+    def constant(amount: int) -> Value:
+        return _append(latch, o.CONST, Type.I64, [], (amount & (1 << 64) - 1,))
 
-    fewer = add(o.ISUB, left, 1)
-    moved = [add(o.IADD, value, address.step) for address, value in current.items()]
-    more = add(o.INE, fewer, 0)
+    fewer = _append(latch, o.ISUB, Type.I64, [left, constant(1)], ())
+    moved = []
+    for address, value in current.items():
+        amount = address.moved
+        if amount is None:
+            assert isinstance(address.step, int), "the others are known now"
+            amount = constant(address.step)
+        moved.append(_append(latch, o.IADD, Type.I64, [value, amount], ()))
+    more = _append(latch, o.INE, Type.I64, [fewer, constant(0)], ())
     again, out = terminator.edges
     if again.block is not header:
         again, out = out, again

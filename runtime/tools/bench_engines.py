@@ -138,7 +138,7 @@ class _TimedTarget:
     def __init__(self, target: Target) -> None:
         self._target = target
         self.name = target.name
-        self.layout = target.layout
+        self.layout, self.arch = target.layout, target.arch
         self.ms = 0.0
 
     def fingerprint(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,6 @@ from ...errors import ArgumentError, SwarmcError
 from .corpus import Bench, Build, Program, read_manifest
 
 ENTRY = "run"
-
-#: How the manifest calls the build of the native baseline.
-_NATIVE = "native"
 
 #: The seed of agents that are all alike.
 _COMMON_SEED = 1
@@ -72,20 +69,23 @@ def load_workloads(directory: Path, names: Sequence[str] = (), *, quick: bool = 
         SwarmcError: the directory has no manifest of workloads, or a binary is missing.
     """
     builds, programs = read_manifest(directory)
-    if _NATIVE not in builds:
-        raise SwarmcError(f"the manifest in {directory} does not say how to build native code")
     found = {p.name: p for p in programs if p.bench is not None}
+    if not found:
+        raise SwarmcError(f"the manifest in {directory} lists no workloads")
     for name in names:
         if name not in found:
             raise ArgumentError(f"no workload {name!r}", hint=f"there are: {', '.join(found)}")
     chosen = [found[name] for name in names] or [
         p for p in found.values() if not quick or (p.bench and p.bench.quick)
     ]
-    return [_load(program, builds[_NATIVE]) for program in chosen]
+    return [_load(program, builds) for program in chosen]
 
 
-def _load(program: Program, native: Build) -> Workload:
+def _load(program: Program, builds: Mapping[str, Build]) -> Workload:
     assert program.bench is not None
+    native = builds.get(program.bench.native)
+    if native is None:
+        raise SwarmcError(f"{program.name}: there is no build {program.bench.native!r}")
     path = program.binary
     try:
         wasm = path.read_bytes()

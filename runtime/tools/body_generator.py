@@ -25,7 +25,7 @@ from ...ir.types import Type
 from .choices import Choices, WeightedTable
 from .edge_values import edge_value
 from .generator_plan import Frame, Plan
-from .generator_rows import LOADS, NUMERIC, PURE, immediate, memarg
+from .generator_rows import FAR, LOADS, NUMERIC, PURE, immediate, memarg
 from .tracked_body import TrackedBody
 
 _DIVISIONS = (ir.IDIV_S, ir.IDIV_U, ir.IREM_S, ir.IREM_U)
@@ -128,43 +128,56 @@ class BodyGenerator(TrackedBody):
 
     # Addresses.
 
-    def address(self, width: int, depth: int) -> int:
+    def memory(self) -> int:
+        """One of the memories, of which there is one at least."""
+        return self.choices.below(len(self.plan.memories))
+
+    def address(self, memory: int, width: int, depth: int) -> int:
         """Push an address and give the offset immediate to go with it."""
-        assert self.plan.pages is not None
-        size = self.plan.pages * PAGE_SIZE
+        pages, t = self.plan.memories[memory]
+        size = pages * PAGE_SIZE
         kind = self.choices.below(80)
         if kind < 30:
-            self.expr(Type.I32, depth)
-            self.i32(self.choices.pick((0xFF, 0xFFF, 0x7FF8, 0x7FFF)))
-            self.emit("i32.and", pops=2, push=(Type.I32,))
+            self.limited(t, self.choices.pick((0xFF, 0xFFF, 0x7FF8, 0x7FFF)), depth)
             return self.choices.pick((0, 1, 4, 8, 13, 255, 0x1000, 0x7F00))
         if kind < 74:
-            self.i32(self.choices.below(min(size, 1 << 12)) if size else 0)
+            self.const(t, self.choices.below(min(size, 1 << 12)) if size else 0)
             return self.choices.pick((0, 1, 2, 3, 4, 8, 16, 100))
         if kind < 78:  # around the end of memory
             offset = self.choices.pick((0, 1, width, 64, 0xFFF))
             past = (1, 7) if self.choices.chance(1, 6) else (0, -1, -7)
-            self.i32(size - width - offset + self.choices.pick(past))
+            self.const(t, size - width - offset + self.choices.pick(past))
             return offset
         if kind == 78:
-            self.expr(Type.I32, depth)
-            return self.choices.pick((0, 1, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF))
-        self.i32(self.choices.pick((-1, -4, -8, 0x7FFFFFFF, -0x80000000, size)))
-        return self.choices.pick((0, 1, 4, 8, 0xFFFFFFFF))
+            self.expr(t, depth)
+            return self.choices.pick((0, 1, 0xFFFF, 0x10000, 0x7FFFFFFF, *FAR[t]))
+        self.const(t, self.choices.pick((-1, -4, -8, 0x7FFFFFFF, *FAR[t], size)))
+        return self.choices.pick((0, 1, 4, 8, *FAR[t]))
 
-    def access(self, row: Opcode, offset: int, depth: int) -> None:
+    def access(self, row: Opcode, offset: int, memory: int, depth: int) -> None:
         """Load or store at the address on the stack; what is stored, or stays, comes first."""
         assert row.params is not None
         for type_ in row.params[1:]:
             self.expr(type_, depth)
-        self.emit_row(row, memarg(self.choices, row, offset))
+        self.emit_row(row, memarg(self.choices, row, offset, memory))
 
-    def masked(self, mask: int, depth: int, wild: int = 40) -> None:
-        """Push an i32 that is at most ``mask``, or in 1 of ``wild`` cases any."""
-        self.expr(Type.I32, depth)
-        if not self.choices.chance(1, wild):
-            self.i32(mask)
-            self.emit("i32.and", pops=2, push=(Type.I32,))
+    def limited(self, type_: Type, mask: int, depth: int) -> None:
+        """Push an integer that is at most ``mask``."""
+        self.expr(type_, depth)
+        self.const(type_, mask)
+        self.emit(f"{type_.value}.and", pops=2, push=(type_,))
+
+    def masked(self, mask: int, depth: int, wild: int = 40, type_: Type = Type.I32) -> None:
+        """Push an integer that is at most ``mask``, or in 1 of ``wild`` cases any."""
+        if self.choices.chance(1, wild):
+            self.expr(type_, depth)
+        else:
+            self.limited(type_, mask, depth)
+
+    def widen(self, type_: Type) -> None:
+        """Make the i32 on the stack an address or index of a type."""
+        if type_ is Type.I64:
+            self.emit("i64.extend_i32_u", pops=1, push=(Type.I64,))
 
     # Frames.
 
@@ -273,11 +286,11 @@ def _pure(g: BodyGenerator, type_: ValueType, depth: int) -> None:
 
 
 def _load(g: BodyGenerator, type_: ValueType, depth: int) -> None:
-    if g.plan.pages is None:
+    if not g.plan.memories:
         g.leaf(type_)
         return
-    row = g.choices.pick(LOADS[type_])
-    g.access(row, g.address(row.width, depth), depth)
+    row, memory = g.choices.pick(LOADS[type_]), g.memory()
+    g.access(row, g.address(memory, row.width, depth), memory, depth)
 
 
 def _select(g: BodyGenerator, type_: ValueType, depth: int) -> None:
@@ -328,10 +341,12 @@ def _call(g: BodyGenerator, type_: ValueType, depth: int) -> None:
 
 
 def _size(g: BodyGenerator, type_: ValueType, depth: int) -> None:
-    if g.plan.tables and (g.plan.pages is None or g.choices.chance(1, 2)):
-        g.emit("table.size", g.choices.below(len(g.plan.tables)), push=(Type.I32,))
-    elif g.plan.pages is not None:
-        g.emit("memory.size", 0, push=(Type.I32,))
+    tables = [n for n, table in enumerate(g.plan.tables) if table.indices is type_]
+    memories = [n for n, memory in enumerate(g.plan.memories) if memory.address is type_]
+    if tables and (not memories or g.choices.chance(1, 2)):
+        g.emit("table.size", g.choices.pick(tables), push=(type_,))
+    elif memories:
+        g.emit("memory.size", g.choices.pick(memories), push=(type_,))
     else:
         g.leaf(type_)
 
@@ -342,12 +357,13 @@ def _is_null(g: BodyGenerator, type_: ValueType, depth: int) -> None:
 
 
 def _table_get(g: BodyGenerator, type_: ValueType, depth: int) -> None:
-    tables = [n for n, (t, size) in enumerate(g.plan.tables) if t is type_ and size]
+    tables = [n for n, (t, size, _) in enumerate(g.plan.tables) if t is type_ and size]
     if not tables:
         g.leaf(type_)
         return
     table = g.choices.pick(tables)
-    g.masked((1 << (g.plan.tables[table][1].bit_length() - 1)) - 1, depth)
+    _, size, index = g.plan.tables[table]
+    g.masked((1 << (size.bit_length() - 1)) - 1, depth, type_=index)
     g.emit("table.get", table, pops=1, push=(type_,))
 
 
@@ -358,7 +374,7 @@ _NUMBER: list[tuple[int, Production]] = [*_COMMON, (24, _pure), (6, _load)]
 _TYPED: WeightedTable[Production] = WeightedTable([*_COMMON, (2, _table_get)])
 _PRODUCTIONS: dict[ValueType, WeightedTable[Production]] = {
     Type.I32: WeightedTable([*_NUMBER, (1, _size), (1, _is_null)]),
-    Type.I64: WeightedTable(_NUMBER),
+    Type.I64: WeightedTable([*_NUMBER, (1, _size)]),
     Type.F32: WeightedTable(_NUMBER),
     Type.F64: WeightedTable(_NUMBER),
     Type.V128: WeightedTable(_NUMBER),

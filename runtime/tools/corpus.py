@@ -87,12 +87,14 @@ class Bench:
         agents: how many agents are measured at once.
         quick: whether it is among the few that ``swarmc bench --quick`` measures.
         group: what it is averaged with.
+        native: name of the build that makes the native baseline of it.
     """
 
     size: int
     agents: int
     quick: bool = False
     group: str = "throughput"
+    native: str = "native"
 
 
 @dataclass(frozen=True, slots=True)

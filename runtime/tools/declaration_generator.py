@@ -22,7 +22,7 @@ from ...ir.module import PAGE_SIZE
 from ...ir.types import Type
 from .choices import Choices
 from .edge_values import edge_value
-from .generator_plan import Plan
+from .generator_plan import Plan, PlannedMemory, PlannedTable
 from .generator_rows import NUMERIC
 
 _REFS = (Type.FUNCREF, Type.EXTERNREF)
@@ -54,8 +54,8 @@ class Declarations:
     def __init__(self, choices: Choices, functions: int) -> None:
         self.choices = choices
         self.module = Module()
-        self.plan = Plan([], [], [], [], [], [], [], None, [], 0, 1)
-        self._memory()
+        self.plan = Plan([], [], [], [], [], [], [], [], [], 0, 1)
+        self._memories()
         self.first = self._signatures(functions)
         self._typed_references()
         self._globals()
@@ -69,19 +69,26 @@ class Declarations:
             self.plan.types.append(type_)
         return self.plan.types.index(type_)
 
-    def _memory(self) -> None:
+    def _memories(self) -> None:
+        """None, one or several, with equally many pages: the oracle's limit is one for all."""
         kind = self.choices.below(32)
         if kind == 31:
             return
         pages = {30: 0, 29: 2, 28: 3, 27: 2}.get(kind, 1)
-        maximum = self.choices.pick((None, pages, pages + 1, pages + 3, 65536))
-        self.plan.pages = pages
-        type_ = MemoryType(Limits(pages, maximum))
-        if self.choices.chance(1, 20):
-            self.module.imports.append(Import(_HOST, "memory", "memory", type_, 0))
-        else:
-            self.module.memories.append(type_)
-        self.module.exports.append(Export("memory", "memory", 0, 0))
+        for number in range(self.choices.pick((1, 1, 1, 2, 3))):
+            maximum = self.choices.pick((None, pages, pages + 1, pages + 3, 65536))
+            address = self._index_type()
+            self.plan.memories.append(PlannedMemory(pages, address))
+            type_ = MemoryType(Limits(pages, maximum, address))
+            if number == 0 and self.choices.chance(1, 20):
+                self.module.imports.append(Import(_HOST, "memory", "memory", type_, 0))
+            else:
+                self.module.memories.append(type_)
+            name = f"memory{number}" if number else "memory"
+            self.module.exports.append(Export(name, "memory", number, 0))
+
+    def _index_type(self) -> Type:
+        return Type.I64 if self.choices.chance(1, 4) else Type.I32
 
     def _value_type(self, references: bool = True) -> ValueType:
         if references and self.choices.chance(1, 10):
@@ -124,7 +131,8 @@ class Declarations:
         self._global(Type.I32, True, constant(Type.I32, 0x800))
         for type_ in NUMERIC:
             for _ in range(1 + self.choices.below(2)):
-                init = self._known(type_) or constant(type_, edge_value(self.choices, type_))
+                init = self._known(type_) or self._computed(
+                    type_, edge_value(self.choices, type_))
                 self._global(type_, not self.choices.chance(1, 5), init)
         for type_ in _REFS:
             if self.choices.chance(1, 2):
@@ -157,6 +165,19 @@ class Declarations:
             return _expression("global.get", known[0])
         return None
 
+    def _computed(self, type_: Type, bits: int) -> Body:
+        """A constant expression for a number, at times one that is computed."""
+        if type_ not in (Type.I32, Type.I64) or not self.choices.chance(1, 6):
+            return constant(type_, bits)
+        name, mask = type_.value, (1 << type_.bits) - 1
+        other = edge_value(self.choices, type_)
+        body = self._known(type_) or constant(type_, 0)
+        ops, imms = body.ops[:-1], body.imms[:-1]
+        for operator, operand in (("mul", 0), ("sub", other), ("add", bits), ("add", other)):
+            ops += [BY_NAME[f"{name}.const"], BY_NAME[f"{name}.{operator}"]]
+            imms += [operand & mask, None]
+        return Body([*ops, BY_NAME["end"]], [*imms, None], [0] * (len(ops) + 1))
+
     def _tables(self) -> None:
         minimum = self.choices.pick((8, 16, 3, 1, 0))  # one for all: so is the oracle's limit
         for element in self.choices.pick(((Type.FUNCREF,), (Type.FUNCREF, Type.EXTERNREF),
@@ -164,8 +185,9 @@ class Declarations:
                                           (Type.FUNCREF, Type.EXTERNREF, Type.FUNCREF))):
             maximum = self.choices.pick((None, None, minimum + 2, minimum))
             number = len(self.plan.tables)
-            type_ = TableType(element, Limits(minimum, maximum))
-            self.plan.tables.append((element, minimum))
+            index = self._index_type()
+            type_ = TableType(element, Limits(minimum, maximum, index))
+            self.plan.tables.append(PlannedTable(element, minimum, index))
             self.plan.slots.append([None] * minimum)
             if number == 0 and self.choices.chance(1, 20):
                 self.module.imports.append(Import(_HOST, "table", "table", type_, 0))
@@ -193,7 +215,7 @@ class Declarations:
         if self.choices.chance(1, 3):
             element = ref_type(False, nullable.heap)
         minimum = self.plan.tables[0][1]
-        self.plan.tables.append((element, minimum))
+        self.plan.tables.append(PlannedTable(element, minimum, Type.I32))
         self.plan.slots.append([function] * minimum)
         type_ = TableType(element, Limits(minimum, self.choices.pick((None, minimum + 2))))
         self.module.tables.append(Table(type_, _expression("ref.func", function)))
@@ -201,34 +223,37 @@ class Declarations:
     # Segments.
 
     def _segments(self) -> None:
-        for number, (element, size) in enumerate(self.plan.tables):
-            if size and not self.choices.chance(1, 6):
-                self._active_elem(number, element, size)
+        for number, table in enumerate(self.plan.tables):
+            if table.size and not self.choices.chance(1, 6):
+                self._active_elem(number, table)
         for _ in range(self.choices.below(3)):
             element = self.choices.pick(_REFS)
             count = self.choices.pick((4, 6, 1, 0))
             self._elem("passive", element, self._items(element, count)[0], 0, None)
         declared = tuple(_expression("ref.func", f) for f in self.plan.referable)
         self._elem("declarative", Type.FUNCREF, declared, 0, None)
-        if self.plan.pages is None:
+        if not self.plan.memories:
             return
         for _ in range(self.choices.below(4)):
             content = self._bytes()
-            room = self.plan.pages * PAGE_SIZE - len(content)
+            number = self.choices.below(len(self.plan.memories))
+            memory = self.plan.memories[number]
+            room = memory.pages * PAGE_SIZE - len(content)
             if room >= 0:
                 offset = room if self.choices.chance(1, 8) else self.choices.below(
                     min(room, 0x1000) + 1)
-                where = self._known(Type.I32) or constant(Type.I32, offset)
-                self._data("active", content, where)
+                where = self._known(memory.address) or self._computed(memory.address, offset)
+                self._data("active", content, number, where)
         for _ in range(self.choices.below(3)):
-            self._data("passive", self._bytes(), None)
+            self._data("passive", self._bytes(), 0, None)
         self.module.data_count = len(self.module.data)
 
-    def _active_elem(self, table: int, element: ValueType, size: int) -> None:
+    def _active_elem(self, number: int, table: PlannedTable) -> None:
+        element, size, index = table
         start = self.choices.below(min(size, 3))
         items, functions = self._items(element, self.choices.between(1, size - start))
-        self.plan.slots[table][start : start + len(items)] = functions
-        self._elem("active", element, items, table, constant(Type.I32, start))
+        self.plan.slots[number][start : start + len(items)] = functions
+        self._elem("active", element, items, number, self._computed(index, start))
 
     def _items(self, element: ValueType, count: int) -> tuple[tuple[Body, ...], list[int | None]]:
         """Items of a segment, and the functions they are."""
@@ -260,6 +285,6 @@ class Declarations:
         count = self.choices.pick((8, 0, 1, 40, 3))
         return bytes(self.choices.below(256) for _ in range(count))
 
-    def _data(self, mode: str, content: bytes, offset: Body | None) -> None:
+    def _data(self, mode: str, content: bytes, memory: int, offset: Body | None) -> None:
         self.plan.data.append(len(content))
-        self.module.data.append(Data(mode, content, 0, offset, 0))
+        self.module.data.append(Data(mode, content, memory, offset, 0))

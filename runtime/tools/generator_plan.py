@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ...compiler.wasm.types import DefType, FuncType, Heap, RefType, ValueType
 from ...ir.types import Type
 
 
+class PlannedMemory(NamedTuple):
+    """A memory: pages at first, and the type of its addresses."""
+
+    pages: int
+    address: Type
+
+
+class PlannedTable(NamedTuple):
+    """A table: its elements' type, how many there are at first, and the type of its indices."""
+
+    element: ValueType
+    size: int
+    indices: Type
+
+
 @dataclass(slots=True)
 class Plan:
-    """What bodies may refer to. ``tables`` are (element type, minimum size).
+    """What bodies may refer to.
 
     Attributes:
         slots: of each table, the functions that its elements are at first (None: null).
@@ -23,11 +39,11 @@ class Plan:
     types: list[FuncType]
     functions: list[FuncType]
     globals: list[tuple[ValueType, bool]]
-    tables: list[tuple[ValueType, int]]
+    tables: list[PlannedTable]
     slots: list[list[int | None]]
     elems: list[tuple[ValueType, int]]
     data: list[int]
-    pages: int | None
+    memories: list[PlannedMemory]
     referable: list[int]
     budget: int
     pointer: int

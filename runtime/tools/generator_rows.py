@@ -27,6 +27,9 @@ PURE = _by_result(Imm.NONE, Imm.LANE, Imm.LANES)
 LOADS = _by_result(Imm.MEMARG, Imm.MEMARG_LANE)
 STORES = tuple(row for row in OPCODES if row.imm in (Imm.MEMARG, Imm.MEMARG_LANE)
                and row.results == () and row.params is not None and row.params[-1] in NUMERIC)
+#: Addresses and offsets that are far out, by the type of addresses.
+FAR = {Type.I32: (0x80000000, 0xFFFFFFFF),
+       Type.I64: (0x80000000, 0xFFFFFFFF, 1 << 32, 1 << 48, 1 << 63, (1 << 64) - 8, (1 << 64) - 1)}
 
 
 def immediate(choices: Choices, row: Opcode) -> Any:
@@ -36,12 +39,12 @@ def immediate(choices: Choices, row: Opcode) -> Any:
     return _lane(choices, row) if row.imm is Imm.LANE else None
 
 
-def memarg(choices: Choices, row: Opcode, offset: int) -> tuple[int, ...]:
+def memarg(choices: Choices, row: Opcode, offset: int, memory: int) -> tuple[int, ...]:
     """The immediate of a load or store."""
     natural = row.width.bit_length() - 1
     align = natural - choices.below(natural + 1)
     lane = (_lane(choices, row),) if row.imm is Imm.MEMARG_LANE else ()
-    return align, offset, 0, *lane
+    return align, offset, memory, *lane
 
 
 def _lane(choices: Choices, row: Opcode) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from ...compiler.wasm.opcodes import BY_NAME
 from ...compiler.wasm.types import FuncType, ValueType
+from ...ir.module import PAGE_SIZE
 from ...ir.types import Type
 from .body_generator import BodyGenerator, Statement
 from .bulk_generator import elements, memory_bulk, memory_grow, table_bulk, table_set
@@ -74,10 +75,10 @@ def _nop(g: BodyGenerator, depth: int) -> None:
 
 
 def _store(g: BodyGenerator, depth: int) -> None:
-    if g.plan.pages is None:
+    if not g.plan.memories:
         return
-    row = g.choices.pick(STORES)
-    g.access(row, g.address(row.width, depth), depth)
+    row, memory = g.choices.pick(STORES), g.memory()
+    g.access(row, g.address(memory, row.width, depth), memory, depth)
 
 
 # Control flow.
@@ -241,7 +242,7 @@ def _callee_in_table(g: BodyGenerator, results: tuple[ValueType, ...] | None = N
     Args:
         results: that the type must have; None: any.
     """
-    tables = [n for n, (t, _) in enumerate(g.plan.tables) if t is Type.FUNCREF]
+    tables = [n for n, table in enumerate(g.plan.tables) if table.element is Type.FUNCREF]
     if not tables:
         return None
     table = g.choices.pick(tables)
@@ -262,17 +263,15 @@ def _indirect_operands(g: BodyGenerator, table: int, slot: int, type_: FuncType,
                        ) -> tuple[int, int]:
     """Push arguments and an index near a table's slot; the immediate of the call."""
     g.operands(type_.params, depth - 1)
-    kind = g.choices.below(32)
+    kind, index = g.choices.below(32), g.plan.tables[table].indices
     if kind < 20:
-        g.i32(slot)
+        g.const(index, slot)
     elif kind < 29:  # one of several elements, so that the callee is not known
-        g.expr(_I32, depth - 1)
-        g.i32(1)
-        g.emit("i32.and", pops=2, push=(_I32,))
-        g.i32(slot & ~1)
-        g.emit("i32.or", pops=2, push=(_I32,))
+        g.limited(index, 1, depth - 1)
+        g.const(index, slot & ~1)
+        g.emit(f"{index.value}.or", pops=2, push=(index,))
     else:
-        g.masked(15, depth - 1, wild=4)
+        g.masked(15, depth - 1, 4, index)
     return g.plan.types.index(type_), table
 
 
@@ -280,29 +279,34 @@ def _indirect_operands(g: BodyGenerator, table: int, slot: int, type_: FuncType,
 
 def _same_base(g: BodyGenerator, depth: int) -> None:
     """Several accesses through one pointer, whose checks may be merged."""
-    if g.plan.pages is None:
+    if not g.plan.memories:
         return
-    pointer = g.local_of(_I32)
+    memory = g.memory()
+    t = g.plan.memories[memory].address
+    pointer = g.local_of(t)
     if g.choices.chance(1, 2):
-        g.masked(0xFFFF, depth)
+        g.masked(0xFFFF, depth, type_=t)
         g.emit("local.set", pointer, pops=1)
     for _ in range(2 + g.choices.below(4)):
-        _access(g, pointer, g.choices.pick((0, 4, 8, 12, 3, 64, 0xFF8)), depth)
+        _access(g, pointer, memory, g.choices.pick((0, 4, 8, 12, 3, 64, 0xFF8)), depth)
 
 
-def _access(g: BodyGenerator, pointer: int, offset: int, depth: int) -> None:
-    g.emit("local.get", pointer, push=(_I32,))
+def _access(g: BodyGenerator, pointer: int, memory: int, offset: int, depth: int) -> None:
+    """Load or store through a pointer: an address of the memory, or an i32."""
+    g.emit("local.get", pointer, push=(g.locals[pointer],))
+    if g.locals[pointer] is _I32:
+        g.widen(g.plan.memories[memory].address)
     if g.choices.chance(1, 2):
-        g.access(g.choices.pick(STORES), offset, depth - 1)
+        g.access(g.choices.pick(STORES), offset, memory, depth - 1)
     else:
         type_ = g.choices.pick(NUMERIC)
-        g.access(g.choices.pick(LOADS[type_]), offset, depth - 1)
+        g.access(g.choices.pick(LOADS[type_]), offset, memory, depth - 1)
         g.emit("local.set", g.local_of(type_), pops=1)
 
 
 def _stack_frame(g: BodyGenerator, depth: int) -> None:
     """Lower the stack pointer, use the frame, raise it again."""
-    if g.plan.pages is None:
+    if not g.plan.memories:
         return
     frame = g.new_local(_I32, hidden=True)
     size = g.choices.pick((16, 32, 80))
@@ -312,7 +316,7 @@ def _stack_frame(g: BodyGenerator, depth: int) -> None:
     g.emit("local.tee", frame, pops=1, push=(_I32,))
     g.emit("global.set", g.plan.pointer, pops=1)
     for _ in range(1 + g.choices.below(3)):
-        _access(g, frame, g.choices.below(size), depth)
+        _access(g, frame, 0, g.choices.below(size), depth)
     if g.choices.chance(1, 2):
         _call(g, depth)
     g.emit("local.get", frame, push=(_I32,))
@@ -321,36 +325,49 @@ def _stack_frame(g: BodyGenerator, depth: int) -> None:
     g.emit("global.set", g.plan.pointer, pops=1)
 
 
+_UPWARDS = ("ne", "ne", "lt_u", "lt_s", "le_u", "le_s")
+_DOWNWARDS = ("ne", "ne", "gt_u", "gt_s", "ge_u", "ge_s")
+
+
 def _array_loop(g: BodyGenerator, depth: int) -> None:
-    """A loop over an array, its index growing."""
-    if g.plan.pages is None:
+    """A loop over an array: from an end of memory or any place, up or down, to a limit."""
+    if not g.plan.memories:
         return
-    index, type_ = g.new_local(_I32, hidden=True), g.choices.pick(NUMERIC)
+    memory = g.memory()
+    t = g.plan.memories[memory].address
+    index, type_ = g.new_local(t, hidden=True), g.choices.pick(NUMERIC)
     row = next(r for r in STORES if r.type is type_ and r.width * 8 == type_.bits)
-    shift, base = row.width.bit_length() - 1, g.choices.below(0x1000)
-    g.i32(0)
+    base = g.choices.below(0x1000)
+    step = row.width * g.choices.pick((1, 1, 1, 2, -1))
+    rounds = g.choices.pick((1, 3, 8, 20, 60))
+    if g.choices.chance(1, 3):
+        g.masked(0xFFFF, 1, type_=t)
+    else:
+        edge = g.choices.pick((0, 0, 0, PAGE_SIZE - base))
+        g.const(t, edge + (0 if g.choices.chance(1, 2) else -step * g.choices.below(rounds + 1)))
     g.emit("local.set", index, pops=1)
+    limit = g.new_local(t, hidden=True)
+    g.emit("local.get", index, push=(t,))
+    g.const(t, step * rounds + (1 if g.choices.chance(1, 16) else 0))
+    g.emit(f"{t.value}.add", pops=2, push=(t,))
+    g.emit("local.set", limit, pops=1)
     g.open("loop", (), ())
 
-    def element() -> None:
-        g.emit("local.get", index, push=(_I32,))
-        g.i32(shift)
-        g.emit("i32.shl", pops=2, push=(_I32,))
-
     def fill() -> None:
-        element()
+        g.emit("local.get", index, push=(t,))
         g.expr(type_, depth - 1)
-        element()
-        g.emit_row(BY_NAME[f"{type_.value}.load"], memarg(g.choices, row, base))
+        g.emit("local.get", index, push=(t,))
+        g.emit_row(BY_NAME[f"{type_.value}.load"], memarg(g.choices, row, base, memory))
         lanes = "i16x8" if type_ is Type.V128 else type_.value
         g.emit(f"{lanes}.add", pops=2, push=(type_,))
-        g.emit_row(row, memarg(g.choices, row, base))
-        g.emit("local.get", index, push=(_I32,))
-        g.i32(1)
-        g.emit("i32.add", pops=2, push=(_I32,))
-        g.emit("local.tee", index, pops=1, push=(_I32,))
-        g.i32(g.choices.pick((1, 3, 8, 20, 60)))
-        g.emit("i32.lt_u", pops=2, push=(_I32,))
+        g.emit_row(row, memarg(g.choices, row, base, memory))
+        g.emit("local.get", index, push=(t,))
+        g.const(t, step)
+        g.emit(f"{t.value}.add", pops=2, push=(t,))
+        g.emit("local.tee", index, pops=1, push=(t,))
+        g.emit("local.get", limit, push=(t,))
+        compare = g.choices.pick(_UPWARDS if step > 0 else _DOWNWARDS)
+        g.emit(f"{t.value}.{compare}", pops=2, push=(_I32,))
         g.emit("br_if", 0, pops=1)
 
     g.nested(fill)

@@ -6,14 +6,16 @@ import ctypes
 import mmap
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import TargetError
-from ..base import Dispatch, Int64s, Outcome, Slices, Strings, Uint64s
+from ..base import Dispatch, Int64s, Outcome, Slices, Uint64s
 from ..executable import Executable
-from ..layout import Job, Shared
-from ..llvm.types import slots_of
+from ..layout import Job
+from ..records import instantiation, job_record, prepare, shared_record
 from .machine import LoadedCode
 from .prelude import STACK_MARGIN
 from .slices import CpuSlices, Reservation
@@ -38,10 +40,8 @@ class CpuKernel:
         self._worker = self._code.address("swarm_worker")
         self._call = _WORKER(self._worker)
         self._workers = len(os.sched_getaffinity(0))
-        self._keep: list[np.ndarray] = []  # what records point to
-        self._shared = self._build_shared(hosts)
-        self._result_slots = max((slots_of(e.type.results) for e in executable.entries), default=0)
-        self._arg_slots = max((slots_of(e.type.params) for e in executable.entries), default=0)
+        self._keep = _Keeper()
+        self._shared = shared_record(executable, self._functions(), hosts, self._keep)
         self._stacks: Reservation | None = None
         self._stack_size = max(STACK_MINIMUM, executable.call_depth * STACK_PER_UNIT + STACK_MARGIN)
 
@@ -50,26 +50,20 @@ class CpuKernel:
         return CpuSlices(self.executable.layout, capacity, output_size)
 
     def instantiate(self, slices: Slices, slots: Int64s) -> None:
-        count = len(slots)
-        if not count:
-            return
-        none = Strings(np.zeros(0, np.uint8), np.zeros((count, 2), np.int64))
-        request = Dispatch(
-            slots, np.zeros(count, np.int64), np.full(count, -1, np.int32),
-            np.zeros((count, 0), np.uint64), none, none, none,
-        )  # fmt: skip
-        self.dispatch(slices, request)
+        if len(slots):
+            self.dispatch(slices, instantiation(slots))
 
     def dispatch(self, slices: Slices, request: Dispatch) -> Outcome:
         assert isinstance(slices, CpuSlices)
-        count = len(request.slots)
-        workers = max(min(self._workers, count), 1)
-        outcome = Outcome(
-            np.zeros((count, self._result_slots), np.uint64),
-            np.zeros(count, np.int64),
-            np.zeros(count, np.int64),
-        )
-        job, keep = self._build_job(slices, request, outcome)
+        workers = max(min(self._workers, len(request.slots)), 1)
+        outcome = prepare(self.executable, request)
+        keep = _Keeper()
+        job = job_record(request, outcome, slices, keep)
+        for field, value in (
+            (Job.SHARED, self._shared.ctypes.data), (Job.STOP, request.stop.ctypes.data),
+            (Job.STACKS, self._stack_address()), (Job.STACK_SIZE, self._stack_size),
+        ):  # fmt: skip
+            job[int(field) // 8] = value
         if workers == 1:
             self._call(job.ctypes.data, 0)  # importing Numba takes longer than most single runs
         else:
@@ -79,55 +73,6 @@ class CpuKernel:
         del keep
         return outcome
 
-    def _build_job(
-        self, slices: CpuSlices, request: Dispatch, outcome: Outcome
-    ) -> tuple[Uint64s, list[object]]:
-        job = np.zeros(int(Job.END) // 8, np.uint64)
-        keep: list[object] = []
-
-        def put(field: Job, value: int) -> None:
-            job[int(field) // 8] = value
-
-        def point(field: Job, array: np.ndarray, dtype: str) -> None:
-            array = np.ascontiguousarray(array, dtype)
-            keep.append(array)
-            put(field, array.ctypes.data)
-
-        if request.args.shape[1] < self._arg_slots:
-            missing = self._arg_slots - request.args.shape[1]
-            request.args = np.pad(request.args, ((0, 0), (0, missing)))
-        put(Job.COUNT, len(request.slots))
-        point(Job.SLOTS, request.slots, "i8")
-        put(Job.STATE, slices.state.address)
-        put(Job.SHARED, self._shared.ctypes.data)
-        point(Job.ENTRIES, request.entries, "i4")
-        point(Job.ARGS, request.args, "u8")
-        put(Job.ARG_STRIDE, 8 * request.args.shape[1])
-        put(Job.RESULTS, outcome.results.ctypes.data)
-        put(Job.RESULT_STRIDE, 8 * outcome.results.shape[1])
-        put(Job.STATUS, outcome.status.ctypes.data)
-        put(Job.USED, outcome.used.ctypes.data)
-        put(Job.FUEL, request.fuel)
-        put(Job.STOP, request.stop.ctypes.data)
-        put(Job.STACKS, self._stack_address())
-        put(Job.STACK_SIZE, self._stack_size)
-        point(Job.AGENT_IDS, request.agent_ids, "i8")
-        put(Job.OUTPUT, slices.stdout.address)
-        put(Job.ERRORS, slices.stderr.address)
-        put(Job.OUTPUT_SIZE, slices.output_size)
-        put(Job.CLOCK_NS, request.clock_ns)
-        put(Job.SEED, request.seed & 0xFFFFFFFFFFFFFFFF)
-        for data, spans, strings in (
-            (Job.STDIN, Job.STDIN_SPANS, request.stdin),
-            (Job.ARGV, Job.ARGV_SPANS, request.argv),
-            (Job.ENVIRON, Job.ENVIRON_SPANS, request.environ),
-        ):
-            point(data, strings.data, "u1")
-            point(spans, strings.spans, "i8")
-        addresses = np.array([memory.address for memory in slices.memories], np.uint64)
-        point(Job.MEMORIES, addresses, "u8")
-        return job, keep
-
     def _stack_address(self) -> int:
         if self._stacks is None:
             size = self._stack_size * self._workers
@@ -136,49 +81,26 @@ class CpuKernel:
                 _guard(self._stacks.address + worker * self._stack_size)
         return self._stacks.address
 
-    def _build_shared(self, hosts: Sequence[int]) -> Uint64s:
-        executable = self.executable
-        shared = np.zeros(int(Shared.END) // 8, np.uint64)
-
-        def point(field: Shared, array: np.ndarray) -> None:
-            self._keep.append(array)
-            shared[int(field) // 8] = array.ctypes.data
-
-        def blob(data: bytes) -> np.ndarray:
-            array = np.frombuffer(data, np.uint8)
-            self._keep.append(array)
-            return array
-
-        def rows(lists: Sequence[Sequence[int]], width: int) -> Uint64s:
-            return np.array(lists, np.uint64).reshape(len(lists), width)
-
-        signatures = np.array(executable.signatures, np.uint64)
-        code = np.zeros(len(signatures), np.uint64)
-        if len(signatures):
+    def _functions(self) -> Uint64s:
+        """Address of each function that something refers to, by number."""
+        count = len(self.executable.signatures)
+        code = np.zeros(count, np.uint64)
+        if count:
             table = self._code.address("swarm_functions")
-            code[:] = np.ctypeslib.as_array(
-                ctypes.cast(table, ctypes.POINTER(ctypes.c_uint64)), (len(signatures),)
-            )
-        point(Shared.FUNCS, np.stack([code, signatures], axis=1).copy())
-        point(Shared.HOSTS, np.array(hosts, np.uint64))
-        point(Shared.TEMPLATE, blob(executable.template))
-        state = executable.layout.memory_layout.state_cells
-        bases = [state.spread(int(memory.base)) for memory in executable.layout.memories]
-        runs = [
-            (bases[run.memory], run.offset, blob(run.data).ctypes.data, len(run.data))
-            for run in executable.runs
-        ]
-        point(Shared.RUNS, rows(runs, 4))
-        shared[int(Shared.RUN_COUNT) // 8] = len(runs)
-        data = [(blob(item).ctypes.data, len(item)) for item in executable.data]
-        point(Shared.DATA, rows(data, 2))
-        handles = [np.frombuffer(items, "<u8") for items in executable.elems]
-        self._keep += handles
-        point(Shared.ELEMS, rows([(a.ctypes.data, len(a)) for a in handles], 2))
-        tables = [np.frombuffer(items, "<u8") for items in executable.tables]
-        self._keep += tables
-        point(Shared.TABLES, np.array([a.ctypes.data for a in tables], np.uint64))
-        return shared
+            pointer = ctypes.cast(table, ctypes.POINTER(ctypes.c_uint64))
+            code[:] = np.ctypeslib.as_array(pointer, (count,))
+        return code
+
+
+class _Keeper:
+    """Arrays that records point to, kept as long as this object."""
+
+    def __init__(self) -> None:
+        self._arrays: list[NDArray[Any]] = []
+
+    def __call__(self, array: NDArray[Any]) -> int:
+        self._arrays.append(array)
+        return array.ctypes.data
 
 
 def _guard(address: int) -> None:

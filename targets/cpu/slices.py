@@ -99,7 +99,10 @@ class CpuSlices(AgentSlices):
     """State blocks, memories and output buffers of ``capacity`` agents in this machine's memory."""
 
     def __init__(self, layout: AgentLayout, capacity: int, output_size: int) -> None:
-        super().__init__(layout, capacity, output_size, Reservation)
+        super().__init__(
+            layout, capacity, output_size,
+            lambda place, slots, purpose: Reservation(place.extent(slots), purpose),
+        )  # fmt: skip
 
 
 assert sys.byteorder == "little", "supported processors are little endian"

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 from ...ir import module as ir
 from ..addressing import MemoryLayout
-from ..executable import CompileOptions, Entry, Executable, GlobalExport, HostImport
-from ..image import initial_state
+from ..executable import CompileOptions, Executable
 from ..layout import plan_layout
 from ..llvm.program import Lowering, entry_exports, lower
+from ..packing import pack
 from .abi import CpuAbi
 from .kernel import CpuKernel
 from .machine import Compilation, host_machine
@@ -38,6 +38,7 @@ class CpuTarget:
     """
 
     name = "cpu"
+    arch: str | None = None
 
     def __init__(self, layout: MemoryLayout = MemoryLayout.FLAT) -> None:
         self.layout = layout
@@ -53,42 +54,15 @@ class CpuTarget:
         progress: Progress | None = None,
     ) -> Executable:
         lowering = self._lowering(module, options)
-        layout = lowering.layout
-        state = initial_state(module, layout)
         size = sum(len(b.insts) for f in module.functions.values() for b in f.blocks)
         provisional = options.opt_level is None and not options.patient and size >= LARGE_PROGRAM
         level = 0 if provisional else _level(options, size)
-        return Executable(
+        return pack(
+            lowering,
             target=self.name,
             fingerprint=self.fingerprint(),
             objects=_objects(lowering, size, level, progress or _silent),
-            layout=layout,
-            entries=tuple(
-                Entry(export.name, module.types[module.sig_of(export.id)], number, export.nonnull)
-                for number, export in enumerate(entry_exports(module, options.entry_points))
-            ),
-            hosts=tuple(
-                HostImport(h.module, h.name, h.type) for h in module.host_functions.values()
-                if not h.missing
-            ),
-            global_exports=tuple(
-                GlobalExport(e.name, g.type, g.mutable, layout.globals[e.id], bool(e.nonnull))
-                for e in module.exports
-                if e.kind == "global" and (g := module.globals[e.id])
-            ),
-            spans=(),
-            signatures=tuple(module.sig_of(id_) for id_ in module.function_numbers()),
-            template=state.template,
-            runs=state.runs,
-            data=state.data,
-            elems=state.elems,
-            tables=state.tables,
-            call_depth=options.call_depth,
-            command=False,
             provisional=provisional,
-            memory_exports={
-                e.name: layout.memory_number(e.id) for e in module.exports if e.kind == "memory"
-            },
         )
 
     def llvm_text(self, module: ir.Module, options: CompileOptions, *, optimised: bool) -> str:

@@ -1,4 +1,4 @@
-"""From the IR to PTX, and from a program to an executable for a GPU."""
+"""From the IR to PTX."""
 
 from __future__ import annotations
 
@@ -18,39 +18,44 @@ DEFAULT_LAYOUT = MemoryLayout.INTERLEAVED_8
 #: LLVM's optimisation level where nothing else is asked for.
 _LEVEL = 2
 
+Progress = Callable[[str, float], None]
 
-def cuda_lowering(module: ir.Module, options: CompileOptions) -> Lowering:
-    """How a program is written for a GPU."""
+
+def cuda_lowering(
+    module: ir.Module, options: CompileOptions, default: MemoryLayout = DEFAULT_LAYOUT
+) -> Lowering:
+    """How a program is written for a GPU; ``default`` is the layout if the options name none."""
     layout = plan_layout(
-        module,
-        max_memory=options.max_memory,
-        memory_layout=options.layout or DEFAULT_LAYOUT,
+        module, max_memory=options.max_memory, memory_layout=options.layout or default
     )
     entries = entry_exports(module, options.entry_points)
     return Lowering(module, layout, CudaAbi(layout), entries, options.call_depth)
 
 
-def compile_to_ptx(
-    module: ir.Module,
-    options: CompileOptions,
-    progress: Callable[[str, float], None] | None = None,
+def ptx_of(
+    lowering: Lowering, arch: str | None, level: int | None, progress: Progress | None = None
 ) -> str:
-    """An optimised program as PTX.
+    """A program as PTX.
+
+    Args:
+        arch, level: None where nothing is asked for.
 
     Raises:
         TargetError: there is no such architecture.
         UnsupportedFeatureError: the program uses what GPUs do not run yet.
     """
-    arch = parse_arch(options.arch or DEFAULT_ARCH)
-    level = _LEVEL if options.opt_level is None else options.opt_level
+    chosen = parse_arch(arch or DEFAULT_ARCH)
     report = progress or _silent
-    (text,) = lower(
-        cuda_lowering(module, options), progress=lambda share: report("lower", share)
-    )
+    (text,) = lower(lowering, progress=lambda share: report("lower", share))
     report("compile", 0.0)
-    compilation = nvptx_compilation(text, arch, level)
+    compilation = nvptx_compilation(text, chosen, _LEVEL if level is None else level)
     compilation.optimise()
     return compilation.assembly()
+
+
+def compile_to_ptx(module: ir.Module, options: CompileOptions) -> str:
+    """An optimised program as PTX; see :func:`ptx_of`."""
+    return ptx_of(cuda_lowering(module, options), options.arch, options.opt_level)
 
 
 def _silent(stage: str, share: float) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..addressing import Rows
+from ..addressing import Placement, Rows
 from ..base import Bytes, Int64s
 
 
@@ -30,6 +30,23 @@ class DeviceProperties:
     memory: int
     multiprocessors: int
     threads_per_multiprocessor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What code may do with an allocation.
+
+    Attributes:
+        place: how it is divided among slots, of which an agent touches its own alone; None: it
+            is not.
+        writable: whether code writes to it.
+    """
+
+    place: Placement | None = None
+    writable: bool = True
+
+
+SHARED_USE = Use()
 
 
 class DeviceFunction(Protocol):
@@ -93,8 +110,11 @@ class Device(Protocol):
 
     properties: DeviceProperties
 
-    def allocate(self, size: int, purpose: str) -> int:
+    def allocate(self, size: int, purpose: str, use: Use = SHARED_USE) -> int:
         """Address of ``size`` new bytes of any content, aligned to 256.
+
+        Args:
+            use: what code does with them, for devices that check it.
 
         Raises:
             CapacityError: they do not fit, with the numbers.

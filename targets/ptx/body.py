@@ -13,7 +13,6 @@ from .module import (
     Negated,
     Operand,
     Prototype,
-    PtxError,
     PtxModule,
     Register,
     Signature,
@@ -103,7 +102,7 @@ class BodyWriter(Writer):
         scopes: parameters by name, innermost scope last.
         depots: address in local memory of each array, as an i64 value.
         targets, prototypes: named directives of the body. labels: its labels.
-        local: where local memory was used up to when the function began; empty: it has no arrays.
+        local: where local memory was used up to when the function began; empty: it uses none.
     """
 
     def __init__(self, program: Program, function: Function) -> None:
@@ -196,6 +195,30 @@ class BodyWriter(Writer):
 
     # Parameters.
 
+    def reserve(self, storage: Storage) -> str:
+        """Make room for an array in local memory; its address there."""
+        if storage.align > LOCAL_ALIGN:
+            raise self.error(f"aligned to more than {LOCAL_ALIGN}", storage.name)
+        if not self.local:
+            self.local = self.thread_field(Thread.LOCAL_SP)
+        address = self.assign(
+            f"call i64 @ptx_reserve(ptr %thread, i64 {storage.size}, i64 {self.line_number})"
+        )
+        self.depots[storage.name] = address
+        return address
+
+    def reserve_parameter(self, storage: Storage) -> Parameter:
+        """Make room in local memory for a parameter whose address the function takes.
+
+        PTX ISA 5.1.6.2: it is copied to the stack, and its address is a local one.
+        """
+        base = self.launch_field(Launch.LOCAL)
+        where = self.assign(f"add i64 {base}, {self.reserve(storage)}")
+        pointer = self.assign(f"inttoptr i64 {where} to ptr")
+        parameter = Parameter(pointer, storage, writable=False)
+        self.scopes[0][storage.name] = parameter
+        return parameter
+
     def declare(self, storage: Storage, *, writable: bool = True) -> Parameter:
         """Make room for a parameter, in the innermost scope."""
         room = -(-storage.size // 8) * 8
@@ -248,9 +271,3 @@ class BodyWriter(Writer):
             f"i64 {address}, i64 0, i64 -1)"
         )
         self.end("unreachable")
-
-
-def check_depot(storage: Storage, line: int) -> None:
-    """Refuse what no array in local memory can be."""
-    if storage.align > LOCAL_ALIGN:
-        raise PtxError(f"aligned to more than {LOCAL_ALIGN}", line=line, text=storage.name)

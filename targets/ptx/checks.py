@@ -89,18 +89,26 @@ rule:
   %mine = call i1 @ptx_owns(ptr %thread, ptr %region, i64 %offset, i64 %size)
   br i1 %mine, label %rights, label %foreign
 rights:
-  %writable = call i64 @ptx_field(ptr %region, i64 {region.WRITABLE})
-  %fixed = icmp eq i64 %writable, 0
+  %rights.n = call i64 @ptx_field(ptr %region, i64 {region.RIGHTS})
   %write = and i64 %flags, {write}
   %writes = icmp ne i64 %write, 0
-  %forbidden = and i1 %fixed, %writes
-  br i1 %forbidden, label %read.only, label %constant
-constant:
   %const = and i64 %flags, {constant}
   %is.const = icmp ne i64 %const, 0
-  %changes = xor i1 %fixed, true
-  %stale = and i1 %changes, %is.const
-  br i1 %stale, label %not.constant, label %good
+  switch i64 %rights.n, label %fixed [
+    i64 {rights.WRITE}, label %changing
+    i64 {rights.EITHER}, label %either
+  ]
+fixed:
+  br i1 %writes, label %read.only, label %good
+changing:
+  br i1 %is.const, label %not.constant, label %good
+either:
+  %done = call i64 @ptx_field(ptr %region, i64 {region.STATE})
+  %act = and i64 %flags, {write_or_constant}
+  %all = or i64 %done, %act
+  call void @ptx_set(ptr %region, i64 {region.STATE}, i64 %all)
+  %both.done = icmp eq i64 %all, {write_or_constant}
+  br i1 %both.done, label %not.constant, label %good
 good:
   ret void
 local:

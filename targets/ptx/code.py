@@ -15,9 +15,9 @@ from ..base import Int64s, Uint64s
 from ..cpu.machine import LoadedCode, compile_text, host_machine
 from .body import Program
 from .buffer import Buffer
-from .module import Function, PtxModule, Symbol, Variable
+from .module import Function, PtxModule, Space, Symbol, Variable
 from .parser import parse
-from .records import Launch, Region, Rule, Violation
+from .records import Launch, Region, Rights, Rule, Violation
 from .support import support_object
 from .translate import argument_offsets, translate
 
@@ -35,7 +35,7 @@ _WHY = {
     Violation.OUTSIDE: "is outside all buffers",
     Violation.FOREIGN: "belongs to another agent",
     Violation.READ_ONLY: "must not be written",
-    Violation.NOT_CONSTANT: "is read as constant, but may be written meanwhile",
+    Violation.NOT_CONSTANT: "is read as constant and written in one launch",
     Violation.DEAD_LOCAL: "is local memory where no array lies",
     Violation.WRONG_SPACE: "is local memory, not global",
     Violation.CALL_TARGET: "is no function of this type",
@@ -67,12 +67,12 @@ class PtxFaultError(TargetError):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A range of memory that a launch may touch, see :class:`~.records.Rule`."""
+    """A range of memory that a launch may touch, see :class:`~.records.Region`."""
 
     name: str
     address: int
     size: int
-    writable: bool = True
+    rights: Rights = Rights.WRITE
     rule: Rule = Rule.ALL
     stride: int = 0
     cell: int = 0
@@ -199,7 +199,7 @@ class PtxCode:
     def _own_grants(self) -> list[Grant]:
         return [
             Grant(f"variable {name}", self._variables[name].address, v.storage.size,
-                  writable=v.space.value != "const")
+                  Rights.READ if v.space is Space.CONST else Rights.EITHER)
             for name, v in self.module.variables.items()
         ]  # fmt: skip
 
@@ -255,7 +255,7 @@ def _regions(grants: Sequence[Grant]) -> Uint64s:
     for row, grant in zip(rows, grants, strict=True):
         for field, value in (
             (Region.BASE, grant.address), (Region.SIZE, grant.size), (Region.RULE, grant.rule),
-            (Region.WRITABLE, grant.writable), (Region.STRIDE, grant.stride),
+            (Region.RIGHTS, grant.rights), (Region.STRIDE, grant.stride),
             (Region.CELL, grant.cell),
         ):  # fmt: skip
             row[int(field) // 8] = value

@@ -59,6 +59,12 @@ _INTEGER_ROWS = (
     computed("neg.type", _ARITHMETIC, "d:type a:type", integers.negate, type="s16 s32 s64"),
     computed("min.type", _ARITHMETIC, _AB, integers.extreme("min"), type=_I16),
     computed("max.type", _ARITHMETIC, _AB, integers.extreme("max"), type=_I16),
+    *(
+        computed(f"{name}.type", _ARITHMETIC, "d:b32 a:b32 b:b32", integers.packed(emit),
+                 type="u16x2 s16x2")
+        for name, emit in (("add", integers.binary("add")), ("min", integers.extreme("min")),
+                           ("max", integers.extreme("max")))
+    ),
     computed("popc.type", _ARITHMETIC, "d:u32 a:type", integers.population, type=_B32),
     computed("clz.type", _ARITHMETIC, "d:u32 a:type", integers.leading_zeros, type=_B32),
     computed("bfind{.shiftamt}.type", _ARITHMETIC, "d:u32 a:type", integers.find_bit,
@@ -89,6 +95,11 @@ _FLOAT_ROWS = (
     computed("sub.rn.type", _FLOAT, _AB, floats.arithmetic("fsub"), type=_F),
     computed("mul.rn.type", _FLOAT, _AB, floats.arithmetic("fmul"), type=_F),
     computed("div.rn.type", _FLOAT, _AB, floats.arithmetic("fdiv"), type=_F),
+    *(
+        computed(f"{name}.rn.f32x2", _FLOAT, "d:b64 a:b64 b:b64",
+                 integers.packed(floats.arithmetic(f"f{name}")), {"type": "f32x2"})
+        for name in ("add", "sub", "mul")
+    ),
     computed("abs.type", _FLOAT, "d:type a:type", floats.absolute, type=_F),
     computed("neg.type", _FLOAT, "d:type a:type", floats.negate, type=_F),
     computed("min.type", _FLOAT, _AB, floats.extreme("min"), type=_F),

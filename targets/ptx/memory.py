@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .body import BodyWriter
-from .module import WIDTHS, Address, Immediate, Instruction, Operand, Register, Space, Vector
+from .module import (
+    WIDTHS,
+    Address,
+    Immediate,
+    Instruction,
+    Operand,
+    Register,
+    Space,
+    Symbol,
+    Vector,
+)
 from .records import CONSTANT, GLOBAL, WRITE, Launch
 from .writer import Fields
 
@@ -21,14 +31,16 @@ def _access(w: BodyWriter, f: Fields, where: Operand, size: int, write: bool) ->
     if not isinstance(where, Address):
         raise w.error("an address must stand here")
     space = _space(f)
-    if space is Space.PARAM:
+    if space is Space.PARAM and isinstance(where.base, Symbol):
         parameter, pointer = w.parameter_at(where, size)
         if write and not parameter.writable:
             raise w.error("this parameter can only be read")
         return pointer
     address = w.address(where, space)
     place = f"i64 {size}, i64 {w.line_number}"
-    if space is Space.LOCAL:
+    if space is Space.LOCAL or space is Space.PARAM:
+        if write and space is Space.PARAM:
+            raise w.error("parameters are only written by their names")
         return w.assign(f"call ptr @ptx_local(ptr %thread, i64 {address}, {place})")
     flags = WRITE if write else 0
     if f.get("nc") or space is Space.CONST:

@@ -46,15 +46,16 @@ class Thread(enum.IntEnum):
 
 
 class Region(enum.IntEnum):
-    """A range of device memory and who may do what there. Numbers mean what Rule says."""
+    """A range of device memory and who may do what there, see Rule and Rights."""
 
     BASE = 0
     SIZE = 8
     RULE = 16
-    WRITABLE = 24
+    RIGHTS = 24
     STRIDE = 32  # bytes of a slice; those of a group if it is interleaved
     CELL = 40
-    END = 48
+    STATE = 48  # WRITE or CONSTANT, whichever was done in this launch, where it matters
+    END = 56
 
 
 class Rule(enum.IntEnum):
@@ -66,6 +67,14 @@ class Rule(enum.IntEnum):
     SLOT_CELLS = 3  # its cells of CELL bytes in a group of STRIDE bytes, of 32 slots
 
 
+class Rights(enum.IntEnum):
+    """What may be done in a region."""
+
+    READ = 0  # it stays as it is during the launch
+    WRITE = 1
+    EITHER = 2  # as long as it is written in no launch that also reads it as constant
+
+
 class Violation(enum.IntEnum):
     """Why a launch was ended."""
 
@@ -74,7 +83,7 @@ class Violation(enum.IntEnum):
     OUTSIDE = 2  # in no region
     FOREIGN = 3  # in a region, but not in the thread's part of it
     READ_ONLY = 4
-    NOT_CONSTANT = 5  # read as constant (.nc, .const) from where someone may write
+    NOT_CONSTANT = 5  # read as constant (.nc, .const) where someone writes
     DEAD_LOCAL = 6  # local memory where no array lies
     WRONG_SPACE = 7  # a local address where a global one must stand
     CALL_TARGET = 8

@@ -23,6 +23,7 @@ from .records import (
     WRITE,
     Launch,
     Region,
+    Rights,
     Rule,
     Thread,
     Violation,
@@ -214,13 +215,14 @@ def _filled_in() -> str:
         "gap_and_align": LOCAL_GAP + LOCAL_ALIGN - 1,
         "write": WRITE,
         "constant": CONSTANT,
+        "write_or_constant": WRITE | CONSTANT,
         "global": GLOBAL,
         "code_base": CODE_BASE,
         "code_step": CODE_STEP,
     }
     for prefix, record in (
         ("launch", Launch), ("thread", Thread), ("region", Region), ("rule", Rule),
-        ("no", Violation),
+        ("rights", Rights), ("no", Violation),
     ):  # fmt: skip
         values |= {f"{prefix}.{field.name}": int(field) for field in record}
     return re.sub(r"\{([a-z_]+(?:\.[A-Z_]+)?)\}", lambda m: str(values[m[1]]), _THREADS + CHECKS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import control
-from .body import BodyWriter, Parameter, Program, check_depot, memory_type
+from .body import BodyWriter, Parameter, Program, memory_type
 from .isa import TABLE
 from .module import (
     BranchTargets,
@@ -20,8 +20,9 @@ from .module import (
     PtxModule,
     Scope,
     Statement,
+    Symbol,
 )
-from .records import Launch, Thread, Violation
+from .records import Launch, Violation
 from .rows import Row, UnknownOpcodeError
 from .support import DECLARATIONS
 from .writer import Fields
@@ -111,17 +112,12 @@ def _function(program: Program, function: Function) -> str:
     w = BodyWriter(program, function)
     body = function.body
     assert body is not None
-    w.line_number = function.line
+    w.line_number, w.text = function.line, function.name
     w.labels = control.check_labels([(s.name, s.line) for s in body if isinstance(s, Label)])
-    _declare_parameters(w)
     w.line(f"call void @ptx_enter(ptr %thread, i64 {function.line})")
-    if function.depots:
-        w.local = w.thread_field(Thread.LOCAL_SP)
+    _declare_parameters(w)
     for storage in function.depots:
-        check_depot(storage, function.line)
-        w.depots[storage.name] = w.assign(
-            f"call i64 @ptx_reserve(ptr %thread, i64 {storage.size}, i64 {function.line})"
-        )
+        w.reserve(storage)
     for statement in body:
         _statement(w, statement)
     if w.open:
@@ -145,11 +141,24 @@ def _declare_parameters(w: BodyWriter) -> None:
             where = w.assign(f"getelementptr i8, ptr {pointer}, i64 {offset}")
             w.scopes[0][storage.name] = Parameter(where, storage, writable=False)
         return
+    taken = _taken(function)
     for n, storage in enumerate(function.params):
-        parameter = w.declare(storage, writable=False)
+        local = storage.name in taken
+        parameter = w.reserve_parameter(storage) if local else w.declare(storage, writable=False)
         w.line(f"store {memory_type(storage)} %p{n}, ptr {parameter.pointer}")
     for storage in function.returns:
         w.declare(storage)
+
+
+def _taken(function: Function) -> set[str]:
+    """Names of which the function takes the address."""
+    return {
+        operand.name
+        for statement in function.body or ()
+        if isinstance(statement, Instruction) and statement.opcode.startswith("mov.")
+        for operand in statement.operands
+        if isinstance(operand, Symbol)
+    }
 
 
 def argument_offsets(kernel: Function) -> list[int]:

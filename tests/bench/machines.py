@@ -15,8 +15,11 @@ WORKLOADS = {workload.name: workload for workload in load_workloads(DIRECTORY)}
 
 _U32, _F32 = ctypes.c_uint32, ctypes.c_float
 
-#: Types of the native functions that the tests call, where they differ from (u32...) -> u32.
-_RESULTS: dict[str, Any] = {"run": ctypes.c_int64, "buffer": ctypes.c_void_p,
+#: What gives addresses, which are longer in native code.
+_ADDRESSES = frozenset({"buffer", "code", "compressed", "display", "hash", "percentiles", "product",
+                        "second", "solved"})
+#: Other types of native functions that the tests call, where they are not (u32...) -> u32.
+_RESULTS: dict[str, Any] = {"run": ctypes.c_int64, "image_hash": ctypes.c_uint64,
                             "energy": ctypes.c_double}
 _PARAMS: dict[str, Any] = {"escape": (_F32, _F32, _U32)}
 
@@ -37,7 +40,7 @@ class Native:
 
     def call(self, name: str, *args: float) -> Any:
         function = getattr(self._library, name)
-        function.restype = _RESULTS.get(name, _U32)
+        function.restype = ctypes.c_void_p if name in _ADDRESSES else _RESULTS.get(name, _U32)
         function.argtypes = _PARAMS.get(name, (_U32,) * len(args))
         return function(*args)
 
@@ -53,7 +56,10 @@ class Agent:
         self._runtime = WASMRuntime.from_wasm(wasm, cache=False)
 
     def call(self, name: str, *args: float) -> Any:
-        return self._runtime.call(name, *args)
+        result = self._runtime.call(name, *args)
+        if isinstance(result, int) and _RESULTS.get(name, _U32) is not ctypes.c_int64:
+            return result & (1 << 64) - 1 if name in _RESULTS else result & 0xFFFF_FFFF
+        return result
 
     def read(self, address: int, size: int) -> bytes:
         return self._runtime.read_memory(address, size)

@@ -160,7 +160,7 @@ def test_command_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("--workload", "nothing"), "no workload 'nothing'; there are: pbkdf2"),
+        (("--workload", "nothing"), "no workload 'nothing'; there are: scrypt, pbkdf2"),
         (("--corpus", "nowhere"), "cannot read nowhere/manifest.toml"),
     ],
 )
@@ -176,8 +176,15 @@ def test_wrong_options() -> None:
 
 
 def test_a_corpus_without_workloads_is_refused() -> None:
-    with pytest.raises(SwarmcError, match="does not say how to build native code"):
+    with pytest.raises(SwarmcError, match="lists no workloads"):
         load_workloads(DIRECTORY.parent)
+
+
+def test_an_unknown_native_build_is_refused(tmp_path: Path) -> None:
+    text = (DIRECTORY / "manifest.toml").read_text().replace('"native_scalar"', '"fast"')
+    (tmp_path / "manifest.toml").write_text(text)
+    with pytest.raises(SwarmcError, match="scrypt: there is no build 'fast'"):
+        load_workloads(tmp_path)
 
 
 def test_a_missing_binary_is_refused(tmp_path: Path) -> None:

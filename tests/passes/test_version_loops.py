@@ -77,14 +77,14 @@ block2:
 """
 
 
-def outcomes(module: Module, args: tuple[int, int], fuel: int) -> tuple[Outcome, bytes]:
+def outcomes(module: Module, args: tuple[int, ...], fuel: int) -> tuple[Outcome, bytes]:
     agent = Interpreter(module)
     memory = agent.state.memories[EntityId(0, 0)]
     memory[:] = random.Random(1).randbytes(len(memory))
     return agent.invoke(RUN, args, fuel), bytes(memory)
 
 
-def fast_rounds(module: Module, args: tuple[int, int], fuel: int) -> bool:
+def fast_rounds(module: Module, args: tuple[int, ...], fuel: int) -> bool:
     """Whether a call takes the copy: without fuel checks elsewhere it cannot run out there."""
     for block in module.functions[RUN].blocks:
         if any(inst.op is o.FUEL_CHECK for inst in block.insts):
@@ -146,3 +146,31 @@ def test_addresses_are_in_bounds_to_the_last_byte(step: int) -> None:
             assert outcomes(fast, args, fuel) == expected, (text, args, fuel)
             taken += expected[0].trap is None and fast_rounds(marked, args, fuel)
     assert taken > 10
+
+
+def test_steps_that_are_arguments() -> None:
+    choose = random.Random(9)
+    steps = (0, 1, 3, 8, 40_000, (1 << 31) - 1, 1 << 31, (1 << 32) - 4, (1 << 32) - 1)
+    taken = 0
+    for op, value, factor in product(OPS[:5], ("%i", "%next"), ("%step", "%twice")):
+        text = COUNTED.format(t="i32", op=op, step=0, compared=f"{value}, %limit",
+                              edges="block1(%next, %more), block2")
+        text = text.replace("(i32, i32) ->", "(i32, i32, i32) ->")
+        text = text.replace("%limit: i32):", """%limit: i32, %step: i32):
+    %two = const.i32 value=2
+    %twice = iadd.i32 %step, %step""").replace("    %step = const.i32 value=0\n", """\
+    %other = imul.i32 %i, %two
+    bounds_check mem=0.0 offset=0 width=2 %other !prepaid=4 @0x11
+    store.i32 mem=0.0 offset=0 width=2 align=1 %other, %rounds @0x11
+""").replace("iadd.i32 %i, %step", f"iadd.i32 {factor}, %i")
+        plain, fast, marked = parse_module(text), versioned(text), versioned(text)
+        for _ in range(60):
+            step = choose.choice(steps)
+            start = choose.choice((0, 1, 5, PAGE // 2 - 2, PAGE // 2 - 1))
+            limit = (start + step * choose.randrange(6) * choose.choice((1, 2))) & (1 << 32) - 1
+            args = (start, limit, step)
+            fuel = choose.choice((21, 1000))
+            expected = outcomes(plain, args, fuel)
+            assert outcomes(fast, args, fuel) == expected, (text, args, fuel)
+            taken += expected[0].trap is None and fast_rounds(marked, args, fuel)
+    assert taken > 50

@@ -42,6 +42,30 @@ def wrapped(rule: Callable[..., int], scale: int = 1) -> Reference:
     return reference
 
 
+def packed(rule: Callable[[int, int], int]) -> Reference:
+    """A rule on each half of 32 bits."""
+
+    def reference(f: Fields, a: int, b: int) -> int:
+        half = wrapped(rule)
+        type_ = {"type": f["type"].removesuffix("x2")}
+        low, high = (half(type_, a >> s & 0xFFFF, b >> s & 0xFFFF) for s in (0, 16))
+        return high << 16 | low
+
+    return reference
+
+
+def packed_floats(rule: Callable[..., float]) -> Reference:
+    """A rule on each half of 64 bits."""
+
+    def reference(f: Fields, a: int, b: int) -> int:
+        single = rounded(rule)
+        mask = 0xFFFFFFFF
+        low, high = (single({"type": "f32"}, a >> s & mask, b >> s & mask) for s in (0, 32))
+        return high << 32 | low
+
+    return reference
+
+
 def product(f: Fields, a: int, b: int) -> int:
     n = bits_of(f["type"])
     whole = number(f, a) * number(f, b)

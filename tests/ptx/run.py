@@ -10,6 +10,7 @@ import numpy as np
 
 from swarmc.targets.ptx.buffer import Buffer
 from swarmc.targets.ptx.code import Grant, PtxCode
+from swarmc.targets.ptx.records import Rights
 
 HEAD = ".version 8.3\n.target sm_75\n.address_size 64\n"
 
@@ -58,7 +59,7 @@ def evaluate(code: PtxCode, name: str, rows: Sequence[Sequence[int]], result: in
     source.write(0, data)
     args = [struct.pack("<Q", source.address), struct.pack("<Q", target.address)]
     grants = [
-        Grant("operands", source.address, source.size, writable=False),
+        Grant("operands", source.address, source.size, Rights.READ),
         Grant("results", target.address, target.size),
     ]
     try:

@@ -8,7 +8,7 @@ import pytest
 from swarmc.targets.ptx.buffer import GUARD, Buffer
 from swarmc.targets.ptx.code import Grant, PtxCode, PtxFaultError
 from swarmc.targets.ptx.module import PtxError
-from swarmc.targets.ptx.records import Rule, Violation
+from swarmc.targets.ptx.records import Rights, Rule, Violation
 
 from .run import HEAD, Scratch, kernel, run_kernel
 
@@ -191,6 +191,40 @@ def test_local_address_where_a_global_one_must_stand() -> None:
     assert fault(body, LOCAL).violation is Violation.WRONG_SPACE
 
 
+PICK = """
+.func (.param .b64 out) pick (.param .align 8 .b8 in[24], .param .b32 n)
+{
+    .reg .b64 %a, %b; .reg .b32 %c;
+    ld.param.b32 %c, [n];
+    mul.wide.u32 %a, %c, 8;
+    mov.b64 %b, in;
+    add.s64 %a, %b, %a;
+    ld.param.b64 %a, [%a];
+    st.param.b64 [out], %a;
+    ret;
+}
+"""
+CALL_PICK = """
+    {{ .param .align 8 .b8 x[24]; .param .b32 n; .param .b64 y;
+      st.param.b64 [x], 5; st.param.b64 [x+8], 6; st.param.b64 [x+16], 7;
+      st.param.b32 [n], {n};
+      call (y), pick, (x, n); ld.param.b64 %w1, [y]; }}
+    st.b64 [%s], %w1;
+"""
+
+
+def test_parameter_whose_address_is_taken() -> None:
+    for n in range(3):
+        assert run_kernel(PICK + kernel(CALL_PICK.format(n=n)))[0] == 5 + n
+    with pytest.raises(PtxFaultError, match="in pick"):
+        run_kernel(PICK + kernel(CALL_PICK.format(n=3)))
+
+
+def test_parameter_of_a_kernel_whose_address_is_taken() -> None:
+    with pytest.raises(PtxError, match="nothing has this name, k_0"):
+        run_kernel(kernel("mov.b64 %w1, k_0;"))
+
+
 # Variables.
 
 VARIABLES = """
@@ -232,6 +266,24 @@ def test_constant_variables_cannot_be_written() -> None:
         run_kernel(VARIABLES + kernel("mov.b64 %w1, bytes; st.b8 [%w1], 1;"))
 
 
+@pytest.mark.parametrize(
+    ("body", "good"),
+    [
+        ("ld.global.nc.b32 %r1, [number]; ld.global.b32 %r2, [number];", True),
+        ("ld.global.b32 %r2, [number]; st.global.b32 [number], 1;", True),
+        ("ld.global.nc.b32 %r1, [number]; st.global.b32 [number], 1;", False),
+        ("st.global.b32 [number], 1; ld.global.nc.b32 %r1, [number];", False),
+    ],
+)
+def test_variables_read_as_constant_are_not_written(body: str, good: bool) -> None:
+    if good:
+        run_kernel(VARIABLES + kernel(body))
+        return
+    with pytest.raises(PtxFaultError, match="of variable number") as caught:
+        run_kernel(VARIABLES + kernel(body))
+    assert caught.value.violation is Violation.NOT_CONSTANT
+
+
 @pytest.mark.parametrize("body", ["ld.local.b32 %r1, [number]", "ld.b32 %r1, [depot]"])
 def test_names_in_another_space(body: str) -> None:
     with pytest.raises(PtxError, match="another space"):
@@ -271,7 +323,7 @@ def test_an_access_that_crosses_the_end() -> None:
 @pytest.mark.parametrize("access", ["ld.global.nc.b64 %w1, [%s]", "ld.b64 %w1, [%s]"])
 def test_memory_that_is_only_read(access: str) -> None:
     code, scratch = PtxCode(HEAD + kernel(f"{access};"), {}), Scratch(1)
-    fixed = Grant("fixed", scratch.buffer.address, 8, writable=False)
+    fixed = Grant("fixed", scratch.buffer.address, 8, Rights.READ)
     code.launch("k", 1, 1, [scratch.arg()], [fixed])
     code = PtxCode(HEAD + kernel("st.b64 [%s], 1;"), {})
     with pytest.raises(PtxFaultError, match="byte 0x0 of fixed, must not be written"):

@@ -18,6 +18,9 @@ from .run import HEAD, evaluate, evaluator
 REFERENCES: dict[str, r.Reference] = {
     "add.type": r.wrapped(operator.add),
     "add.sat.s32": r.saturated(operator.add),
+    "add.type x2": r.packed(operator.add),
+    "min.type x2": r.packed(min),
+    "max.type x2": r.packed(max),
     "sub.type": r.wrapped(operator.sub),
     "sub.sat.s32": r.saturated(operator.sub),
     "mul.part.type": r.product,
@@ -42,6 +45,9 @@ REFERENCES: dict[str, r.Reference] = {
     "sub.rn.type": r.rounded(operator.sub),
     "mul.rn.type": r.rounded(operator.mul),
     "div.rn.type": r.rounded(operator.truediv),
+    "add.rn.f32x2": r.packed_floats(operator.add),
+    "sub.rn.f32x2": r.packed_floats(operator.sub),
+    "mul.rn.f32x2": r.packed_floats(operator.mul),
     "abs.type f": r.sign_changed(lambda a, sign: a & ~sign),
     "neg.type f": r.sign_changed(lambda a, sign: a ^ sign),
     "min.type f": r.extreme(True),
@@ -104,6 +110,9 @@ def edges(type_: str) -> list[int]:
     """Operands worth trying."""
     if type_ == "pred":
         return [0, 1]
+    if type_ == "f32x2":
+        values = _FLOATS[32]
+        return [low | high << 32 for low, high in zip(values, values[::-1], strict=True)]
     n = r.bits_of(type_)
     if type_.startswith("f"):
         return _FLOATS[n]
@@ -115,11 +124,12 @@ def edges(type_: str) -> list[int]:
 
 def key_of(row: Row) -> str:
     """Integer and float rows may have the same pattern."""
-    kinds = {type_[0] for type_ in row.fields.get("type", ())}
+    types = row.fields.get("type", ())
+    kinds = {type_[0] for type_ in types}
     for suffix in (" f", " s"):
         if row.pattern + suffix in REFERENCES and kinds == {suffix[1]}:
             return row.pattern + suffix
-    return row.pattern
+    return f"{row.pattern} x2" if "s16x2" in types else row.pattern
 
 
 def forms(row: Row) -> Iterator[tuple[str, Mapping[str, str]]]:
@@ -178,6 +188,8 @@ def check(
     """Every result of one form."""
     rule = REFERENCES[key_of(row)]
     sources = types[1:] if table is None else types[1:-1]
+    if row.fixed.get("type") == "f32x2":
+        sources = ["f32x2"] * len(sources)
     rows = operand_rows(sources)
     results = evaluate(code, name, rows, r.bits_of(types[0]))
     extra = () if table is None else (table,)

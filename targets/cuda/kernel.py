@@ -1,0 +1,103 @@
+"""A loaded program on a device: its records, and dispatching."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...errors import TargetError
+from ..base import Dispatch, Int64s, Outcome, Slices, Uint64s
+from ..executable import Executable
+from ..layout import Job, Shared
+from ..records import Place, instantiation, job_record, prepare, shared_record
+from .arena import Arena
+from .device import Device, DeviceModule, Use
+from .prelude import KERNEL
+from .slices import DeviceSlices
+
+#: Threads in a block.
+BLOCK = 128
+
+#: Bytes of stack for each unit of call depth.
+STACK_PER_UNIT = 64
+
+
+class DeviceKernel:
+    """See :class:`~swarmc.targets.base.Kernel`."""
+
+    def __init__(self, device: Device, executable: Executable, hosts: Sequence[int]) -> None:
+        if len(hosts) != len(executable.hosts):
+            raise TargetError(
+                f"the program needs {len(executable.hosts)} host functions, got {len(hosts)}"
+            )
+        self.executable = executable
+        self._device = device
+        (ptx,) = executable.objects
+        self._module = device.load(ptx.decode(), hosts)
+        self._function = self._module.function(KERNEL)
+        self._shared, allocation = self._place_shared()
+        self._stack = executable.call_depth * STACK_PER_UNIT
+        weakref.finalize(self, _release, device, self._module, allocation)
+
+    def allocate(self, capacity: int, output_size: int) -> DeviceSlices:
+        return DeviceSlices(self._device, self.executable.layout, capacity, output_size)
+
+    def instantiate(self, slices: Slices, slots: Int64s) -> None:
+        if len(slots):
+            self.dispatch(slices, instantiation(slots))
+
+    def dispatch(self, slices: Slices, request: Dispatch) -> Outcome:
+        assert isinstance(slices, DeviceSlices)
+        outcome = prepare(self.executable, request)
+        count = len(request.slots)
+        if not count:
+            return outcome
+        stream = self._device.stream()
+        arena = None
+        try:
+            measured = Arena()
+            self._build_job(slices, request, outcome, stream.stop_address, measured)
+            arena = Arena.allocate(self._device, measured, "the records of a dispatch", Use())
+            job = self._build_job(slices, request, outcome, stream.stop_address, arena)
+            arena.write(self._device)
+            stream.launch(self._function, -(-count // BLOCK), BLOCK, job, self._stack)
+            stream.wait(request.stop)
+            arena.read(self._device, [outcome.results, outcome.status, outcome.used])
+        finally:
+            if arena is not None:
+                self._device.free(arena.address)
+            stream.close()
+        return outcome
+
+    def _build_job(
+        self, slices: DeviceSlices, request: Dispatch, outcome: Outcome, stop: int, place: Place
+    ) -> int:
+        """Place the Job record and what it points to; gives its address."""
+        job = job_record(request, outcome, slices, place)
+        job[int(Job.SHARED) // 8] = self._shared
+        job[int(Job.STOP) // 8] = stop
+        return place(job)
+
+    def _place_shared(self) -> tuple[int, int]:
+        """Address of the Shared record, and of the allocation that it is in."""
+        measured = Arena()
+        self._build_shared(measured)
+        use = Use(writable=False)
+        arena = Arena.allocate(self._device, measured, "the program's constants", use)
+        address = self._build_shared(arena)
+        arena.write(self._device)
+        return address, arena.address
+
+    def _build_shared(self, place: Place) -> int:
+        none: Uint64s = np.zeros(len(self.executable.signatures), np.uint64)
+        shared = shared_record(self.executable, none, (), place)
+        assert shared.nbytes == Shared.END
+        return place(shared)
+
+
+def _release(device: Device, module: DeviceModule, address: int) -> None:
+    """Take a program off its device, when nothing uses it any more."""
+    device.free(address)
+    module.unload()
