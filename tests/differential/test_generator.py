@@ -25,7 +25,7 @@ from swarmc.runtime.tools.generator import (
 )
 from swarmc.runtime.tools.oracle import Oracle
 
-SEEDS = range(90)
+SEEDS = range(60)
 
 #: Instructions that leave nothing in the IR of their own, or only where they are used.
 STRUCTURE = {
@@ -52,8 +52,12 @@ def test_modules_are_valid(modules: list[Generated]) -> None:
 
 
 def test_every_instruction_is_generated(modules: list[Generated]) -> None:
-    covered = set().union(*(generated.opcodes() for generated in modules))
-    assert not BY_NAME.keys() - covered
+    missing = BY_NAME.keys() - set().union(*(generated.opcodes() for generated in modules))
+    for seed in range(len(SEEDS), 3 * len(SEEDS)):
+        if not missing:
+            return
+        missing = missing - made(seed).opcodes()
+    assert not missing
 
 
 class Covering(Interpreter):
