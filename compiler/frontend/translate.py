@@ -12,6 +12,7 @@ from ...ir import semantics
 from ...ir.module import FuncInit, HostFunction
 from ...ir.types import EntityId, FuncType
 from ..wasm import types as wasm
+from ..wasm.items import FunctionItems
 from ..wasm.module import (
     Body,
     Export,
@@ -264,10 +265,16 @@ class _Translation:
             id_ = self._id(index)
             self.env.elems.append(id_)
             table = self.env.tables[elem.table].id if elem.mode == "active" else None
-            items = tuple([self._constant(item) for item in elem.items])
+            items = self._items(elem.items)
             self.ir.elems[id_] = irm.ElemSegment(id_, lower_type(elem.type), items, table,
                                                  self._offset(elem.init_offset),
                                                  elem.mode == "declarative")
+
+    def _items(self, items: Sequence[Body]) -> tuple[int | FuncInit, ...]:
+        if isinstance(items, FunctionItems):
+            functions = self.env.functions
+            return tuple([FuncInit(functions[number]) for number in items.indices])
+        return tuple([self._constant(item) for item in items])
 
     def _functions(self) -> None:
         names = function_names(self.module)

@@ -6,6 +6,7 @@ through it; immediates that are rare are read by a function each, looked up by t
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias
@@ -274,7 +275,7 @@ def _read_escaped(data: bytes, pos: int, scope: Scope) -> tuple[Opcode, Any, int
 
 def read_body(data: bytes, pos: int, scope: Scope) -> tuple[Body, int]:
     """Instructions from ``pos`` to the ``end`` that closes them, and the position after it."""
-    body = Body()
+    body = Body(offsets=array("L"))  # numbers in a list take five times as much
     ops, imms, offsets = body.ops.append, body.imms.append, body.offsets.append
     plain, memargs, type_readers = PLAIN, _MEMARGS, _TYPE_READER_OF
     actions, readers, _ = _tables(scope.features)

@@ -6,7 +6,7 @@ test suite. Time and memory are linear in the number of bytes, whatever counts t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ...errors import DecodeError, SwarmcError, UnsupportedFeatureError
 from ...ir.types import Type
@@ -19,6 +19,17 @@ from .interface import (
     read_imports,
     read_types,
     require_multi_memory,
+)
+from .items import read_function_items
+from .limits import (
+    MAX_BODY,
+    MAX_DATA_SEGMENTS,
+    MAX_ELEMENT_SEGMENTS,
+    MAX_ELEMENTS,
+    MAX_GLOBALS,
+    MAX_MEMORIES,
+    MAX_TABLES,
+    check_limit,
 )
 from .module import (
     Body,
@@ -135,7 +146,7 @@ def _expression(reader: Reader) -> Body:
 
 
 def _tables(reader: Reader, module: Module) -> None:
-    for _ in range(reader.count()):
+    for _ in range(reader.count(MAX_TABLES, "tables")):
         start = reader.pos
         if reader.peek() != _WITH_VALUE:
             module.tables.append(Table(table_type(reader)))
@@ -150,7 +161,7 @@ def _tables(reader: Reader, module: Module) -> None:
 
 
 def _memories(reader: Reader, module: Module) -> None:
-    for _ in range(reader.count()):
+    for _ in range(reader.count(MAX_MEMORIES, "memories")):
         start = reader.pos
         module.memories.append(memory_type(reader))
         require_multi_memory(module, start)
@@ -161,7 +172,7 @@ def _tags(reader: Reader, module: Module) -> None:
 
 
 def _globals(reader: Reader, module: Module) -> None:
-    for _ in range(reader.count()):
+    for _ in range(reader.count(MAX_GLOBALS, "globals")):
         start = reader.pos
         type_ = global_type(reader)
         module.globals.append(Global(type_, _expression(reader), start))
@@ -172,7 +183,7 @@ def _start(reader: Reader, module: Module) -> None:
 
 
 def _elements(reader: Reader, module: Module) -> None:
-    for _ in range(reader.count()):
+    for _ in range(reader.count(MAX_ELEMENT_SEGMENTS, "element segments")):
         module.elems.append(_element(reader))
 
 
@@ -194,18 +205,13 @@ def _element(reader: Reader) -> Elem:
     if flags & 4:
         if flags & 3:
             type_ = reference_type(reader)
-        items = [_expression(reader) for _ in range(reader.count())]
+        items: Sequence[Body] = tuple([
+            _expression(reader) for _ in range(reader.count(MAX_ELEMENTS))])
     else:
         if flags & 3 and reader.byte() != 0:
             raise reader.fail("malformed element kind", reader.pos - 1)
-        items = [_function_item(reader) for _ in range(reader.count())]
-    return Elem(mode, type_, tuple(items), table, offset, start)
-
-
-def _function_item(reader: Reader) -> Body:
-    """A bare function index, as the constant expression that it abbreviates."""
-    start = reader.pos
-    return Body([_REF_FUNC, _END], [reader.u32(), None], [start, start])
+        items = read_function_items(reader, reader.count(MAX_ELEMENTS))
+    return Elem(mode, type_, items, table, offset, start)
 
 
 def _data_count(reader: Reader, module: Module) -> None:
@@ -222,6 +228,7 @@ def _code(reader: Reader, module: Module) -> None:
         size = reader.count()
         end = reader.pos + size
         try:
+            check_limit(size, MAX_BODY, "bytes in the body", reader.pos)
             func = _function(reader, module.func_types[number], end)
             if module.data_count is None:
                 _refuse_data_indices(func.body)
@@ -262,7 +269,7 @@ def _refuse_data_indices(body: Body) -> None:
 
 def _data(reader: Reader, module: Module) -> None:
     start = reader.pos
-    count = reader.count()
+    count = reader.count(MAX_DATA_SEGMENTS, "data segments")
     if module.data_count is not None and count != module.data_count:
         raise reader.fail("data count and data section have inconsistent lengths", start)
     for _ in range(count):

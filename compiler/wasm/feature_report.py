@@ -21,6 +21,7 @@ from .features import (
     SIMD,
     WEBASSEMBLY_3,
 )
+from .items import FunctionItems
 from .module import Body, GlobalType, Module
 from .opcodes import BY_NAME, EXTENDED_CONSTANT, OPCODES, Imm
 from .types import (
@@ -76,8 +77,8 @@ def _bodies(module: Module) -> Iterator[Body]:
     for func in module.funcs:
         yield func.body
     for elem in module.elems:
-        # Bare function indices are decoded to `ref.func` too, and are older than it.
-        yield from (item for item in elem.items if item.offsets[0] != item.offsets[-1])
+        if not isinstance(elem.items, FunctionItems):  # which are older than `ref.func`
+            yield from elem.items
 
 
 def _constants(module: Module) -> Iterator[Body]:
@@ -87,7 +88,8 @@ def _constants(module: Module) -> Iterator[Body]:
     offsets = chain((item.init_offset for item in module.elems),
                     (item.init_offset for item in module.data))
     yield from (offset for offset in offsets if offset is not None)
-    yield from chain.from_iterable(elem.items for elem in module.elems)
+    yield from chain.from_iterable(elem.items for elem in module.elems
+                                   if not isinstance(elem.items, FunctionItems))
 
 
 def _uses_multi_value(module: Module) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from ...errors import DecodeError, SwarmcError, ValidationError
 from .features import EXCEPTIONS, GC, MULTI_MEMORY, SUPPORTED, FeatureSet
+from .limits import MAX_EXPORTS, MAX_FUNCTIONS, MAX_IMPORTS, MAX_TYPES, check_limit
 from .module import Export, GlobalType, Import, MemoryType, Module, TableType
 from .reader import Reader, Scope
 from .type_reader import (
@@ -82,7 +83,7 @@ def decode_interface(data: bytes, features: FeatureSet = SUPPORTED) -> Module:
 def read_types(reader: Reader, module: Module) -> None:
     """Read the type section: recursive groups, of which most are a single function type."""
     types = module.types
-    for _ in range(reader.count()):
+    for _ in range(reader.count(MAX_TYPES, "types")):
         start = reader.pos
         count = 1
         if reader.peek() == _GROUP:
@@ -90,6 +91,7 @@ def read_types(reader: Reader, module: Module) -> None:
             reader.pos += 1
             count = reader.count()
         first = len(types)
+        check_limit(first + count, MAX_TYPES, "types", start)
         members = [DefType() for _ in range(count)]
         types += members  # so that they can refer to each other
         for index, member in enumerate(members, first):
@@ -142,7 +144,7 @@ def read_imports(reader: Reader, module: Module) -> None:
     """Read the import section."""
     types: tuple[Callable[[Reader], int | TableType | MemoryType | GlobalType], ...] = (
         Reader.u32, table_type, memory_type, global_type)
-    for _ in range(reader.count()):
+    for _ in range(reader.count(MAX_IMPORTS, "imports")):
         start = reader.pos
         module_name = reader.name()
         name = reader.name()
@@ -179,12 +181,13 @@ def _other_kind(reader: Reader, kind: int, message: str, start: int) -> SwarmcEr
 
 def read_functions(reader: Reader, module: Module) -> None:
     """Read the function section, which says of what type each function is."""
-    module.func_types = [reader.u32() for _ in range(reader.count())]
+    module.func_types = [
+        reader.u32() for _ in range(reader.count(MAX_FUNCTIONS, "functions"))]
 
 
 def read_exports(reader: Reader, module: Module) -> None:
     """Read the export section."""
-    for _ in range(reader.count()):
+    for _ in range(reader.count(MAX_EXPORTS, "exports")):
         start = reader.pos
         name = reader.name()
         kind_at = reader.pos

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableSequence, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -43,13 +44,13 @@ class GlobalType:
 class Body:
     """A sequence of instructions, the final ``end`` included.
 
-    Three lists of equal length: the opcode table's rows, their immediates (see
+    Three sequences of equal length: the opcode table's rows, their immediates (see
     :class:`~.opcodes.Imm` for what each kind holds), and byte offsets in the module.
     """
 
     ops: list[Opcode] = field(default_factory=list)
     imms: list[Any] = field(default_factory=list)
-    offsets: list[int] = field(default_factory=list)
+    offsets: MutableSequence[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class Elem:
 
     mode: str
     type: ValueType
-    items: tuple[Body, ...]
+    items: Sequence[Body]
     table: int
     init_offset: Body | None
     offset: int

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from ...errors import DecodeError, ValidationError
 from .features import SUPPORTED, FeatureSet
+from .limits import MAX_COUNT, MAX_NAME, check_limit
 from .types import DefType
 
 UNEXPECTED_END = "unexpected end of section or function"
@@ -127,16 +128,21 @@ class Reader:
             raise self.fail(UNEXPECTED_END, len(self.data)) from None
         return value
 
-    def count(self) -> int:
+    def count(self, most: int = MAX_COUNT, what: str = "elements") -> int:
         """The length of a vector, or a size in bytes.
 
         Each element takes a byte at least, so a count beyond the bytes left is refused before
         anything is allocated for it.
+
+        Args:
+            most: the implementation's limit. what: is counted.
         """
         start = self.pos
         count = self.u32()
         if count > len(self.data) - start:
             raise self.fail("length out of bounds", start)
+        if count > most:
+            check_limit(count, most, what, start)
         return count
 
     def bytes(self) -> bytes:
@@ -151,6 +157,7 @@ class Reader:
         """A vector of bytes that is UTF-8."""
         start = self.pos
         raw = self.bytes()
+        check_limit(len(raw), MAX_NAME, "bytes in a name", start)
         try:
             return raw.decode("utf-8")
         except UnicodeDecodeError as error:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import chain
-
 from ...errors import SwarmcError, ValidationError
 from ...ir.types import Type
 from .features import EXTENDED_CONST, GC
+from .items import FunctionItems
+from .limits import (
+    MAX_FIELDS,
+    MAX_LOCALS,
+    MAX_MEMORIES,
+    MAX_PARAMS,
+    MAX_SUBTYPING_DEPTH,
+    MAX_TABLES,
+    check_limit,
+)
 from .module import (
     Body,
     Data,
@@ -32,11 +40,6 @@ from .types import (
     matches,
 )
 
-#: Limits of this implementation; those of other engines are the same.
-MAX_PARAMS = 1000
-MAX_FIELDS = 10_000
-MAX_SUBTYPING_DEPTH = 63
-MAX_LOCALS = 50_000
 #: By type of the addresses: most pages of a memory, most elements of a table, and how the
 #: specification says so.
 _PAGES = {Type.I32: (2**16, "memory size must be at most 65536 pages (4GiB)"),
@@ -66,6 +69,8 @@ def validate(module: Module) -> None:
             _constant(context, own.init, own.type.element)
         elif not is_defaultable(own.type.element):
             raise mismatch("an initial value", own.type.element)
+    check_limit(len(context.tables), MAX_TABLES, "tables")
+    check_limit(len(context.memories), MAX_MEMORIES, "memories")
     _memories(module)
     for global_ in module.globals:
         _constant(context, global_.init, global_.type.type)
@@ -93,10 +98,10 @@ def _types(types: list[DefType]) -> None:
     for type_ in types:
         match type_.composite:
             case FuncType(params, results):
-                if len(params) > MAX_PARAMS or len(results) > MAX_PARAMS:
-                    raise ValidationError(f"more than {MAX_PARAMS} parameters or results")
-            case StructType(fields) if len(fields) > MAX_FIELDS:
-                raise ValidationError(f"more than {MAX_FIELDS} fields")
+                check_limit(len(params), MAX_PARAMS, "parameters")
+                check_limit(len(results), MAX_PARAMS, "results")
+            case StructType(fields):
+                check_limit(len(fields), MAX_FIELDS, "fields")
         depths[type_] = 0 if type_.supertype is None else depths[type_.supertype] + 1
         if depths[type_] > MAX_SUBTYPING_DEPTH:
             raise ValidationError(f"sub type below more than {MAX_SUBTYPING_DEPTH} others")
@@ -146,9 +151,14 @@ def _type(module: Module, index: int, offset: int) -> DefType:
 def _references(module: Module) -> set[int]:
     """Functions named outside the bodies of functions: those that bodies may refer to."""
     found = {export.index for export in module.exports if export.kind == "func"}
-    for body in chain((item.init for item in module.globals),
-                      (item.init for item in module.tables if item.init is not None),
-                      chain.from_iterable(elem.items for elem in module.elems)):
+    bodies = [item.init for item in module.globals]
+    bodies += [item.init for item in module.tables if item.init is not None]
+    for elem in module.elems:
+        if isinstance(elem.items, FunctionItems):
+            found.update(elem.items.indices)
+        else:
+            bodies += elem.items
+    for body in bodies:
         for row, imm in zip(body.ops, body.imms, strict=True):
             if row is _REF_FUNC:
                 found.add(imm)
@@ -188,8 +198,11 @@ def _constant(context: Context, body: Body, type_: ValueType) -> None:
 
 
 def _elem(context: Context, elem: Elem) -> None:
-    for item in elem.items:
-        _constant(context, item, elem.type)
+    if not isinstance(elem.items, FunctionItems):
+        for item in elem.items:
+            _constant(context, item, elem.type)
+    elif max(elem.items.indices, default=0) >= len(context.funcs):
+        _unknown_function(context, elem.items)
     if elem.init_offset is None:
         return
     if elem.table >= len(context.tables):
@@ -200,6 +213,15 @@ def _elem(context: Context, elem: Elem) -> None:
         error.offset = elem.offset
         raise error
     _constant(context, elem.init_offset, limits.index_type)
+
+
+def _unknown_function(context: Context, items: FunctionItems) -> None:
+    """Raise the error for the first function that there is not, if there is one."""
+    for index, offset in zip(items.indices, items.offsets, strict=True):
+        if index >= len(context.funcs):
+            error = unknown("function", index)
+            error.offset = offset
+            raise error
 
 
 def _data(context: Context, data: Data) -> None:
@@ -235,7 +257,6 @@ def _func(context: Context, func: Func) -> None:
     type_ = context.types[func.type_index].composite
     assert isinstance(type_, FuncType), "the index space of functions has been made"
     params, results = type_
-    if sum(count for count, _ in func.locals) > MAX_LOCALS:
-        raise ValidationError(f"too many locals: more than {MAX_LOCALS}", offset=func.start)
+    check_limit(sum(count for count, _ in func.locals), MAX_LOCALS, "locals", func.start)
     locals_ = [*((1, param) for param in params), *func.locals]
     check_body(context, locals_, len(params), results, func.body)

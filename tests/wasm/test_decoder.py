@@ -11,6 +11,7 @@ import wasmtime
 from swarmc.compiler.wasm.decoder import decode
 from swarmc.compiler.wasm.features import V2
 from swarmc.compiler.wasm.interface import decode_interface
+from swarmc.compiler.wasm.items import FunctionItems
 from swarmc.compiler.wasm.module import (
     Elem,
     GlobalType,
@@ -373,3 +374,46 @@ def test_hostile_bytes_take_no_time(data: bytes) -> None:
     with pytest.raises(DecodeError):
         decode(data)
     assert time.perf_counter() - start < 5
+
+
+#: What engines limit alike: sections with one more, how many, and what there is too much of.
+OVER = [
+    (section(1, leb(1_000_001) + b"\x60\0\0" * 1_000_001), "1,000,001", "types"),
+    (section(4, leb(101) + b"\x70\0\0" * 101), "101", "tables"),
+    (section(5, leb(101) + b"\0\0" * 101), "101", "memories"),
+    (section(2, leb(101) + b"\0\0\1\x70\0\0" * 101), "101", "tables"),
+    (section(2, leb(60) + b"\0\0\2\0\0" * 60) + section(5, leb(41) + b"\0\0" * 41), "101",
+     "memories"),
+    (section(9, leb(100_001) + b"\1\0\0" * 100_001), "100,001", "element segments"),
+    (section(11, leb(100_001) + b"\1\0" * 100_001), "100,001", "data segments"),
+    (section(0, leb(100_001) + b"n" * 100_001), "100,001", "bytes in a name"),
+    (section(1, b"\1\x60" + leb(1001) + b"\x7f" * 1001 + b"\0"), "1,001", "parameters"),
+    (section(1, b"\1\x60\0" + leb(1001) + b"\x7f" * 1001), "1,001", "results"),
+]
+
+
+@pytest.mark.parametrize("sections, count, what", OVER)
+def test_limits_are_those_of_wasmtime(sections: bytes, count: str, what: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        validate(decode(HEADER + sections))
+    assert caught.value.message.startswith(f"too many {what}: {count}, of which at most")
+    with pytest.raises(wasmtime.WasmtimeError):
+        wasmtime.Module.validate(wasmtime.Engine(), HEADER + sections)
+
+
+def test_bodies_are_limited() -> None:
+    most = 7_654_321
+    with pytest.raises(ValidationError, match="too many bytes in the body: 7,654,322"):
+        decode(module(code(b"\1" * (most - 1))))
+    assert len(decode(module(code(b"\1" * (most - 2)))).funcs[0].body.ops) == most - 1
+
+
+def test_bare_function_indices_are_kept_as_numbers() -> None:
+    data = module(code(b""), extra=section(9, b"\1\1\0\3\0\x80\0\0"))
+    items = decode(data).elems[0].items
+    assert isinstance(items, FunctionItems)
+    assert list(items.indices) == [0, 0, 0]
+    assert [body.imms for body in items] == [[0, None]] * 3
+    assert [data[body.offsets[0]] for body in items] == [0, 0x80, 0]
+    assert isinstance(items[1:], FunctionItems) and len(items[1:]) == 2
+    assert items[-1].offsets == [items.offsets[2]] * 2
