@@ -214,11 +214,10 @@ class Declarations:
         function = self.choices.pick(self.plan.functions_of(nullable))
         if self.choices.chance(1, 3):
             element = ref_type(False, nullable.heap)
-        minimum = self.plan.tables[0].size
-        index = self._index_type()
-        self.plan.tables.append(PlannedTable(element, minimum, index))
+        minimum = self.plan.tables[0][1]
+        self.plan.tables.append(PlannedTable(element, minimum, Type.I32))
         self.plan.slots.append([function] * minimum)
-        type_ = TableType(element, Limits(minimum, self.choices.pick((None, minimum + 2)), index))
+        type_ = TableType(element, Limits(minimum, self.choices.pick((None, minimum + 2))))
         self.module.tables.append(Table(type_, _expression("ref.func", function)))
 
     # Segments.

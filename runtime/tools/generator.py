@@ -128,8 +128,8 @@ class _Generation:
             self._start()
         module.types = [define(type_) for type_ in self.plan.types]
         lowered = [(name, type_.lowered()) for name, type_ in entries]
-        return Generated(module, encode(module), lowered,
-                         self.plan.memories[0].pages if self.plan.memories else 0)
+        pages = self.plan.memories[0].pages if self.plan.memories else 0
+        return Generated(module, encode(module), lowered, pages)
 
     def _add(self, type_: FuncType, g: BodyGenerator) -> int:
         """Add a finished function; its number."""

@@ -238,8 +238,25 @@ def funnel(w: Writer, f: Fields, a: str, b: str, c: str) -> str:
     return w.resize(w.assign(f"lshr i64 {w.assign(f'shl i64 {both}, {by}')}, 32"), 64, 32)
 
 
+#: Selectors of the bytes that a mode of prmt picks, by the two low bits of the operand.
+_PERMUTE = {
+    "f4e": (0x3210, 0x4321, 0x5432, 0x6543),
+    "b4e": (0x5670, 0x6701, 0x7012, 0x0123),
+    "rc8": (0x0000, 0x1111, 0x2222, 0x3333),
+    "ecl": (0x3210, 0x3211, 0x3222, 0x3333),
+    "ecr": (0x0000, 0x1110, 0x2210, 0x3210),
+    "rc16": (0x1010, 0x3232, 0x1010, 0x3232),
+}
+
+
 def permute(w: Writer, f: Fields, a: str, b: str, c: str) -> str:
-    """``prmt`` without a mode: each nibble of ``c`` picks a byte of ``b:a``, or its sign."""
+    """``prmt``: each nibble of ``c`` picks a byte of ``b:a``, or its sign."""
+    if f["mode"]:
+        low, selectors = w.assign(f"and i32 {c}, 3"), _PERMUTE[f["mode"]]
+        c = str(selectors[0])
+        for n in range(1, 4):
+            other = w.assign(f"icmp eq i32 {low}, {n}")
+            c = w.assign(f"select i1 {other}, i32 {selectors[n]}, i32 {c}")
     high = w.assign(f"shl i64 {w.resize(b, 32, 64)}, 32")
     both = w.assign(f"or i64 {high}, {w.resize(a, 32, 64)}")
     result = "0"

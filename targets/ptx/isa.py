@@ -145,7 +145,8 @@ _LOGIC_ROWS = (
 
 _DATA_ROWS = (
     performed("mov.type", _DATA, (2,), memory.move, type=f"pred b128 {_ANY}"),
-    computed("prmt.b32", _DATA, "d:b32 a:b32 b:b32 c:b32", integers.permute),
+    computed("prmt.b32{.mode}", _DATA, "d:b32 a:b32 b:b32 c:b32", integers.permute,
+             mode="f4e b4e rc8 ecl ecr rc16"),
     performed("ld{.weak}{.space}{.vec}.type", _DATA, (2,), memory.load,
               weak="weak", space="global const local param", vec="v2 v4", type=_MEMORY),
     performed("ld.global.nc{.vec}.type", _DATA, (2,), memory.load,

@@ -166,6 +166,17 @@ def funnel(f: Fields, a: int, b: int, c: int) -> int:
 
 def permute(f: Fields, a: int, b: int, c: int) -> int:
     source = (b << 32 | a).to_bytes(8, "little")
+    n = c & 3
+    modes = {
+        "f4e": [n, n + 1, n + 2, n + 3],
+        "b4e": [n, (n - 1) & 7, (n - 2) & 7, (n - 3) & 7],
+        "rc8": [n] * 4,
+        "ecl": [max(n, place) for place in range(4)],
+        "ecr": [min(n, place) for place in range(4)],
+        "rc16": [2 * (n & 1), 2 * (n & 1) + 1] * 2,
+    }
+    if f["mode"]:
+        return int.from_bytes(bytes(source[i] for i in modes[f["mode"]]), "little")
     result = bytearray()
     for place in range(4):
         selector = c >> 4 * place & 15

@@ -194,7 +194,7 @@ def test_a_module_must_say_what_it_is_for() -> None:
         ("ld.shared.b32", "ld is not known with .shared"),
         ("ld.global.L1::evict_last.b32", "ld is not known with .L1::evict_last"),
         ("cvt.rn.f16.f32", "cvt is not known with .f16"),
-        ("prmt.b32.f4e", "prmt is not known with .f4e"),
+        ("prmt.b32.rc4", "prmt is not known with .rc4"),
         ("atom.global.add.u32", "unknown instruction atom"),
         # Every word is known, but not together: without .rn it may become a fused multiply-add.
         ("mul.f32", "mul.f32 is none of the known forms"),

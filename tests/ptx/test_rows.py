@@ -68,7 +68,7 @@ REFERENCES: dict[str, r.Reference] = {
     "shf.direction.mode.b32": r.funnel,
     "shl.type": r.shift_left,
     "shr.type": r.shift_right,
-    "prmt.b32": r.permute,
+    "prmt.b32{.mode}": r.permute,
     "cvt{.sat}.dtype.atype": r.int_to_int,
     "cvt.rn.dtype.atype": r.int_to_float,
     "cvt.round.dtype.atype": r.float_to_int,
