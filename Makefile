@@ -20,7 +20,7 @@ corpus: $(VENV)/.installed-test
 	$(BIN)/python -m swarmc.runtime.tools.corpus build
 
 bench: $(VENV)/.installed-test
-	$(BIN)/swarmc bench
+	$(BIN)/swarmc bench --docs docs/performance.md
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

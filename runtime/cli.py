@@ -251,10 +251,13 @@ def spec(
 @_command
 def bench(
     workload: o.Workloads = None,
+    part: o.BenchParts = None,
     quick: o.Quick = False,
     agents: o.BenchAgents = None,
     repeats: o.Repeats = None,
     json: o.BenchJson = None,
+    docs: o.BenchDocs = None,
+    saved: o.BenchSaved = None,
     corpus: o.BenchCorpus = Path("corpus/bench"),
 ) -> None:
     """Measure swarmc beside wasmtime and native C, on the workloads in corpus/bench.
@@ -262,9 +265,11 @@ def bench(
     Every result is checked. Needs wasmtime and ziglang: install swarmc[bench].
     """
     from .cli_bench import bench as run_bench
-    from .tools.bench import BenchOptions
+    from .tools.bench import BenchOptions, Part
 
-    run_bench(BenchOptions(corpus, tuple(workload or ()), quick, agents, repeats), json)
+    parts = frozenset(Part(item.value) for item in part or ())
+    names = tuple(workload or ())
+    run_bench(BenchOptions(corpus, names, parts, quick, agents, repeats), saved, json, docs)
 
 
 def main() -> int:

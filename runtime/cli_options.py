@@ -40,6 +40,15 @@ class Generator(StrEnum):
     BOTH = "both"
 
 
+class BenchPart(StrEnum):
+    """What the benchmark can measure."""
+
+    THROUGHPUT = "throughput"
+    START = "start"
+    COMPILER = "compiler"
+    MEMORY = "memory"
+
+
 _option = typer.Option
 _input = partial(
     typer.Option,
@@ -175,6 +184,9 @@ Markdown = Annotated[Path | None, _option(
 Workloads = Annotated[list[str] | None, _option(
     "--workload", "-w", metavar="NAME", help="A workload to measure.", show_default="all",
 )]  # fmt: skip
+BenchParts = Annotated[list[BenchPart] | None, _option(
+    "--part", help="What to measure.", show_default="all",
+)]  # fmt: skip
 Quick = Annotated[bool, _option("--quick", help="About a minute, over four workloads.")]
 BenchAgents = Annotated[int | None, _option(
     "--agents", "-n", min=1, metavar="N", help="How many agents of each.",
@@ -185,6 +197,12 @@ Repeats = Annotated[int | None, _option(
 )]  # fmt: skip
 BenchJson = Annotated[Path | None, _option(
     "--json", metavar="FILE", help="Write every figure as JSON; - prints it.",
+)]  # fmt: skip
+BenchDocs = Annotated[Path | None, _option(
+    "--docs", metavar="FILE", help="Write a page with tables, its plots and its figures.",
+)]  # fmt: skip
+BenchSaved = Annotated[Path | None, _option(
+    "--from", metavar="FILE", help="Measure nothing; take what --json wrote.",
 )]  # fmt: skip
 BenchCorpus = Annotated[Path, _option(
     "--corpus", metavar="DIR", help="Where the workloads are.",

@@ -6,27 +6,52 @@ so that what slows the machine down for a while slows all of them; ratios are ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import enum
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import ArgumentError, SwarmcError
 from ...targets.base import Int64s
-from .bench_engines import Engine, Lap, Session, SwarmcEngine
+from .bench_crossing import measure_crossing
+from .bench_engines import SWARMC, Engine, Lap, Session, SwarmcEngine, measuring_builds
 from .bench_machine import describe_machine
+from .bench_memory import COUNTS, MANY, measure_footprints
 from .bench_native import NativeEngine
-from .bench_report import BenchReport, Case, Samples
-from .bench_wasmtime import WasmtimeEngine
+from .bench_report import SMALL_AGENTS, BenchReport, Case, Samples
+from .bench_scaling import QUICK_SIZES, SIZES, measure_scaling
+from .bench_starts import measure_start
+from .bench_statistics import rotated
+from .bench_wasmtime import WASMTIME, WASMTIME_FUEL, WasmtimeEngine
 from .bench_workloads import Inputs, Seeds, Workload, load_workloads
 
 DEFAULT_DIRECTORY = Path("corpus/bench")
 DEFAULT_REPEATS = 7
 QUICK_REPEATS = 3
 
+#: Repeats of what takes a second or more each time.
+_START_REPEATS = 3
+_CROSSING_REPEATS = 3
+
+#: Engines whose end-to-end times are compared for few agents.
+_CROSSING = (SWARMC, WASMTIME_FUEL, WASMTIME)
+
 #: Called with what is being done and how much of everything is done, 0.0 to 1.0.
 Progress = Callable[[str, float], None]
+
+_Step = tuple[str, Callable[[], None]]
+
+
+class Part(enum.Enum):
+    """What can be measured."""
+
+    THROUGHPUT = "throughput"
+    START = "start"
+    COMPILER = "compiler"
+    MEMORY = "memory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +61,33 @@ class BenchOptions:
     Attributes:
         directory: where the workloads are.
         names: which of them; none: all, or for ``quick`` a few.
+        parts: which measurements; none: all.
+        quick: as much as a minute allows.
         agents: how many of each; None: what the manifest says.
         repeats: of every measurement; None: 7, or for ``quick`` 3.
     """
 
     directory: Path = DEFAULT_DIRECTORY
     names: tuple[str, ...] = ()
+    parts: frozenset[Part] = frozenset()
     quick: bool = False
     agents: int | None = None
     repeats: int | None = None
 
 
-def default_engines() -> list[Engine]:
+def default_engines(*, quick: bool = False) -> list[Engine]:
     """Everything that this version can measure; the last is what results are checked against."""
-    return [SwarmcEngine(), WasmtimeEngine(fuel=True), WasmtimeEngine(fuel=False), NativeEngine()]
+    builds = measuring_builds()
+    return [SwarmcEngine(), *(builds[:1] if quick else builds), WasmtimeEngine(fuel=True),
+            WasmtimeEngine(fuel=False), NativeEngine()]
 
 
 def run_benchmark(options: BenchOptions, *, engines: Sequence[Engine] | None = None,
                   progress: Progress | None = None) -> BenchReport:
     """Measure.
+
+    Args:
+        engines: for throughput; None: :func:`default_engines`.
 
     Raises:
         SwarmcError: an engine is not installed, or gave another result than the native code.
@@ -65,30 +98,72 @@ def run_benchmark(options: BenchOptions, *, engines: Sequence[Engine] | None = N
     workloads = load_workloads(options.directory, options.names, quick=options.quick)
     repeats = options.repeats or (QUICK_REPEATS if options.quick else DEFAULT_REPEATS)
     report = BenchReport(describe_machine(), options.quick, repeats)
-    chosen = default_engines() if engines is None else engines
-    for number, workload in enumerate(workloads):
+    if engines is None:
+        engines = default_engines(quick=options.quick)
+    steps = list(_steps(options, workloads, engines, report))
+    for number, (name, step) in enumerate(steps):
         if progress is not None:
-            progress(workload.name, number / len(workloads))
-        agents = options.agents or workload.bench.agents
-        report.cases += measure(workload, chosen, agents, repeats)
+            progress(name, number / len(steps))
+        step()
     return report
 
 
-def measure(workload: Workload, engines: Sequence[Engine], agents: int, repeats: int
-            ) -> list[Case]:
-    """One workload with each kind of inputs."""
+def _steps(options: BenchOptions, workloads: Sequence[Workload], engines: Sequence[Engine],
+           report: BenchReport) -> Iterator[_Step]:
+    """Everything that is to be done, in its order; each step adds to the report."""
+    parts = options.parts or frozenset(Part)
+    some = workloads[:1] if options.quick else workloads
+    if Part.THROUGHPUT in parts:
+        for workload in workloads:
+            agents = options.agents or workload.bench.agents
+            yield workload.name, partial(measure, workload, engines, agents, report)
+    if Part.START in parts:
+        for workload in some:
+            yield f"starting {workload.name}", partial(_add_start, report, workload)
+    if Part.COMPILER in parts:
+        sizes = QUICK_SIZES if options.quick else SIZES
+        yield "compiling modules", partial(_add_compilations, report, workloads, sizes)
+    if Part.MEMORY in parts:
+        for workload in some:
+            yield f"memory of {workload.name}", partial(_add_footprints, report, workload)
+
+
+def _add_start(report: BenchReport, workload: Workload) -> None:
+    repeats = 1 if report.quick else min(_START_REPEATS, report.repeats)
+    report.starts.append(measure_start(workload, repeats))
+
+
+def _add_compilations(report: BenchReport, workloads: Sequence[Workload], sizes: Sequence[int]
+                      ) -> None:
+    report.compilations += measure_scaling(workloads, sizes)
+
+
+def _add_footprints(report: BenchReport, workload: Workload) -> None:
+    report.footprints += measure_footprints(workload, COUNTS)
+    if workload.bench.group == SMALL_AGENTS and not report.quick:
+        report.footprints += measure_footprints(workload, MANY, other=False)
+
+
+def measure(workload: Workload, engines: Sequence[Engine], agents: int, report: BenchReport
+            ) -> None:
+    """One workload with each kind of inputs, and with few agents."""
     sessions: dict[str, Session] = {}
     try:
         for engine in engines:
             sessions[engine.name] = engine.open(workload, agents)
-        return [_measure_inputs(workload, sessions, kind, agents, repeats) for kind in Inputs]
+        for kind in Inputs:
+            report.cases.append(_measure_inputs(workload, sessions, kind, agents, report.repeats))
+        compared = {name: sessions[name] for name in _CROSSING if name in sessions}
+        if len(compared) == len(_CROSSING):
+            repeats = 1 if report.quick else min(_CROSSING_REPEATS, report.repeats)
+            report.crossings.append(measure_crossing(workload, compared, agents, repeats))
     finally:
         for session in sessions.values():
             session.close()
 
 
-def _measure_inputs(workload: Workload, sessions: dict[str, Session], kind: Inputs, agents: int,
-                    repeats: int) -> Case:
+def _measure_inputs(workload: Workload, sessions: Mapping[str, Session], kind: Inputs,
+                    agents: int, repeats: int) -> Case:
     seeds = kind.seeds(agents)
     *_, reference = sessions
     expected = sessions[reference].fresh(seeds).results
@@ -100,19 +175,13 @@ def _measure_inputs(workload: Workload, sessions: dict[str, Session], kind: Inpu
     for repeat in range(repeats):
         for name in rotated(names, repeat):
             fresh, again = sessions[name].fresh(seeds), sessions[name].again()
-            samples[name].total.append(fresh.ms)
-            samples[name].kernel.append(again.ms)
+            samples[name].total.append(round(fresh.ms, 3))
+            samples[name].kernel.append(round(again.ms, 3))
             for lap in (fresh, again):
                 _check(lap, expected, seeds, f"{workload.name} in {name}")
-            instructions = again.instructions or instructions
+            instructions = max(instructions, again.instructions or 0)
     bench = workload.bench
     return Case(workload.name, bench.group, kind.value, bench.size, agents, instructions, samples)
-
-
-def rotated(names: Sequence[str], by: int) -> list[str]:
-    """The names in another order for every repeat."""
-    by %= len(names)
-    return [*names[by:], *names[:by]]
 
 
 def _check(lap: Lap, expected: Int64s, seeds: Seeds, where: str) -> None:

@@ -12,14 +12,19 @@ from numpy.typing import NDArray
 
 from ...errors import SwarmcError
 from ...ir import module as ir
+from ...ir.ops import Op
 from ...targets.base import Dispatch, Int64s, Kernel, Outcome, Slices, Target
 from ...targets.executable import CompileOptions, Executable
 from ..compile import target_named
 from ..manager import SwarmManager
 from ..results import SwarmResult
+from .bench_variants import BOUNDS, METERING, take_out
 from .bench_workloads import ENTRY, Seeds, Workload
 
 SWARMC = "swarmc"
+UNMETERED = "swarmc-fuel"
+UNCHECKED = "swarmc-bounds"
+BARE = "swarmc-both"
 
 #: What every agent may execute, in every engine that counts.
 FUEL = 10**12
@@ -74,22 +79,38 @@ class Engine(Protocol):
 
 
 class SwarmcEngine:
-    """swarmc on one of its targets."""
+    """swarmc on one of its targets.
 
-    def __init__(self, target: str = "cpu", *, name: str = SWARMC) -> None:
+    Args:
+        without: instructions of the IR that are left out, to measure what they cost.
+    """
+
+    def __init__(self, target: str = "cpu", *, name: str = SWARMC,
+                 without: frozenset[Op] = frozenset()) -> None:
         self.name = name
         self._target = target
+        self._without = without
 
     def open(self, workload: Workload, capacity: int) -> Session:
         """See :class:`Engine`."""
-        return _Swarm(target_named(self._target), workload, capacity)
+        target = _TimedTarget(target_named(self._target), self._without)
+        return _Swarm(target, workload, capacity)
+
+
+def measuring_builds() -> list[Engine]:
+    """swarmc without metering, without bounds checks, and without both."""
+    return [
+        SwarmcEngine(name=UNMETERED, without=METERING),
+        SwarmcEngine(name=UNCHECKED, without=BOUNDS),
+        SwarmcEngine(name=BARE, without=METERING | BOUNDS),
+    ]
 
 
 class _Swarm:
     """Settled agents and fresh ones live in the same swarm."""
 
-    def __init__(self, target: Target, workload: Workload, capacity: int) -> None:
-        self._clock = _TimedTarget(target)
+    def __init__(self, target: _TimedTarget, workload: Workload, capacity: int) -> None:
+        self._clock = target
         self._size = workload.bench.size
         self._swarm = SwarmManager(
             self._clock, max_agents=2 * capacity, entry_points=(ENTRY,), fuel=FUEL, cache=False
@@ -133,10 +154,15 @@ def _lap(ms: float, result: SwarmResult, results: NDArray[np.int64]) -> Lap:
 
 
 class _TimedTarget:
-    """A target that knows how long the last launch of a kernel of its took."""
+    """A target that knows how long the last launch of a kernel of its took.
 
-    def __init__(self, target: Target) -> None:
+    Args:
+        without: instructions that it leaves out.
+    """
+
+    def __init__(self, target: Target, without: frozenset[Op]) -> None:
         self._target = target
+        self._without = without
         self.name = target.name
         self.layout, self.arch = target.layout, target.arch
         self.ms = 0.0
@@ -146,6 +172,8 @@ class _TimedTarget:
 
     def compile(self, module: ir.Module, options: CompileOptions,
                 progress: Callable[[str, float], None] | None = None) -> Executable:
+        if self._without:
+            take_out(module, self._without)
         return self._target.compile(module, options, progress)
 
     def load(self, executable: Executable, hosts: Sequence[int]) -> Kernel:

@@ -27,9 +27,15 @@ def native_library(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Worklo
     return library
 
 
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where compiled workloads are kept, as many tests use the same one."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(params=["native", "agent"])
 def machine(
-    request: pytest.FixtureRequest, native_library: Callable[[Workload], Path]
+    request: pytest.FixtureRequest, native_library: Callable[[Workload], Path], cache: Path
 ) -> Callable[[str], Machine]:
     """Makes an instance of a workload by name."""
 
@@ -37,6 +43,6 @@ def machine(
         workload = WORKLOADS[name]
         if request.param == "native":
             return Native(native_library(workload))
-        return Agent(workload.wasm)
+        return Agent(workload.wasm, cache)
 
     return make

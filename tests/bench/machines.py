@@ -52,8 +52,8 @@ class Native:
 
 
 class Agent:
-    def __init__(self, wasm: bytes) -> None:
-        self._runtime = WASMRuntime.from_wasm(wasm, cache=False)
+    def __init__(self, wasm: bytes, cache: Path) -> None:
+        self._runtime = WASMRuntime.from_wasm(wasm, cache=cache)
 
     def call(self, name: str, *args: float) -> Any:
         result = self._runtime.call(name, *args)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,26 @@ from typer.testing import CliRunner
 
 from swarmc.errors import ArgumentError, SwarmcError
 from swarmc.runtime.cli import app
+from swarmc.runtime.cli_bench import read_report
 from swarmc.runtime.tools.bench import (
     BenchOptions,
+    Part,
     default_engines,
     measure,
-    rotated,
     run_benchmark,
 )
-from swarmc.runtime.tools.bench_engines import SWARMC, Lap
-from swarmc.runtime.tools.bench_native import NATIVE
-from swarmc.runtime.tools.bench_report import BenchReport, Case, Samples, Spread, geometric_mean
+from swarmc.runtime.tools.bench_engines import (
+    BARE,
+    SWARMC,
+    UNCHECKED,
+    UNMETERED,
+    Lap,
+    measuring_builds,
+)
+from swarmc.runtime.tools.bench_native import NATIVE, NativeEngine
+from swarmc.runtime.tools.bench_report import BenchReport
+from swarmc.runtime.tools.bench_starts import CACHED, EMPTY_CACHE, ONE_AGENT, OTHER_RUNTIME
+from swarmc.runtime.tools.bench_statistics import Spread
 from swarmc.runtime.tools.bench_wasmtime import WASMTIME, WASMTIME_FUEL
 from swarmc.runtime.tools.bench_workloads import Inputs, Seeds, Workload, load_workloads
 
@@ -62,9 +71,15 @@ class FakeEngine:
         self.log.append("close")
 
 
+def measured(ours: FakeEngine, theirs: FakeEngine, repeats: int) -> BenchReport:
+    report = BenchReport({}, quick=False, repeats=repeats)
+    measure(WORKLOADS["nbody"], [ours, theirs], 3, report)
+    return report
+
+
 def test_samples_of_a_repeat_stay_together() -> None:
     ours, theirs = FakeEngine(SWARMC, TIMES), FakeEngine(NATIVE, [2 * t for t in TIMES])
-    cases = measure(WORKLOADS["nbody"], [ours, theirs], agents=3, repeats=2)
+    cases = measured(ours, theirs, repeats=2).cases
     assert [case.inputs for case in cases] == ["convergent", "divergent"]
     assert [case.engines[SWARMC].kernel for case in cases] == [TIMES[:2], TIMES[2:]]
     assert [case.engines[NATIVE].kernel for case in cases] == [[8.0, 2.0], [4.0, 16.0]]
@@ -78,15 +93,10 @@ def test_samples_of_a_repeat_stay_together() -> None:
 
 
 def test_a_wrong_result_ends_the_benchmark() -> None:
-    engines = [FakeEngine(SWARMC, TIMES, wrong=1), FakeEngine(NATIVE, TIMES)]
+    ours, theirs = FakeEngine(SWARMC, TIMES, wrong=1), FakeEngine(NATIVE, TIMES)
     with pytest.raises(SwarmcError, match=r"nbody in swarmc: 1 of 3 .* seed 1 .* 0x2, not 0x1"):
-        measure(WORKLOADS["nbody"], engines, agents=3, repeats=1)
-    assert engines[0].log[-1] == engines[1].log[-1] == "close"
-
-
-def test_order_rotates() -> None:
-    assert [rotated("abc", n) for n in range(4)] == [
-        ["a", "b", "c"], ["b", "c", "a"], ["c", "a", "b"], ["a", "b", "c"]]
+        measured(ours, theirs, repeats=1)
+    assert ours.log[-1] == theirs.log[-1] == "close"
 
 
 def test_inputs() -> None:
@@ -94,47 +104,29 @@ def test_inputs() -> None:
     assert Inputs.DIVERGENT.seeds(3).tolist() == [1, 2, 3]
 
 
-def test_spread() -> None:
-    spread = Spread.of([5.0, 1.0, 2.0, 4.0, 3.0])
-    assert spread == Spread(3.0, 2.0, 4.0)
-    assert spread.half_width == pytest.approx(1 / 3)
-
-
-def test_geometric_mean() -> None:
-    assert geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
-    engines = {SWARMC: Samples([1.0], [1.0]), NATIVE: Samples([2.0], [4.0])}
-    report = BenchReport({}, False, 1, [
-        Case("a", "throughput", "divergent", 1, 1, 1, engines),
-        Case("b", "small agents", "divergent", 1, 1, 1, {SWARMC: Samples([1.0], [1.0]),
-                                                       NATIVE: Samples([9.0], [9.0])}),
-    ])  # fmt: skip
-    assert report.geometric_mean(NATIVE) == pytest.approx(2.0)
-    assert report.geometric_mean(NATIVE, total=True) == pytest.approx(4.0)
-    assert report.geometric_mean(NATIVE, inputs="convergent") is None
-    assert report.geometric_mean("another") is None
-
-
-def test_report_survives_json() -> None:
-    report = BenchReport({"cores": "2"}, True, 1, [
-        Case("a", "throughput", "divergent", 1, 2, 3, {SWARMC: Samples([1.0], [2.0])})])
-    table = json.loads(json.dumps(report.to_json()))
-    assert BenchReport.from_json(table) == report
-    for wrong in (table | {"format": 0}, table | {"cases": [{}]}, table | {"more": 1}):
-        with pytest.raises(SwarmcError, match="this"):
-            BenchReport.from_json(wrong)
-
-
-def test_all_workloads_in_all_engines() -> None:
-    report = run_benchmark(BenchOptions(DIRECTORY, agents=5, repeats=1))
-    assert {case.workload for case in report.cases} == set(WORKLOADS)
-    assert report.engines() == [engine.name for engine in default_engines()]
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_all_engines_agree(name: str) -> None:
+    options = BenchOptions(DIRECTORY, (name,), frozenset({Part.THROUGHPUT}), agents=5, repeats=1)
+    names = [SWARMC, WASMTIME_FUEL, WASMTIME, NATIVE]
+    report = run_benchmark(
+        options, engines=[engine for engine in default_engines() if engine.name in names])
     for case in report.cases:
-        assert case.agents == 5
+        assert (case.workload, case.agents) == (name, 5)
         assert case.instructions > 0
+        assert list(case.engines) == names
         for samples in case.engines.values():
             assert len(samples.kernel) == len(samples.total) == 1
             assert min(samples.kernel + samples.total) > 0
+    (crossing,) = report.crossings
+    assert crossing.agents == [1, 2, 4]
     assert report.machine["wasmtime"] == "50.0.1"
+
+
+def test_builds_for_measuring_give_the_same_results() -> None:
+    report = BenchReport({}, quick=False, repeats=1)
+    for name in ("sudoku", "blur"):
+        measure(WORKLOADS[name], [*measuring_builds(), NativeEngine()], 3, report)
+    assert all(list(case.engines) == [UNMETERED, UNCHECKED, BARE, NATIVE] for case in report.cases)
 
 
 def bench(*args: object) -> Any:
@@ -142,19 +134,50 @@ def bench(*args: object) -> Any:
 
 
 def test_command_line(tmp_path: Path) -> None:
-    file = tmp_path / "report.json"
-    result = bench("--quick", "--agents", 4, "--repeats", 2, "--json", file)
+    """A quick run of tiny sizes, from one end to the other: every part, every file."""
+    json_file, page = tmp_path / "report.json", tmp_path / "performance.md"
+    names = ("--workload", "mandelbrot", "--workload", "luhn")
+    result = bench("--quick", *names, "--agents", 4, "--repeats", 2, "--json", json_file,
+                   "--docs", page)
     assert result.exit_code == 0, result.output
-    report = BenchReport.from_json(json.loads(file.read_text()))
-    assert report.quick
-    assert report.repeats == 2
-    assert len(report.cases) == 2 * len(load_workloads(DIRECTORY, quick=True))
-    for name in (WASMTIME_FUEL, WASMTIME, NATIVE, "geometric mean", "kernel alone", "end to end",
-                 *(case.workload for case in report.cases)):
+    report = read_report(json_file)
+    assert report == read_report(page.with_suffix(".json"))
+    assert report.quick and report.repeats == 2
+    assert [case.workload for case in report.cases] == ["mandelbrot"] * 2 + ["luhn"] * 2
+    for name in (*report.others(), "geometric mean", "kernel alone", "end to end", "compiling",
+                 "memory", "what checks cost", *(case.workload for case in report.cases)):
         assert name in result.output
-    mean = report.geometric_mean(WASMTIME)
-    assert mean is not None
-    assert f"{mean:.2f}" in result.output
+    mean = report.mean_speed(WASMTIME)
+    assert mean is not None and f"{mean:.2f}" in result.output
+
+    (start,) = report.starts
+    assert list(start.first_result) == [EMPTY_CACHE, CACHED, ONE_AGENT, OTHER_RUNTIME]
+    assert all(len(samples) == 1 for samples in start.first_result.values())
+    (compilation,) = report.compilations
+    assert list(compilation.stages_ms) == [
+        "decode", "validate", "translate", "optimise", "lower", "compile"]
+    assert compilation.peak > 50_000_000
+    ours, theirs = report.footprints
+    assert (ours.engine, theirs.engine) == (SWARMC, WASMTIME)
+    assert ours.state > 0 and ours.per_gib > 1000
+
+    text = page.read_text()
+    copy = tmp_path / "copy" / page.name
+    copy.parent.mkdir()
+    again = bench("--from", json_file, "--docs", copy)
+    assert again.exit_code == 0 and again.output == result.output
+    assert copy.read_text() == text
+    for picture in ("speed", "agents", "compile"):
+        drawn = page.with_name(f"performance-{picture}.svg").read_bytes()
+        assert drawn == copy.with_name(f"performance-{picture}.svg").read_bytes()
+        assert b"<svg" in drawn and f"performance-{picture}.svg" in text
+
+
+def test_one_part_of_one_workload() -> None:
+    result = bench("--quick", "--part", "memory", "--workload", "luhn")
+    assert result.exit_code == 0, result.output
+    assert "agents in a GiB" in result.output
+    assert "kernel alone" not in result.output
 
 
 @pytest.mark.parametrize(
@@ -162,6 +185,8 @@ def test_command_line(tmp_path: Path) -> None:
     [
         (("--workload", "nothing"), "no workload 'nothing'; there are: scrypt, pbkdf2"),
         (("--corpus", "nowhere"), "cannot read nowhere/manifest.toml"),
+        (("--from", "nowhere.json"), "cannot read nowhere.json"),
+        (("--from", DIRECTORY / "bench.h"), "is not JSON"),
     ],
 )
 def test_wrong_command_line(args: Sequence[str], message: str) -> None:
