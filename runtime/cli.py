@@ -213,13 +213,19 @@ def fuzz(
     layout: o.Layout = None,
     passes: o.Passes = False,
     generator: o.GeneratorOption = o.Generator.OURS,
+    malformed: o.Malformed = None,
     json: o.ReportJson = None,
 ) -> int:
     """Compare random programs with wasmtime; a mismatch is made small and saved as a .wat.
 
-    Exits with 1 if there was one.
+    With --malformed the programs are damaged ones, and only compared is whether they are refused.
+    Exits with 1 if there was a mismatch.
     """
     from .cli_fuzz import fuzz as run_fuzzer
+    from .cli_fuzz import fuzz_malformed
+
+    if malformed is not None:
+        return fuzz_malformed(malformed, seed, output, json_file=json)
 
     return run_fuzzer(
         seconds, seed, output, target.value, layout, passes=passes, generator=generator.value,

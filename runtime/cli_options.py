@@ -163,6 +163,9 @@ FuzzOutput = Annotated[Path, _option(
 Passes = Annotated[bool, _option(
     "--passes", help="Test each pass by itself, too, in the interpreter; a wrong one is named.",
 )]  # fmt: skip
+Malformed = Annotated[int | None, _option(
+    min=1, metavar="N", help="Damage modules N times instead, and compare what is refused.",
+)]  # fmt: skip
 GeneratorOption = Annotated[Generator, _option(
     help="Who makes the programs; wasm-opt is Binaryen's, from PATH.",
 )]  # fmt: skip
