@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,13 +22,6 @@ if TYPE_CHECKING:
     from .interpreter import Interpreter
 
 
-
-class Signal(enum.Enum):
-    """What a host function may return instead of results."""
-
-    THREW = "threw"
-
-
 @dataclass(frozen=True, slots=True)
 class Exited:
     """What a host function returns to end the agent with an exit code."""
@@ -37,17 +29,25 @@ class Exited:
     code: int
 
 
-HostResult = Sequence[int] | Trap | Exited | Signal
+HostResult = Sequence[int] | Trap | Exited
 #: A host function: the agent's state and argument bits to result bits, or another end.
 HostCall = Callable[[AgentState, list[int]], HostResult]
 
 
 @dataclass(frozen=True, slots=True)
+class Thrown:
+    """An exception on its way, instead of results."""
+
+    exception: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an invocation ended: exactly one of results, trap, exit_code and threw is there.
+    """How an invocation ended: exactly one of results, trap, exit_code and exception is there.
 
     Attributes:
         results: bit patterns.
+        exception: the exnref that nobody caught.
         loc: of a trap, byte offset of its instruction in the module of ``instance``, or -1. A
             call that exhausts the call stack traps at the callee's first instruction.
         fuel_used: exact; on a trap the trapping instruction is counted, later ones are not.
@@ -57,7 +57,7 @@ class Outcome:
     results: tuple[int, ...] | None = None
     trap: Trap | None = None
     exit_code: int | None = None
-    threw: bool = False
+    exception: int | None = None
     loc: int = -1
     instance: int = 0
 
@@ -182,7 +182,7 @@ class Machine:
         self.depth += function.units
         self.frames.append(Frame(function, self.agent.steps(function.blocks[0]), args))
 
-    def call_host(self, host: HostFunction, args: list[int]) -> Sequence[int] | Signal:
+    def call_host(self, host: HostFunction, args: list[int]) -> Sequence[int]:
         """Results of a host function, unless it ends the agent."""
         if host.missing:
             raise Trapped(Trap.MISSING_IMPORT)
@@ -197,7 +197,7 @@ class Machine:
         """End the activation of the running function."""
         self.depth -= self.frames.pop().function.units
 
-    def deliver(self, results: Sequence[int] | Signal) -> None:
+    def deliver(self, results: Sequence[int] | Thrown) -> None:
         """Give results to the call that waits in the last frame.
 
         If the callee threw instead, the nearest call with a second edge takes it.
@@ -205,18 +205,18 @@ class Machine:
         while self.frames:
             frame = self.frames[-1]
             inst = frame.inst
-            if not isinstance(results, Signal):
+            if not isinstance(results, Thrown):
                 if inst.edges:
                     self.goto(frame, inst.edges[0], results)
                 else:
                     frame.env.update(zip(inst.results, results, strict=True))
                 return
             if inst.edges:
-                self.goto(frame, inst.edges[1])
+                self.goto(frame, inst.edges[1], (results.exception,))
                 return
             self.leave()
-        if isinstance(results, Signal):
-            raise _Ended(Outcome(self.used, threw=True))
+        if isinstance(results, Thrown):
+            raise _Ended(Outcome(self.used, exception=results.exception))
         raise _Ended(Outcome(self.used, results=tuple(results)))
 
 
@@ -260,6 +260,15 @@ def _return(machine: Machine, frame: Frame, inst: Inst) -> bool:
     results = [frame.env[value] for value in inst.args]
     machine.leave()
     machine.deliver(results)
+    return True
+
+
+def _throw(machine: Machine, frame: Frame, inst: Inst) -> bool:
+    exception = frame.env[inst.args[0]]
+    if not exception:
+        raise ValueError("the exception is null")
+    machine.leave()
+    machine.deliver(Thrown(exception))
     return True
 
 
@@ -312,6 +321,7 @@ HANDLERS: dict[Op, Handler] = {
     o.RETURN_CALL: _return_call,
     o.RETURN_CALL_REF: _return_call,
     o.RETURN: _return,
+    o.THROW: _throw,
     o.JUMP: _jump,
     o.BR_IF: _br_if,
     o.BR_TABLE: _br_table,

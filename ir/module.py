@@ -114,8 +114,17 @@ class ElemSegment:
 
 
 @dataclass(frozen=True, slots=True)
+class Tag:
+    """A kind of exceptions: ``sig`` says what they carry, ``number`` is unique in the program."""
+
+    id: EntityId
+    sig: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Export:
-    """A name under which an instance shows an entity: kind is func, memory, global or table.
+    """A name under which an instance shows an entity: a func, memory, global, table or tag.
 
     ``nonnull`` are the parameters of a function that must not be null references; (0,) of a
     global says that of its value.
@@ -151,6 +160,7 @@ class Module:
     tables: dict[EntityId, Table] = field(default_factory=dict)
     data: dict[EntityId, DataSegment] = field(default_factory=dict)
     elems: dict[EntityId, ElemSegment] = field(default_factory=dict)
+    tags: dict[EntityId, Tag] = field(default_factory=dict)
     exports: list[Export] = field(default_factory=list)
     starts: list[EntityId] = field(default_factory=list)
 

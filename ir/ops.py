@@ -435,12 +435,14 @@ BR_IF = _op("br_if", "i32", "", effect=_X, edges=2, doc="first edge if a != 0, e
 BR_TABLE = _op("br_table", "int", "", effect=_X, edges=-1,
                doc="edge number a (unsigned); the last edge if a is no smaller than its number")
 RETURN = _op("return", "...", "", effect=_X, doc="the function's results")
+THROW = _op("throw", "exnref", "", effect=_X,
+            doc="leave this function, and its callers up to a try_call; needs a != null")
 TRAP = _op("trap", "", "", attrs=(_A.TRAP,), effect=_X | _T, doc="end the agent")
 RETURN_CALL = _op("return_call", "...", "", attrs=(_A.FUNC,), effect=_X | _C,
                   doc="tail call; the callee's results are the function's")
 RETURN_CALL_REF = _op("return_call_ref", "funcref ...", "", attrs=(_A.SIG,), effect=_X | _C,
                       doc="tail call through a reference; needs a != null of type sig or below")
 TRY_CALL = _op("try_call", "...", "", attrs=(_A.FUNC,), effect=_X | _C, edges=2,
-               doc="call; first edge with the results appended, second if it threw or suspended")
+               doc="call; first edge with the results appended, second with the exnref it threw")
 TRY_CALL_REF = _op("try_call_ref", "funcref ...", "", attrs=(_A.SIG,), effect=_X | _C, edges=2,
                    doc="the same through a reference")

@@ -17,6 +17,7 @@ from .module import (
     Memory,
     Module,
     Table,
+    Tag,
 )
 from .text import Cursor, parse_const
 from .types import EntityId, FuncType, Type
@@ -215,6 +216,14 @@ def _host(module: Module, cursor: Cursor) -> None:
     module.host_functions[id_] = HostFunction(id_, *signature, *names, missing)
 
 
+def _tag(module: Module, cursor: Cursor) -> None:
+    id_ = _new(cursor, "tag", module.tags)
+    cursor.expect("sig")
+    cursor.expect("=")
+    sig = cursor.natural("a type's number")
+    module.tags[id_] = Tag(id_, sig, len(module.tags))
+
+
 def _removed(module: Module, cursor: Cursor) -> None:
     id_ = _new_function(module, cursor)
     module.removed[id_], _ = _signature(module, cursor)
@@ -223,7 +232,7 @@ def _removed(module: Module, cursor: Cursor) -> None:
 def _export(module: Module, cursor: Cursor) -> None:
     name = cursor.string()
     kind = cursor.take("a kind")
-    if kind not in ("func", "memory", "global", "table"):
+    if kind not in ("func", "memory", "global", "table", "tag"):
         cursor.fail(f"unknown kind of export '{kind}'")
     id_ = cursor.entity()
     nonnull = []
@@ -245,6 +254,7 @@ _ENTITIES: dict[str, Callable[[Module, Cursor], None]] = {
     "data": _data,
     "elem": _elem,
     "host": _host,
+    "tag": _tag,
     "removed": _removed,
     "export": _export,
     "start": _start,

@@ -117,6 +117,8 @@ def _header_lines(module: Module) -> Iterator[str]:
     yield from map(_host, module.host_functions.values())
     for id_, sig in module.removed.items():
         yield f"removed {id_} {_signature(sig, module.types[sig])}"
+    for tag in module.tags.values():
+        yield f"tag {tag.id} sig={tag.sig}"
     yield from map(_export, module.exports)
     for id_ in module.starts:
         yield f"start {id_}"

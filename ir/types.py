@@ -128,6 +128,8 @@ class Trap(enum.IntEnum):
     NULL_I31_REFERENCE = 20
     CAST_FAILURE = 21
     ARRAY_OUT_OF_BOUNDS = 22
+    NULL_EXCEPTION_REFERENCE = 23
+    UNCAUGHT_EXCEPTION = 24
 
     @property
     def message(self) -> str:
@@ -163,4 +165,6 @@ _MESSAGES = {
     Trap.NULL_I31_REFERENCE: "null i31 reference",
     Trap.CAST_FAILURE: "cast failure",
     Trap.ARRAY_OUT_OF_BOUNDS: "out of bounds array access",
+    Trap.NULL_EXCEPTION_REFERENCE: "null exception reference",
+    Trap.UNCAUGHT_EXCEPTION: "uncaught exception",
 }

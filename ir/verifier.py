@@ -126,13 +126,13 @@ class _FunctionVerifier:
 
     def check_edges(self, block: Block) -> None:
         inst = block.insts[-1]
-        appended: tuple[Type, ...] = ()
+        appended: tuple[tuple[Type, ...], ...] = ()
         if inst.op is TRY_CALL or inst.op is TRY_CALL_REF:
-            appended = callee_type(inst, self.module).results
+            appended = callee_type(inst, self.module).results, (Type.EXNREF,)
         for number, edge in enumerate(inst.edges):
             passed = tuple([value.type for value in edge.args])
-            if number == 0:
-                passed += appended
+            if appended:
+                passed += appended[number]
             wanted = tuple([value.type for value in edge.block.params])
             if passed != wanted:
                 self.fail(f"edge {number} passes {_types(passed)} where the block takes "
@@ -206,6 +206,10 @@ def _verify_entities(module: Module) -> None:
     for item in module.globals.values():
         _check_init(module, f"global {item.id}", item.type, item.init)
     _verify_segments(module)
+    for number, tag in enumerate(module.tags.values()):
+        _check(0 <= tag.sig < len(module.types) and not module.types[tag.sig].results,
+               f"tag {tag.id} has no type, or one with results")
+        _check(tag.number == number, f"tag {tag.id} has the number {tag.number}, not {number}")
     for export in module.exports:
         _check(_is_entity(module, export.kind, export.id),
                f"export {export.name!r}: there is no {export.kind} {export.id}")
@@ -248,6 +252,7 @@ def _entity_kinds(module: Module) -> tuple[tuple[str, Mapping[EntityId, Any]], .
         ("functions", module.functions), ("host functions", module.host_functions),
         ("memories", module.memories), ("globals", module.globals), ("tables", module.tables),
         ("data segments", module.data), ("element segments", module.elems),
+        ("tags", module.tags),
     )
 
 
@@ -261,6 +266,8 @@ def _is_entity(module: Module, kind: str, id_: EntityId) -> bool:
             return id_ in module.tables
         case "global":
             return id_ in module.globals
+        case "tag":
+            return id_ in module.tags
         case _:
             return False
 

@@ -111,8 +111,6 @@ class Status(enum.IntEnum):
     """
 
     RETURNED = 0
-    SUSPENDED = 253
-    THREW = 254
     EXITED = 255
 
 

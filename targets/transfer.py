@@ -40,15 +40,16 @@ def divide_params(type_: FuncType) -> Division:
     return _divide(type_.params, *_PARAMETERS)
 
 
-def divide_results(type_: FuncType) -> Division:
-    """Divide the results of a function."""
-    return _divide(type_.results, *_RESULTS)
+def divide_results(type_: FuncType, throws: bool) -> Division:
+    """Divide the results of a function, which may return an exception besides."""
+    integers, floats = _RESULTS
+    return _divide(type_.results, integers - throws, floats)
 
 
 def transfer_slots(types: Iterable[FuncType]) -> int:
     """64-bit slots of the transfer area that functions of these types need."""
-    return max((max(divide_params(type_).slots, divide_results(type_).slots) for type_ in types),
-               default=0)
+    return max((max(divide_params(type_).slots, divide_results(type_, True).slots)
+                for type_ in types), default=0)
 
 
 def _divide(types: Sequence[Type], integers: int, floats: int) -> Division:

@@ -10,7 +10,7 @@ from ...ir.function import Value
 from ...ir.ops import Op
 from ...ir.types import EntityId, FuncType, Trap, Type
 from ..wasm.opcodes import Opcode
-from . import storage
+from . import exceptions, storage
 from .emitter import Emitter
 
 
@@ -48,11 +48,17 @@ def return_call_ref(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
 
 def _call(em: Emitter, op: Op, args: list[Value], attr: EntityId | int, type_: FuncType,
           loc: int) -> None:
+    if em.catching is not None and attr not in em.env.hosts:
+        exceptions.try_call(em, _WITH_HANDLER[op], args, attr, type_, loc)
+        return
     inst = em.emit(op, None, args, (attr,), loc)
     if type_.results:
         set_results(inst, type_.results)
         em.stack.extend(inst.results)
     em.end_region()
+
+
+_WITH_HANDLER = {o.CALL: o.TRY_CALL, o.CALL_REF: o.TRY_CALL_REF}
 
 
 def _from_table(em: Emitter, imm: tuple[int, int], loc: int) -> tuple[list[Value], int]:

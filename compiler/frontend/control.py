@@ -7,12 +7,14 @@ whose label nobody branches to leaves no trace. The block after a construct is m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ...ir import ops as o
 from ...ir.function import Block, Edge, Value
 from ...ir.types import FuncType, Trap, Type
 from ..wasm import types as wasm
+from ..wasm.module import Catch
 from ..wasm.opcodes import Opcode
 from .emitter import Emitter
 from .ssa import Node, Preds
@@ -32,10 +34,14 @@ class Frame:
         target, preds: else, the block behind its end, and the ways there so far.
         otherwise: of an ``if`` whose ``else`` has not come yet, the edge taken on zero.
         params: of an ``if``, the values that both its arms begin with.
+        catches: of a ``try_table``, its clauses. outer: the next one around it that has clauses.
+        dispatch, thrown: the block that looks for a clause, if some exception may get there, and
+            the ways to it. at_end: writes it.
     """
 
-    __slots__ = ("arity", "header", "height", "loop_start", "otherwise", "outside", "params",
-                 "preds", "results", "start", "target")
+    __slots__ = ("arity", "at_end", "catches", "dispatch", "header", "height", "loop_start",
+                 "otherwise", "outer", "outside", "params", "preds", "results", "start", "target",
+                 "thrown")
 
     def __init__(self, results: tuple[Type, ...], height: int, start: int, outside: Node,
                  loop_start: int) -> None:
@@ -50,6 +56,11 @@ class Frame:
         self.preds: Preds = []
         self.otherwise: Edge | None = None
         self.params: list[Value] = []
+        self.catches: tuple[Catch, ...] | None = None
+        self.outer: Frame | None = None
+        self.dispatch: Block | None = None
+        self.thrown: Preds = []
+        self.at_end: Callable[[Emitter, Frame, int], None] | None = None
 
 
 def block_type(em: Emitter, imm: wasm.FuncType | int) -> FuncType:
@@ -106,6 +117,8 @@ def else_(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
 
 def end(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     frame = em.frames.pop()
+    if frame.catches is not None:
+        em.catching = frame.outer
     if frame.otherwise is not None:  # no else: the arm on zero passes the parameters on
         if frame.target is None:
             frame.target = frame.otherwise.block
@@ -115,12 +128,24 @@ def end(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
         frame.preds.append((frame.otherwise, frame.outside))
     if not em.frames:
         _end_function(em, frame, loc)
+    elif frame.dispatch is not None:
+        _end_try(em, frame, loc)
     elif not frame.preds:  # a loop, or nobody branches to the label
         if not em.live:
             del em.stack[frame.height:]
     else:
         if em.live:
             em.terminate(o.JUMP, [], loc, (_forward_edge(em, frame),))
+        _join(em, frame, loc)
+
+
+def _end_try(em: Emitter, frame: Frame, loc: int) -> None:
+    if em.live:
+        em.terminate(o.JUMP, [], loc, (_forward_edge(em, frame),))
+    del em.stack[frame.height:]
+    assert frame.at_end is not None
+    frame.at_end(em, frame, loc)
+    if frame.preds:
         _join(em, frame, loc)
 
 

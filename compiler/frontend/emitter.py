@@ -7,8 +7,9 @@ of the charge that lies after an instruction that may trap.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...ir import ops as o
 from ...ir.builder import RESULT_TYPE
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
     from .heap import Heap
 
 
+class TagInfo(NamedTuple):
+    """A tag: its number in the program, and the types of what an exception with it carries."""
+
+    number: int
+    types: tuple[Type, ...]
+
+
 @dataclass(slots=True)
 class Environment:
     """What function bodies refer to by index, imports first, as they are known in the IR.
@@ -31,9 +39,11 @@ class Environment:
         heap: that of the program.
         types: the IR's types of the module's function types; sigs: their numbers in the program.
         function_types: index into ``types`` of every function.
+        hosts: functions of the host.
     """
 
     heap: Heap
+    hosts: Container[EntityId] = ()
     types: dict[int, FuncType] = field(default_factory=dict)
     sigs: dict[int, int] = field(default_factory=dict)
     functions: list[EntityId] = field(default_factory=list)
@@ -43,6 +53,7 @@ class Environment:
     tables: list[Table] = field(default_factory=list)
     data: list[EntityId] = field(default_factory=list)
     elems: list[EntityId] = field(default_factory=list)
+    tags: list[TagInfo] = field(default_factory=list)
 
 
 class Emitter:
@@ -57,10 +68,11 @@ class Emitter:
         loop_ends: byte offset of each loop's end, by that of its beginning.
         live: whether there is a current block; if not, the code at hand cannot be reached.
         cost: fuel of the region so far, the instruction at hand included.
+        catching: the innermost open ``try_table`` that has clauses.
     """
 
-    __slots__ = ("_region", "_traps", "cost", "defs", "env", "frames", "function", "insts", "live",
-                 "locals", "loop_ends", "node", "stack")
+    __slots__ = ("_region", "_traps", "catching", "cost", "defs", "env", "frames", "function",
+                 "insts", "live", "locals", "loop_ends", "node", "stack")
 
     def __init__(self, env: Environment, function: Function, locals_: Locals,
                  loop_ends: dict[int, int]) -> None:
@@ -70,6 +82,7 @@ class Emitter:
         self.loop_ends = loop_ends
         self.stack: list[Value] = []
         self.frames: list[Frame] = []
+        self.catching: Frame | None = None
         self.cost = 0
         self._region = 0
         self._traps: list[tuple[Inst, int]] = []

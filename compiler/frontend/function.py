@@ -16,7 +16,7 @@ from .rules import LOCAL_GET, LOCAL_SET, LOCAL_TEE, PLANS, Plan
 from .ssa import Locals, Node
 
 _LOOP, _ELSE, _END = BY_NAME["loop"], BY_NAME["else"], BY_NAME["end"]
-_OPENERS = frozenset((BY_NAME["block"], _LOOP, BY_NAME["if"]))
+_OPENERS = frozenset((BY_NAME["block"], _LOOP, BY_NAME["if"], BY_NAME["try_table"]))
 _SCANNED = _OPENERS | {_END, LOCAL_SET, LOCAL_TEE}
 
 Code = Iterator[tuple[Opcode, Any, int]]

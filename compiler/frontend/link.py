@@ -18,7 +18,7 @@ from ...ir import ops as o
 from ...ir.builder import Builder
 from ...ir.function import Function
 from ...ir.types import EntityId, Type
-from ..wasm.module import GlobalType, Import, Limits, Module, TableType
+from ..wasm.module import GlobalType, Import, Limits, Module, TableType, TagType
 from ..wasm.types import DefType, FuncType, def_matches, define, matches
 from .heap import Heap
 from .translate import KnownHost, Placement, describe, is_known, translate
@@ -117,6 +117,8 @@ class Linker:
             assert isinstance(there, GlobalType)
             return there == wanted or (not there.mutable and not wanted.mutable
                                        and matches(there.type, wanted.type))
+        if isinstance(wanted, TagType):
+            return there is module.types[wanted.type_index]
         if isinstance(wanted, TableType):
             assert isinstance(there, TableType)
             if there.element is not wanted.element:
@@ -130,7 +132,8 @@ class Linker:
         own: dict[str, Sequence[DefType | TableType | GlobalType]] = {
             "func": [module.types[index] for index in module.func_types],
             "table": [table.type for table in module.tables],
-            "global": [item.type for item in module.globals]}
+            "global": [item.type for item in module.globals],
+            "tag": [module.types[tag.type_index] for tag in module.tags]}
         counts = dict.fromkeys((*own, "memory"), 0)
         for item, provider in zip(module.imports, imports, strict=True):
             if provider is None and isinstance(item.type, int):

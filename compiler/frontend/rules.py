@@ -16,7 +16,7 @@ from ...ir.module import FuncInit
 from ...ir.ops import Op
 from ...ir.types import Shape, Trap, Type
 from ..wasm.opcodes import BY_NAME, OPCODES, Imm, Opcode
-from . import calls, control, references, storage, vectors
+from . import calls, control, exceptions, references, storage, vectors
 from .emitter import Emitter
 
 #: Takes the emitter, the row, its decoded immediate, and the instruction's byte offset.
@@ -157,6 +157,8 @@ _NAMED: dict[str, Handler] = {
     "return": control.return_, "call": calls.call, "call_indirect": calls.call_indirect,
     "call_ref": calls.call_ref, "return_call": calls.return_call,
     "return_call_indirect": calls.return_call_indirect, "return_call_ref": calls.return_call_ref,
+    "throw": exceptions.throw, "throw_ref": exceptions.throw_ref,
+    "try_table": exceptions.try_table,
     "drop": drop, "select": select, "select t": select,
     "local.get": local_get, "local.set": local_set, "local.tee": local_tee,
     "global.get": global_get, "global.set": global_set,

@@ -22,10 +22,11 @@ from ..wasm.module import (
     MemoryType,
     Module,
     TableType,
+    TagType,
 )
 from ..wasm.opcodes import BY_NAME, Imm
 from ..wasm.types import ValueType, is_defaultable, lower_type
-from .emitter import Environment
+from .emitter import Environment, TagInfo
 from .function import translate_function
 from .heap import Heap
 from .names import function_names
@@ -34,7 +35,7 @@ from .type_numbers import TypeNumbers
 KnownHost = Callable[[str, str, FuncType], bool]
 MissingImports = Literal["error", "trap"]
 
-_Type = TypeVar("_Type", TableType, MemoryType, GlobalType)
+_Type = TypeVar("_Type", TableType, MemoryType, GlobalType, TagType)
 _CONSTANTS = frozenset((Imm.I32, Imm.I64, Imm.F32, Imm.F64, Imm.V128))
 _END, _GLOBAL_GET = BY_NAME["end"], BY_NAME["global.get"]
 _REF_NULL, _REF_FUNC = BY_NAME["ref.null"], BY_NAME["ref.func"]
@@ -98,6 +99,8 @@ def describe(module: Module, item: Import) -> str:
             text = _range(limits)
         case GlobalType(type_, mutable):
             text = f"mut {type_.value}" if mutable else type_.value
+        case TagType(index):
+            text = str(module.func_type(index))
     return f"{item.module}.{item.name}: {item.kind} {text}"
 
 
@@ -145,7 +148,8 @@ class _Translation:
         self.module = module
         self.into = into
         self.ir = into.program
-        self.env = Environment(into.heap)
+        self._tag_ids: list[EntityId] = []
+        self.env = Environment(into.heap, into.program.host_functions)
 
     def run(self, known_host: KnownHost) -> irm.Module:
         module = self.module
@@ -154,6 +158,7 @@ class _Translation:
                 sig = self.env.sigs[index] = self.into.types.signature(type_)
                 self.env.types[index] = self.ir.types[sig]
         self._declare_functions(known_host)
+        self._tags()
         self._memories()
         self._globals()
         self._tables()
@@ -172,7 +177,7 @@ class _Translation:
         env = self.env
         ids = {"func": env.functions, "memory": [memory.id for memory in env.memories],
                "table": [table.id for table in env.tables],
-               "global": [item.id for item in env.globals]}
+               "global": [item.id for item in env.globals], "tag": self._tag_ids}
         self.ir.exports += [
             irm.Export(self.into.prefix + item.name, item.kind, ids[item.kind][item.index],
                        self._nonnull(item))
@@ -209,6 +214,17 @@ class _Translation:
         first = len(env.functions)
         env.function_types += module.func_types
         env.functions += [self._id(index) for index in range(first, len(env.function_types))]
+
+    def _tags(self) -> None:
+        own = [(tag, None) for tag in self.module.tags]
+        for tag, provider in (*self._imported(TagType), *own):
+            id_ = self._id(len(self._tag_ids)) if provider is None else provider
+            self._tag_ids.append(id_)
+            if provider is None:
+                sig = self.env.sigs[tag.type_index]
+                self.ir.tags[id_] = irm.Tag(id_, sig, len(self.ir.tags))
+            item = self.ir.tags[id_]
+            self.env.tags.append(TagInfo(item.number, self.ir.types[item.sig].params))
 
     def _memories(self) -> None:
         own = [(memory, None) for memory in self.module.memories]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ...errors import DecodeError
 from .features import MEMORY64, MULTI_MEMORY, FeatureSet
-from .module import Body
+from .module import Body, Catch
 from .opcodes import (
     AFTER_FC,
     AFTER_FD,
@@ -64,6 +64,32 @@ def _select_types(data: bytes, pos: int, scope: Scope) -> _Read:
     return tuple(types), pos
 
 
+def _try_table(data: bytes, pos: int, scope: Scope) -> _Read:
+    type_, pos = _block_type(data, pos, scope)
+    start = pos
+    count, pos = read_u32(data, pos)
+    if count > len(data) - pos:
+        raise DecodeError("length out of bounds", offset=start)
+    clauses = []
+    for _ in range(count):
+        clause, pos = _catch(data, pos)
+        clauses.append(clause)
+    return (type_, tuple(clauses)), pos
+
+
+def _catch(data: bytes, pos: int) -> tuple[Catch, int]:
+    """A clause. Bits of its kind: 0 with the reference, 1 whatever the tag."""
+    kind = data[pos]
+    if kind > 3:
+        raise DecodeError("malformed catch clause", offset=pos)
+    pos += 1
+    tag = None
+    if not kind & 2:
+        tag, pos = read_u32(data, pos)
+    label, pos = read_u32(data, pos)
+    return Catch(tag, bool(kind & 1), label), pos
+
+
 def _null(data: bytes, pos: int, scope: Scope) -> _Read:
     heap, pos = read_heap_type(data, pos, scope, "malformed reference type")
     return ref_type(True, heap), pos
@@ -73,6 +99,7 @@ _TYPE_READERS: dict[Imm, _TypeReader] = {
     Imm.BLOCK: _block_type,
     Imm.SELECT_TYPES: _select_types,
     Imm.REF_TYPE: _null,
+    Imm.TRY_TABLE: _try_table,
 }
 
 
@@ -174,7 +201,8 @@ def _i64(data: bytes, pos: int) -> _Read:
     return value & 0xFFFF_FFFF_FFFF_FFFF, pos
 
 
-_INDEX_KINDS = (Imm.LABEL, Imm.TYPE, Imm.FUNC, Imm.LOCAL, Imm.GLOBAL, Imm.TABLE, Imm.DATA, Imm.ELEM)
+_INDEX_KINDS = (Imm.LABEL, Imm.TYPE, Imm.FUNC, Imm.LOCAL, Imm.GLOBAL, Imm.TABLE, Imm.DATA,
+                Imm.ELEM, Imm.TAG)
 
 
 def _readers(features: FeatureSet) -> dict[Imm, _Reader]:
@@ -210,7 +238,8 @@ def _readers(features: FeatureSet) -> dict[Imm, _Reader]:
 def _action(row: Opcode | None, features: FeatureSet) -> int:
     if row is None or row.proposal not in features:
         return _ESCAPE
-    special = {"block": _BLOCK, "loop": _BLOCK, "if": _IF, "else": _ELSE, "end": _END}
+    special = {"block": _BLOCK, "loop": _BLOCK, "try_table": _BLOCK, "if": _IF, "else": _ELSE,
+               "end": _END}
     if row.name in special:
         return special[row.name]
     if row.imm in _INDEX_KINDS:

@@ -19,6 +19,7 @@ from .interface import (
     read_imports,
     read_types,
     require_multi_memory,
+    tag_type,
 )
 from .items import read_function_items
 from .limits import (
@@ -168,7 +169,8 @@ def _memories(reader: Reader, module: Module) -> None:
 
 
 def _tags(reader: Reader, module: Module) -> None:
-    raise module.features.refusal(EXCEPTIONS, "malformed section id: tags", reader.pos)
+    reader.features.require(EXCEPTIONS, "malformed section id: tags", reader.pos)
+    module.tags = [tag_type(reader) for _ in range(reader.count())]
 
 
 def _globals(reader: Reader, module: Module) -> None:

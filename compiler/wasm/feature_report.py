@@ -62,6 +62,8 @@ def module_features(module: Module) -> list[str]:
     if any(not isinstance(type_.composite, FuncType) or len(type_.group) > 1 or not type_.final
            or type_.supertype is not None for type_ in module.types):
         found.add(GC)
+    if module.tag_types():
+        found.add(EXCEPTIONS)
     if _shares_mutable_global(module):
         found.add(MUTABLE_GLOBALS)
     limits = [memory.limits for memory in module.memory_types()]

@@ -22,6 +22,7 @@ SIMD = "simd"
 EXTENDED_CONST = "extended-const"
 TAIL_CALL = "tail-call"
 EXCEPTIONS = "exception-handling"
+LEGACY_EXCEPTIONS = "legacy-exception-handling"  # what browsers had before the standard
 MULTI_MEMORY = "multi-memory"
 MEMORY64 = "memory64"
 RELAXED_SIMD = "relaxed-simd"
@@ -35,7 +36,7 @@ WEBASSEMBLY_3 = (*WEBASSEMBLY_2, EXTENDED_CONST, TAIL_CALL, EXCEPTIONS, MULTI_ME
                  RELAXED_SIMD, FUNCTION_REFERENCES, GC)
 
 #: Those of 3.0 that swarmc has.
-_DONE = frozenset((EXTENDED_CONST, TAIL_CALL, MULTI_MEMORY, MEMORY64, RELAXED_SIMD,
+_DONE = frozenset((EXTENDED_CONST, TAIL_CALL, EXCEPTIONS, MULTI_MEMORY, MEMORY64, RELAXED_SIMD,
                    FUNCTION_REFERENCES))
 
 

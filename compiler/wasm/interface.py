@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ...errors import DecodeError, SwarmcError, ValidationError
 from .features import EXCEPTIONS, GC, MULTI_MEMORY, SUPPORTED, FeatureSet
 from .limits import MAX_EXPORTS, MAX_FUNCTIONS, MAX_IMPORTS, MAX_TYPES, check_limit
-from .module import Export, GlobalType, Import, MemoryType, Module, TableType
+from .module import Export, GlobalType, Import, MemoryType, Module, TableType, TagType
 from .reader import Reader, Scope
 from .type_reader import (
     global_type,
@@ -34,7 +34,8 @@ from .types import (
 _MAGIC = b"\0asm"
 _VERSION = b"\1\0\0\0"
 _COMPONENT = b"\x0d\0\1\0"
-_KINDS = ("func", "table", "memory", "global")
+_KINDS = ("func", "table", "memory", "global", "tag")
+_TAG = 4
 
 # What begins an entry of the type section.
 _GROUP, _FINAL, _OPEN, _ARRAY, _STRUCT, _FUNC, _CONT = 0x4E, 0x4F, 0x50, 0x5E, 0x5F, 0x60, 0x5D
@@ -142,15 +143,16 @@ def _field(reader: Reader) -> FieldType:
 
 def read_imports(reader: Reader, module: Module) -> None:
     """Read the import section."""
-    types: tuple[Callable[[Reader], int | TableType | MemoryType | GlobalType], ...] = (
-        Reader.u32, table_type, memory_type, global_type)
+    types: tuple[Callable[[Reader], int | TableType | MemoryType | GlobalType | TagType], ...] = (
+        Reader.u32, table_type, memory_type, global_type, tag_type)
+    known = len(types) if EXCEPTIONS in reader.features else _TAG
     for _ in range(reader.count(MAX_IMPORTS, "imports")):
         start = reader.pos
         module_name = reader.name()
         name = reader.name()
         kind_at = reader.pos
         kind = reader.byte()
-        if kind >= len(types):
+        if kind >= known:
             raise _other_kind(reader, kind, "malformed import kind", kind_at)
         item = Import(module_name, name, _KINDS[kind], types[kind](reader), start)
         module.imports.append(item)
@@ -169,14 +171,22 @@ def require_multi_memory(module: Module, offset: int) -> None:
 
 def _other_kind(reader: Reader, kind: int, message: str, start: int) -> SwarmcError:
     """The error for an import that is no function, table, memory or global: perhaps a tag."""
-    if kind == 4:
+    if kind == _TAG:
         try:
-            if reader.byte() == 0:
-                reader.u32()
-                return reader.features.refusal(EXCEPTIONS, f"{message}: a tag", start)
+            tag_type(reader)
         except DecodeError:
             pass  # not even a tag: malformed
+        else:
+            return reader.features.refusal(EXCEPTIONS, f"{message}: a tag", start)
     return reader.fail(message, start)
+
+
+def tag_type(reader: Reader) -> TagType:
+    """Attribute and type of a tag."""
+    start = reader.pos
+    if reader.byte() != 0:
+        raise reader.fail("malformed tag attribute", start)
+    return TagType(reader.u32(), start)
 
 
 def read_functions(reader: Reader, module: Module) -> None:
@@ -192,8 +202,8 @@ def read_exports(reader: Reader, module: Module) -> None:
         name = reader.name()
         kind_at = reader.pos
         kind = reader.byte()
-        if kind == 4:
-            raise reader.features.refusal(EXCEPTIONS, "malformed export kind: a tag", kind_at)
+        if kind == _TAG:
+            reader.features.require(EXCEPTIONS, "malformed export kind: a tag", kind_at)
         if kind >= len(_KINDS):
             raise reader.fail("malformed export kind", kind_at)
         module.exports.append(Export(name, _KINDS[kind], reader.u32(), start))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import MutableSequence, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...ir.types import Type
 from .features import SUPPORTED, FeatureSet
@@ -40,6 +40,25 @@ class GlobalType:
     mutable: bool
 
 
+@dataclass(frozen=True, slots=True)
+class TagType:
+    """Type of exceptions with a tag: a function type's index, whose parameters they carry."""
+
+    type_index: int
+    offset: int
+
+
+class Catch(NamedTuple):
+    """A clause of a ``try_table``: what it catches, and the label that it branches to.
+
+    ``tag`` None: any exception. ``ref``: the label takes a reference to the exception, too.
+    """
+
+    tag: int | None
+    ref: bool
+    label: int
+
+
 @dataclass(slots=True)
 class Body:
     """A sequence of instructions, the final ``end`` included.
@@ -59,8 +78,8 @@ class Import:
 
     module: str
     name: str
-    kind: str  # func, table, memory, global
-    type: int | TableType | MemoryType | GlobalType
+    kind: str  # func, table, memory, global, tag
+    type: int | TableType | MemoryType | GlobalType | TagType
     offset: int
 
 
@@ -145,6 +164,7 @@ class Module:
     funcs: list[Func] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     memories: list[MemoryType] = field(default_factory=list)
+    tags: list[TagType] = field(default_factory=list)
     globals: list[Global] = field(default_factory=list)
     exports: list[Export] = field(default_factory=list)
     start: int | None = None
@@ -178,6 +198,10 @@ class Module:
         """Types of all globals."""
         imported = [item.type for item in self.imports if isinstance(item.type, GlobalType)]
         return imported + [item.type for item in self.globals]
+
+    def tag_types(self) -> list[TagType]:
+        """Types of all tags."""
+        return [item.type for item in self.imports if isinstance(item.type, TagType)] + self.tags
 
     def function_name(self, index: int) -> str:
         """Name of a function for people: name section, else export, else ``func[N]``."""

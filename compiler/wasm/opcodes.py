@@ -18,6 +18,7 @@ from .features import (
     EXCEPTIONS,
     FUNCTION_REFERENCES,
     GC,
+    LEGACY_EXCEPTIONS,
     MVP,
     REFERENCE_TYPES,
     RELAXED_SIMD,
@@ -59,6 +60,8 @@ class Imm(enum.Enum):
     MEMORY_COPY = "memidx memidx"  # (destination, source)
     TABLE_INIT = "elemidx tableidx"  # (segment, table)
     TABLE_COPY = "tableidx tableidx"  # (destination, source)
+    TAG = "tagidx"  # int
+    TRY_TABLE = "blocktype catch*"  # (as BLOCK, tuple of Catch)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,6 +174,8 @@ _row("block", 0x02, Imm.BLOCK)
 _row("loop", 0x03, Imm.BLOCK)
 _row("if", 0x04, Imm.BLOCK)
 _row("else", 0x05)
+_row("throw", 0x08, Imm.TAG, proposal=EXCEPTIONS)
+_row("throw_ref", 0x0A, proposal=EXCEPTIONS)
 _row("end", 0x0B)
 _row("br", 0x0C, Imm.LABEL)
 _row("br_if", 0x0D, Imm.LABEL)
@@ -182,6 +187,8 @@ _row("return_call", 0x12, Imm.FUNC, proposal=TAIL_CALL)
 _row("return_call_indirect", 0x13, Imm.CALL_INDIRECT, proposal=TAIL_CALL)
 _row("call_ref", 0x14, Imm.TYPE, proposal=FUNCTION_REFERENCES)
 _row("return_call_ref", 0x15, Imm.TYPE, proposal=FUNCTION_REFERENCES)
+
+_row("try_table", 0x1F, Imm.TRY_TABLE, proposal=EXCEPTIONS)
 
 # Parametric and variables.
 _row("drop", 0x1A)
@@ -481,7 +488,7 @@ EXTENDED_CONSTANT = frozenset(BY_NAME[name] for name in (
 
 #: Proposals that are recognised by an opcode but not supported.
 _UNSUPPORTED = {
-    **dict.fromkeys((0x06, 0x07, 0x08, 0x09, 0x0A, 0x18, 0x19, 0x1F), EXCEPTIONS),
+    **dict.fromkeys((0x06, 0x07, 0x09, 0x18, 0x19), LEGACY_EXCEPTIONS),
     **dict.fromkeys(range(0xE0, 0xE7), "stack-switching"),
     **dict.fromkeys((0xD3, 0xFB), GC),
     0xFE: "threads",

@@ -62,6 +62,7 @@ class Context:
         features: what the module may use.
         memories: types of their addresses. data: how many segments there are.
         references: functions that ``ref.func`` may name.
+        tags: what exceptions with each tag carry.
         visible_globals: how many globals there are for the expression at hand.
     """
 
@@ -75,6 +76,7 @@ class Context:
     data: int
     references: set[int]
     visible_globals: int
+    tags: list[Types]
 
 
 def mismatch(expected: str, found: Entry) -> ValidationError:
@@ -265,6 +267,12 @@ class Operands:
         if index >= len(self.context.elems):
             raise unknown("elem segment", index)
         return self.context.elems[index]
+
+    def tag(self, index: int) -> Types:
+        """What exceptions with a tag carry."""
+        if index >= len(self.context.tags):
+            raise unknown("tag", index)
+        return self.context.tags[index]
 
     def func(self, index: int) -> DefType:
         """Type of a function."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from .module import (
     Body,
+    Catch,
     Data,
     Elem,
     Func,
@@ -23,6 +24,7 @@ from .module import (
     MemoryType,
     Module,
     TableType,
+    TagType,
 )
 from .opcodes import BY_NAME, OPCODES, Imm, Opcode
 from .type_printer import TypePrinter, limits_text
@@ -31,7 +33,7 @@ from .types import SOME_FUNCTION
 _IDENTIFIER = re.compile(r"[0-9A-Za-z!#$%&'*+\-./:<=>?@\\^_`|~]+")
 _MAX_INDENT = 40  # deeper blocks stay there, so that text is linear in the number of instructions
 
-_OPEN = frozenset((BY_NAME["block"], BY_NAME["loop"], BY_NAME["if"]))
+_OPEN = frozenset((BY_NAME["block"], BY_NAME["loop"], BY_NAME["if"], BY_NAME["try_table"]))
 _ELSE, _END, _REF_FUNC = BY_NAME["else"], BY_NAME["end"], BY_NAME["ref.func"]
 _FUNC_USERS = frozenset(row for row in OPCODES if row.imm is Imm.FUNC)
 
@@ -91,11 +93,18 @@ def _two(imm: tuple[int, int]) -> str:
     return f" {imm[0]} {imm[1]}"
 
 
+def _catch(clause: Catch) -> str:
+    """A clause of a ``try_table``."""
+    ref = "_ref" if clause.ref else ""
+    what = f"catch_all{ref}" if clause.tag is None else f"catch{ref} {clause.tag}"
+    return f" ({what} {clause.label})"
+
+
 #: Text of an immediate by its kind, where it takes nothing but the immediate to tell.
 _IMMEDIATES: dict[Imm, Callable[[Any], str]] = {
     Imm.NONE: _nothing,
-    **dict.fromkeys((Imm.LABEL, Imm.LOCAL, Imm.GLOBAL, Imm.TABLE, Imm.DATA, Imm.ELEM,
-                     Imm.TYPE), _index),
+    **dict.fromkeys((Imm.LABEL, Imm.LOCAL, Imm.GLOBAL, Imm.TABLE, Imm.DATA, Imm.ELEM, Imm.TYPE,
+                     Imm.TAG), _index),
     Imm.FUNC: _index,  # or its name
     Imm.MEMORY: _unless_zero,
     Imm.BR_TABLE: lambda imm: "".join(f" {label}" for label in (*imm[0], imm[1])),
@@ -119,6 +128,7 @@ _TYPE_IMMEDIATES: dict[Imm, Callable[[TypePrinter, Any], str]] = {
     Imm.BLOCK: TypePrinter.block,
     Imm.SELECT_TYPES: lambda printer, types: printer.values("result", types),
     Imm.REF_TYPE: lambda printer, type_: f" {printer.heap(type_)}",
+    Imm.TRY_TABLE: lambda printer, imm: printer.block(imm[0]) + "".join(map(_catch, imm[1])),
 }
 _TEXT_OF = [_IMMEDIATES.get(row.imm) for row in OPCODES]
 _MNEMONICS = [row.name.removesuffix(" t") for row in OPCODES]
@@ -145,7 +155,7 @@ class _Printer:
         module = self.module
         yield "(module"
         yield from self.types.definitions()
-        counts = dict.fromkeys(("func", "table", "memory", "global"), 0)
+        counts = dict.fromkeys(("func", "table", "memory", "global", "tag"), 0)
         for item in module.imports:
             yield self._import(item, counts[item.kind])
             counts[item.kind] += 1
@@ -154,6 +164,8 @@ class _Printer:
             yield f"  (table (;{index};) {self.types.table(table.type)}{init})"
         for index, memory in enumerate(module.memories, counts["memory"]):
             yield f"  (memory (;{index};) {limits_text(memory.limits)})"
+        for index, tag in enumerate(module.tags, counts["tag"]):
+            yield f"  (tag (;{index};) (type {tag.type_index}))"
         for index, global_ in enumerate(module.globals, counts["global"]):
             yield (f"  (global (;{index};) {self.types.global_(global_.type)} "
                    f"{self._expression(global_.init)})")
@@ -188,6 +200,8 @@ class _Printer:
                 what = f"memory (;{index};) {limits_text(item.type.limits)}"
             case GlobalType():
                 what = f"global (;{index};) {self.types.global_(item.type)}"
+            case TagType():
+                what = f"tag (;{index};) (type {item.type.type_index})"
         return f"  (import {_quote_name(item.module)} {_quote_name(item.name)} ({what}))"
 
     def _func(self, index: int, func: Func) -> Iterator[str]:

@@ -135,7 +135,7 @@ def _context(module: Module) -> Context:
     globals_ += [item.type for item in module.globals]
     return Context(module.features, module.types, funcs, module.table_types(), memories, globals_,
                    [elem.type for elem in module.elems], len(module.data),
-                   _references(module), imported)
+                   _references(module), imported, _tags(module))
 
 
 def _type(module: Module, index: int, offset: int) -> DefType:
@@ -146,6 +146,18 @@ def _type(module: Module, index: int, offset: int) -> DefType:
     if type_.kind is not Heap.FUNC:
         raise ValidationError(f"type mismatch: type {index} is no function type", offset=offset)
     return type_
+
+
+def _tags(module: Module) -> list[tuple[ValueType, ...]]:
+    """What exceptions with each tag carry."""
+    found = []
+    for tag in module.tag_types():
+        type_ = _type(module, tag.type_index, tag.offset).composite
+        assert isinstance(type_, FuncType), "that was asked"
+        if type_.results:
+            raise ValidationError("non-empty tag result type", offset=tag.offset)
+        found.append(type_.params)
+    return found
 
 
 def _references(module: Module) -> set[int]:
@@ -241,7 +253,8 @@ def _start(context: Context, index: int) -> None:
 
 def _exports(context: Context, exports: list[Export]) -> None:
     counts = {"func": len(context.funcs), "table": len(context.tables),
-              "memory": len(context.memories), "global": len(context.globals)}
+              "memory": len(context.memories), "global": len(context.globals),
+              "tag": len(context.tags)}
     names: set[str] = set()
     for export in exports:
         if export.index >= counts[export.kind]:

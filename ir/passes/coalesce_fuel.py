@@ -55,7 +55,8 @@ from .rewrite import reachable_order
 
 #: Where the fuel must be exact.
 _BARRIERS: frozenset[Op] = frozenset(
-    op for op in o.OPS.values() if op is o.FUEL_CHECK or op is o.RETURN or op.effect & Effect.CALL
+    op for op in o.OPS.values()
+    if op in (o.FUEL_CHECK, o.RETURN, o.THROW) or op.effect & Effect.CALL
 )
 _TRAPPING: frozenset[Op] = frozenset(
     op for op in o.OPS.values() if op.effect & Effect.TRAP and op not in _BARRIERS

@@ -22,7 +22,8 @@ _FUEL = 20_000
 #: What follows the first, and leaves no IR, cannot be reached; an arm of an ``if`` counts with
 #: what comes after it.
 _LEAVING = frozenset(BY_NAME[name] for name in (
-    "unreachable", "br", "br_table", "return", "return_call", "return_call_indirect"))
+    "unreachable", "br", "br_table", "return", "return_call", "return_call_indirect",
+    "throw", "throw_ref"))
 _ARMS = frozenset((BY_NAME["if"], BY_NAME["else"]))
 
 

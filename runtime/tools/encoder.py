@@ -12,6 +12,7 @@ from typing import Any
 
 from ...compiler.wasm.module import (
     Body,
+    Catch,
     Data,
     Elem,
     Global,
@@ -22,6 +23,7 @@ from ...compiler.wasm.module import (
     Module,
     Table,
     TableType,
+    TagType,
 )
 from ...compiler.wasm.opcodes import Imm, Opcode
 from ...compiler.wasm.types import ValueType
@@ -31,7 +33,7 @@ from .type_encoder import TypeEncoder
 
 MAGIC = b"\0asm\1\0\0\0"
 
-_KINDS = {"func": 0, "table": 1, "memory": 2, "global": 3}
+_KINDS = {"func": 0, "table": 1, "memory": 2, "global": 3, "tag": 4}
 _END = 0x0B
 _MULTI_MEMORY_FLAG = 0x40
 
@@ -49,6 +51,7 @@ def encode(module: Module) -> bytes:
         (3, [u(index) for index in module.func_types]),
         (4, [_table(table, types) for table in module.tables]),
         (5, [_limits(memory.limits) for memory in module.memories]),
+        (13, [_tag(tag) for tag in module.tags]),
         (6, [_global(item, types) for item in module.globals]),
         (7, [_name(e.name) + bytes([_KINDS[e.kind]]) + u(e.index) for e in module.exports]),
         (8, None if module.start is None else u(module.start)),
@@ -105,8 +108,14 @@ def _import(item: Import, types: TypeEncoder) -> bytes:
             return head + _limits(item.type.limits)
         case GlobalType():
             return head + _global_type(item.type, types)
+        case TagType():
+            return head + _tag(item.type)
         case int():
             return head + u(item.type)
+
+
+def _tag(tag: TagType) -> bytes:
+    return b"\0" + u(tag.type_index)
 
 
 def _elem(item: Elem, types: TypeEncoder) -> bytes:
@@ -170,10 +179,15 @@ def _br_table(imm: tuple[tuple[int, ...], int]) -> bytes:
     return vector([u(label) for label in imm[0]]) + u(imm[1])
 
 
+def _catch(clause: Catch) -> bytes:
+    tag = b"" if clause.tag is None else u(clause.tag)
+    return bytes([clause.ref | (clause.tag is None) << 1]) + tag + u(clause.label)
+
+
 _IMMEDIATES: dict[Imm, Callable[[Any], bytes]] = {
     Imm.NONE: lambda imm: b"",
     **dict.fromkeys((Imm.LABEL, Imm.TYPE, Imm.FUNC, Imm.LOCAL, Imm.GLOBAL, Imm.TABLE, Imm.MEMORY,
-                     Imm.DATA, Imm.ELEM), u),
+                     Imm.DATA, Imm.ELEM, Imm.TAG), u),
     **dict.fromkeys((Imm.CALL_INDIRECT, Imm.MEMORY_INIT, Imm.MEMORY_COPY, Imm.TABLE_INIT,
                      Imm.TABLE_COPY), _pair),
     Imm.BR_TABLE: _br_table,
@@ -192,5 +206,6 @@ _TYPE_IMMEDIATES: dict[Imm, Callable[[TypeEncoder, Any], bytes]] = {
     Imm.BLOCK: TypeEncoder.block,
     Imm.SELECT_TYPES: TypeEncoder.values,
     Imm.REF_TYPE: TypeEncoder.heap,
+    Imm.TRY_TABLE: lambda types, imm: types.block(imm[0]) + vector([_catch(c) for c in imm[1]]),
 }
 assert not set(Imm) - set(_IMMEDIATES) - set(_TYPE_IMMEDIATES)

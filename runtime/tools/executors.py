@@ -19,12 +19,14 @@ from ...errors import (
     UnsupportedFeatureError,
     ValidationError,
 )
+from ...ir import exceptions
 from ...ir import module as ir
 from ...ir.interpreter import Interpreter
 from ...ir.machine import Outcome as IrOutcome
 from ...ir.passes.dead_functions import dead_functions
 from ...ir.passes.manager import FunctionPass
-from ...ir.types import EntityId, Type
+from ...ir.state import AgentState
+from ...ir.types import EntityId, Trap, Type
 from ...ir.verifier import verify
 from ...targets.layout import plan_layout
 from .execution import AgentRun, Outcome, Rejected, Script, Setup, State, Workload
@@ -153,11 +155,12 @@ class _Interpreted:
             output += self._logged()
             if not started:
                 start = agent.start(fuel)
-                if start.trap is not None:
-                    outcomes.append(_from_ir(start))
+                if start.results is None:
+                    outcomes.append(_from_ir(start, agent.state))
                     continue
                 started = True
-            outcomes.append(_from_ir(agent.invoke(entries[call.entry], call.args, fuel)))
+            outcome = agent.invoke(entries[call.entry], call.args, fuel)
+            outcomes.append(_from_ir(outcome, agent.state))
         return AgentRun(outcomes, self._state(output + self._logged()))
 
     def _logged(self) -> bytes:
@@ -183,7 +186,11 @@ class _Interpreted:
         return state
 
 
-def _from_ir(outcome: IrOutcome) -> Outcome:
+def _from_ir(outcome: IrOutcome, state: AgentState) -> Outcome:
+    if outcome.exception is not None:
+        word = state.load(exceptions.HEAP, outcome.exception + exceptions.PLACE, 8)
+        thrown_at, _ = exceptions.thrown_at(word)
+        return Outcome(trap=Trap.UNCAUGHT_EXCEPTION, offset=thrown_at, fuel=outcome.fuel_used)
     offset = None if outcome.loc < 0 else outcome.loc
     return Outcome(outcome.results, outcome.trap, offset, outcome.exit_code, outcome.fuel_used)
 

@@ -280,6 +280,8 @@ class _Instance:
 
     def _trap(self, trap: wasmtime.Trap) -> Outcome:
         code = trap.trap_code
+        if code is None and "thrown Wasm exception" in str(trap):
+            return Outcome(trap=Trap.UNCAUGHT_EXCEPTION, offset=trap.frames[0].module_offset)
         if code is None:
             return Outcome(trap=Trap.HOST)
         kind = self.module.oracle._traps[code]

@@ -25,6 +25,7 @@ TRAPS = {
 
 _CALL_INDIRECTS = (0x11, 0x13)
 _CALL_REFS = (0x14, 0x15)
+_THROW_REF = 0x0A
 _OBJECTS = 0xFB  # the prefix
 _STRUCTS, _ARRAYS, _I31 = range(0x00, 0x06), range(0x06, 0x14), range(0x1C, 0x1F)
 
@@ -43,6 +44,8 @@ def refine(trap: Trap, code: bytes, offset: int) -> Trap:
         return trap
     if opcode in _CALL_REFS:
         return Trap.NULL_FUNCTION_REFERENCE
+    if opcode == _THROW_REF:
+        return Trap.NULL_EXCEPTION_REFERENCE
     if opcode != _OBJECTS:
         return trap
     number = code[offset + 1]

@@ -54,7 +54,7 @@ def callers(program: ProgramEmitter, referenced: Set[EntityId]) -> list[str]:
 def _head(program: ProgramEmitter, name: str, sig: int) -> tuple[str, str, str]:
     """First line, type of the result, and arguments of the call."""
     type_ = program.module.types[sig]
-    convention = program.convention(type_)
+    convention = program.convention(type_, program.throwing.ref_returns_exception(sig))
     returned = convention.returned
     params = ["ptr %ctx", "i64 %fuel", "i32 %depth"]
     params += [f"{LLVM_TYPES[type_.params[n]]} %a{n}" for n in convention.params]

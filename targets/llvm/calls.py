@@ -1,49 +1,113 @@
-"""How calls and returns are written in LLVM IR."""
+"""How calls, returns and exceptions are written in LLVM IR.
+
+An exception that leaves a function is returned, as one more value; what calls such a function looks
+whether there is one, and goes to its handler, or returns it in turn.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from ...errors import UnsupportedFeatureError
 from ...ir import ops
 from ...ir.function import Inst, Value
 from ...ir.ops import Op
-from ...ir.types import FuncType
-from .convention import Convention
+from ...ir.types import EntityId, FuncType, Type
+from .convention import Convention, struct
 from .emit import Emitter, FunctionEmitter
 from .host_calls import emit_host_call
 from .types import LLVM_TYPES
 
+_NULL = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class _Callee:
+    """What is called.
+
+    Attributes:
+        code: its address. throws: whether it returns an exception. may_throw: not only null.
+        extra: arguments that it takes besides, as text.
+    """
+
+    type: FuncType
+    code: str
+    throws: bool
+    may_throw: bool
+    extra: str = ""
+
+
+def _function(e: FunctionEmitter, id_: EntityId) -> _Callee:
+    program = e.program
+    type_ = program.module.types[program.module.sig_of(id_)]
+    throwing = program.throwing
+    return _Callee(type_, program.symbol(id_), throwing.returns_exception(id_),
+                   throwing.may_throw(id_))
+
+
+def _referenced(e: FunctionEmitter, inst: Inst) -> _Callee:
+    """The function that the first operand refers to."""
+    sig, throwing = inst.attrs[0], e.program.throwing
+    code, extra = e.abi.function_of(e, sig, e.name(inst.args[0]))
+    return _Callee(e.program.module.types[sig], code, throwing.ref_returns_exception(sig),
+                   throwing.ref_may_throw(sig), extra)
+
 
 def _call(e: FunctionEmitter, inst: Inst) -> None:
-    program = e.program
-    host = program.module.host_functions.get(inst.attrs[0])
+    host = e.program.module.host_functions.get(inst.attrs[0])
     if host is not None:
         emit_host_call(e, inst, host)
-        return
-    sig = program.module.types[program.module.sig_of(inst.attrs[0])]
-    _call_through(e, inst, sig, program.symbol(inst.attrs[0]))
+    else:
+        _plain_call(e, inst, _function(e, inst.attrs[0]))
 
 
 def _call_ref(e: FunctionEmitter, inst: Inst) -> None:
-    sig = e.program.module.types[inst.attrs[0]]
-    callee, extra = e.abi.function_of(e, inst.attrs[0], e.name(inst.args[0]))
-    _call_through(e, inst, sig, callee, extra=extra)
+    _plain_call(e, inst, _referenced(e, inst))
 
 
 def _return_call(e: FunctionEmitter, inst: Inst) -> None:
-    program = e.program
-    sig = program.module.types[program.module.sig_of(inst.attrs[0])]
-    _call_through(e, inst, sig, program.symbol(inst.attrs[0]), _tail(e, inst))
+    _tail_call(e, inst, _function(e, inst.attrs[0]))
 
 
 def _return_call_ref(e: FunctionEmitter, inst: Inst) -> None:
-    sig = e.program.module.types[inst.attrs[0]]
-    callee, extra = e.abi.function_of(e, inst.attrs[0], e.name(inst.args[0]))
-    _call_through(e, inst, sig, callee, _tail(e, inst), extra)
+    _tail_call(e, inst, _referenced(e, inst))
 
 
-def _tail(e: FunctionEmitter, inst: Inst) -> str:
+def _try_call(e: FunctionEmitter, inst: Inst) -> None:
+    _call_with_handler(e, inst, _function(e, inst.attrs[0]))
+
+
+def _try_call_ref(e: FunctionEmitter, inst: Inst) -> None:
+    _call_with_handler(e, inst, _referenced(e, inst))
+
+
+def _plain_call(e: FunctionEmitter, inst: Inst, callee: _Callee) -> None:
+    convention, result = _call_through(e, inst, callee, "%depth")
+    exception = _take_results(e, inst.results, convention, result)
+    if not callee.may_throw:
+        return
+    own = e.program.convention(e.function.type, throws=True)
+    leave, go_on = e.fresh_label(), e.fresh_label()
+    thrown = e.assign(f"icmp ne i64 {exception}, 0")
+    e.line(f"br i1 {thrown}, label %{leave}, label %{go_on}, !prof !0")
+    lines, operand = struct(own, e.fuel, exception, (), _names(e))
+    e.cold += [f"{leave}:", *lines, f"ret {operand}"]
+    e.start_block(go_on)
+
+
+def _call_with_handler(e: FunctionEmitter, inst: Inst, callee: _Callee) -> None:
+    convention, result = _call_through(e, inst, callee, "%depth")
+    values = [Value(type_) for type_ in callee.type.results]
+    exception = _take_results(e, values, convention, result)
+    caught = Value(Type.EXNREF)
+    e.names[caught] = exception
+    thrown = e.assign(f"icmp ne i64 {exception}, 0") if callee.may_throw else "false"
+    handler, normal = e.edge(inst, 1, (caught,)), e.edge(inst, 0, values)
+    e.line(f"br i1 {thrown}, label %{handler}, label %{normal}, !prof !0")
+
+
+def _tail_call(e: FunctionEmitter, inst: Inst, callee: _Callee) -> None:
     if not e.abi.tail_calls:
         raise UnsupportedFeatureError(
             "tail calls cannot be compiled for GPUs yet",
@@ -51,26 +115,24 @@ def _tail(e: FunctionEmitter, inst: Inst) -> str:
             offset=inst.loc,
             function=e.function.name or None,
         )
-    return "musttail "
+    # A tail call frees the caller's frame, so the callee starts from the caller's own depth.
+    convention, result = _call_through(e, inst, callee, "%depth.in", "musttail ")
+    e.line(f"ret {convention.returned} {result}")
 
 
 def _call_through(
-    e: FunctionEmitter, inst: Inst, sig: FuncType, callee: str, tail: str = "", extra: str = ""
-) -> None:
-    values = inst.args[len(inst.args) - len(sig.params) :]
-    convention = e.program.convention(sig)
+    e: FunctionEmitter, inst: Inst, callee: _Callee, depth: str, tail: str = ""
+) -> tuple[Convention, str]:
+    """Write the call itself; how the callee returns, and what it returned."""
+    values = inst.args[len(inst.args) - len(callee.type.params) :]
+    convention = e.program.convention(callee.type, callee.throws)
     _move_out(e, convention.moved_params, values)
-    args = "".join(f", {e.operand(values[number])}" for number in convention.params) + extra
-    # A tail call frees the caller's frame, so the callee starts from the caller's own depth.
-    depth = "%depth.in" if tail else "%depth"
+    args = "".join(f", {e.operand(values[number])}" for number in convention.params)
     result = e.assign(
-        f"{tail}call {e.program.calling} {convention.returned} {callee}"
-        f"(ptr %ctx, i64 {e.fuel}, i32 {depth}{args})"
+        f"{tail}call {e.program.calling} {convention.returned} {callee.code}"
+        f"(ptr %ctx, i64 {e.fuel}, i32 {depth}{args}{callee.extra})"
     )
-    if tail:
-        e.line(f"ret {convention.returned} {result}")
-    else:
-        _take_results(e, inst.results, convention, result)
+    return convention, result
 
 
 def _move_out(
@@ -83,11 +145,13 @@ def _move_out(
 
 def _take_results(
     e: FunctionEmitter, values: Sequence[Value], convention: Convention, result: str
-) -> None:
-    """Define what a call gave: the fuel that is left, and its results."""
-    returned = convention.returned
-    e.fuel = e.assign(f"extractvalue {returned} {result}, 0") if values else result
-    for field, (number, type_) in enumerate(convention.results, 1):
+) -> str:
+    """Define what a call gave: the fuel that is left, and its results; the exception, or null."""
+    returned, exception = convention.returned, _NULL
+    e.fuel = e.assign(f"extractvalue {returned} {result}, 0") if convention.is_struct else result
+    if convention.throws:
+        exception = e.assign(f"extractvalue {returned} {result}, 1")
+    for number, type_, field in convention.fields():
         value = values[number]
         extract = f"extractvalue {returned} {result}, {field}"
         if type_ != LLVM_TYPES[value.type]:
@@ -95,32 +159,36 @@ def _take_results(
         e.line(f"{e.name(value)} = {extract}")
     for number, slot in convention.moved_results:
         e.load_state(e.name(values[number]), values[number].type, e.transfer(slot))
+    return exception
 
 
-def _try_call(e: FunctionEmitter, inst: Inst) -> None:
-    raise UnsupportedFeatureError(
-        "calls that may throw cannot be compiled yet",
-        feature="exception-handling",
-        offset=inst.loc,
-        function=e.function.name or None,
-    )
+def _own_convention(e: FunctionEmitter) -> Convention:
+    throws = e.program.throwing.returns_exception(e.function.id)
+    return e.program.convention(e.function.type, throws)
+
+
+def _names(e: FunctionEmitter) -> Iterator[str]:
+    while True:
+        yield e.fresh()
 
 
 def _return(e: FunctionEmitter, inst: Inst) -> None:
-    convention = e.program.convention(e.function.type)
+    convention = _own_convention(e)
     _move_out(e, convention.moved_results, inst.args)
-    if not inst.args:
-        e.line(f"ret i64 {e.fuel}")
-        return
-    returned = convention.returned
-    result = e.assign(f"insertvalue {returned} poison, i64 {e.fuel}, 0")
-    for field, (number, type_) in enumerate(convention.results, 1):
+    operands = []
+    for number, type_, _ in convention.fields():
         value = inst.args[number]
         operand = e.operand(value)
         if type_ != LLVM_TYPES[value.type]:
             operand = f"{type_} {e.assign(f'bitcast {operand} to {type_}')}"
-        result = e.assign(f"insertvalue {returned} {result}, {operand}, {field}")
-    e.line(f"ret {returned} {result}")
+        operands.append(operand)
+    lines, operand = struct(convention, e.fuel, _NULL, operands, _names(e))
+    e.lines += [*lines, f"ret {operand}"]
+
+
+def _throw(e: FunctionEmitter, inst: Inst) -> None:
+    lines, operand = struct(_own_convention(e), e.fuel, e.name(inst.args[0]), (), _names(e))
+    e.lines += [*lines, f"ret {operand}"]
 
 
 CALL_EMITTERS: dict[Op, Emitter] = {
@@ -129,6 +197,7 @@ CALL_EMITTERS: dict[Op, Emitter] = {
     ops.RETURN_CALL: _return_call,
     ops.RETURN_CALL_REF: _return_call_ref,
     ops.TRY_CALL: _try_call,
-    ops.TRY_CALL_REF: _try_call,
+    ops.TRY_CALL_REF: _try_call_ref,
     ops.RETURN: _return,
+    ops.THROW: _throw,
 }

@@ -6,9 +6,11 @@ fuel is an SSA value that each block gets by a phi; call depth is a parameter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+from ...ir import exceptions
 from ...ir.analysis.cfg import reverse_postorder
+from ...ir.analysis.throwing import Throwing
 from ...ir.function import Block, Function, Inst, Value
 from ...ir.module import Module
 from ...ir.ops import CONST, Op
@@ -31,6 +33,7 @@ class ProgramEmitter:
         declarations: LLVM intrinsics used, as declarations.
         later: functions that the target defines when all others are written.
         calling: the calling convention; ``tailcc`` where the program has tail calls.
+        throwing: which functions return exceptions.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class ProgramEmitter:
         layout: AgentLayout,
         abi: Abi,
         emitters: Mapping[Op, Emitter],
+        throwing: Throwing,
         split: bool = False,
     ) -> None:
         self.module = module
@@ -58,15 +62,21 @@ class ProgramEmitter:
         self._defined: set[EntityId] = set()
         self._tail_calls = has_tail_calls(module)
         self.calling = "tailcc" if self._tail_calls else "fastcc"
-        self._conventions: dict[FuncType, Convention] = {}
+        self.throwing = throwing
+        self._conventions: dict[tuple[FuncType, bool], Convention] = {}
 
-    def convention(self, type_: FuncType) -> Convention:
-        """How functions of a type are called and return."""
-        found = self._conventions.get(type_)
+    def convention(self, type_: FuncType, throws: bool) -> Convention:
+        """How functions of a type are called and return, with an exception or without."""
+        found = self._conventions.get((type_, throws))
         if found is None:
             make = for_tail_calls if self._tail_calls else by_value
-            found = self._conventions[type_] = make(type_)
+            found = self._conventions[type_, throws] = make(type_, throws)
         return found
+
+    def convention_of(self, id_: EntityId) -> Convention:
+        """How a function is called and returns."""
+        type_ = self.module.types[self.module.sig_of(id_)]
+        return self.convention(type_, self.throwing.returns_exception(id_))
 
     def symbol(self, id_: EntityId) -> str:
         """LLVM name of a function, which is declared at the end if it is not defined here."""
@@ -85,7 +95,7 @@ class ProgramEmitter:
             f"({', '.join(['ptr', 'i64', 'i32', *params])})"
             for id_ in sorted(self._used - self._defined)
             for type_ in [self.module.types[self.module.sig_of(id_)]]
-            for convention in [self.convention(type_)]
+            for convention in [self.convention_of(id_)]
             for params in [[LLVM_TYPES[type_.params[n]] for n in convention.params]]
         ]
 
@@ -212,6 +222,18 @@ class FunctionEmitter:
         """Offset of a slot of the transfer area in the state block."""
         return self.program.layout.transfer + 8 * slot
 
+    def end_uncaught(self, exception: str) -> None:
+        """End the agent if an exception, which nobody catches, is not null."""
+        ended, go_on = self.fresh_label(), self.fresh_label()
+        thrown = self.assign(f"icmp ne i64 {exception}, 0")
+        self.line(f"br i1 {thrown}, label %{ended}, label %{go_on}, !prof !0")
+        self.start_block(ended)
+        heap = self.memory(exceptions.HEAP)
+        status = self.abi.memory.load(self, heap, exception, exceptions.PLACE, "i64", 8)
+        self.line(f"call void @swarm_trap(ptr %ctx, i64 {status}, i64 {self.fuel})")
+        self.line("unreachable")
+        self.start_block(go_on)
+
     def memory(self, id_: EntityId) -> MemorySlot:
         return self.program.memories[id_]
 
@@ -240,18 +262,19 @@ class FunctionEmitter:
         position = NO_POSITION if loc < 0 else loc
         return code | position << 8 | self.function.id.instance << 40
 
-    def edge(self, inst: Inst, number: int) -> str:
-        """Label to branch to for an edge of a terminator; its arguments are recorded."""
+    def edge(self, inst: Inst, number: int, appended: Sequence[Value] = ()) -> str:
+        """Label to branch to for an edge of a terminator; what it passes is recorded."""
         edge = inst.edges[number]
+        args = [*edge.args, *appended] if appended else edge.args
         label = f"b{self._numbers[edge.block]}"
         incoming = self._incoming[edge.block]
-        if self._passed.setdefault((self.label, label), edge.args) != edge.args:
+        if self._passed.setdefault((self.label, label), args) != args:
             # A phi takes one value a predecessor: this edge gets a block of its own.
             between = self.fresh_label()
             self.cold += [f"{between}:", f"br label %{label}"]
-            incoming.append((between, self.fuel, edge.args))
+            incoming.append((between, self.fuel, args))
             return between
-        incoming.append((self.label, self.fuel, edge.args))
+        incoming.append((self.label, self.fuel, args))
         return label
 
     def _leave(self, lines: list[str], code: Trap, inst: Inst) -> None:
@@ -294,7 +317,7 @@ class FunctionEmitter:
 
     def _header(self) -> str:
         program, function = self.program, self.function
-        convention, values = program.convention(function.type), function.blocks[0].params
+        convention, values = program.convention_of(function.id), function.blocks[0].params
         params = "".join(f", {self.operand(values[number])}" for number in convention.params)
         return (
             f"define {program.linkage} {program.calling} {convention.returned} "
@@ -312,7 +335,7 @@ class FunctionEmitter:
         exhausted = self.abi.stack_check(self)
         if exhausted is not None:
             self.trap_if(exhausted, Trap.CALL_STACK_EXHAUSTED, where)
-        for number, slot in self.program.convention(self.function.type).moved_params:
+        for number, slot in self.program.convention_of(self.function.id).moved_params:
             value = entry.params[number]
             self.load_state(self.name(value), value.type, self.transfer(slot))
         self.line("br label %b0")

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from ...ir.function import Block, Function, Inst, Value
 from ...ir.module import HostFunction, Module
 from ...ir.ops import CALL, RETURN
-from ...ir.types import EntityId, Trap, Type
+from ...ir.types import EntityId, FuncType, Trap, Type
 from ..layout import Status
+from .convention import Convention
 from .emit import FunctionEmitter, ProgramEmitter
 from .types import LLVM_TYPES, call_slots
 
@@ -73,23 +74,21 @@ def entry_wrapper(program: ProgramEmitter, number: int, id_: EntityId) -> str:
     sig = module.sig_of(id_)
     type_ = module.types[sig]
     e = FunctionEmitter(program, Function(id_, sig, type_))
-    convention = program.convention(type_)
+    convention = program.convention_of(id_)
     values = _load_slots(e.assign, "%args", type_.params)
     operands = [f"{LLVM_TYPES[t]} {value}" for t, value in zip(type_.params, values, strict=True)]
     for moved, slot in convention.moved_params:
         e.store_state(operands[moved], type_.params[moved], e.transfer(slot))
     args = "".join(f", {operands[kept]}" for kept in convention.params)
-    returned = convention.returned
     result = e.assign(
-        f"call {program.calling} {returned} {program.symbol(id_)}"
+        f"call {program.calling} {convention.returned} {program.symbol(id_)}"
         f"(ptr %ctx, i64 %fuel, i32 %depth{args})"
     )
-    fuel = result
+    _take_ending(e, convention, result, id_)
     if type_.results:
-        fuel = e.assign(f"extractvalue {returned} {result}, 0")
         found = {
-            kept: f"{t} " + e.assign(f"extractvalue {returned} {result}, {field}")
-            for field, (kept, t) in enumerate(convention.results, 1)
+            kept: f"{t} " + e.assign(f"extractvalue {convention.returned} {result}, {field}")
+            for kept, t, field in convention.fields()
         }
         for moved, slot in convention.moved_results:
             name, t = e.fresh(), type_.results[moved]
@@ -102,7 +101,32 @@ def entry_wrapper(program: ProgramEmitter, number: int, id_: EntityId) -> str:
         f"(ptr %ctx, ptr %args, ptr %results, i64 %fuel, i32 %depth) "
         f"{program.abi.attributes} {{"
     )
-    return "\n".join([head, *e.prologue(), *e.lines, f"ret i64 {fuel}", "}"])
+    return "\n".join([head, "entry:", *e.prologue(), *e.lines, f"ret i64 {e.fuel}", *e.cold, "}"])
+
+
+def start_function(program: ProgramEmitter) -> str:
+    """``i64 @swarm_start(ptr ctx, i64 fuel, i32 depth)``: all start functions, in order."""
+    starts = program.module.starts
+    e = FunctionEmitter(program, Function(EntityId(0, 0), 0, FuncType((), ())))
+    for id_ in starts:
+        convention = program.convention_of(id_)
+        result = e.assign(
+            f"call {program.calling} {convention.returned} {program.symbol(id_)}"
+            f"(ptr %ctx, i64 {e.fuel}, i32 %depth)"
+        )
+        _take_ending(e, convention, result, id_)
+    head = "define internal i64 @swarm_start(ptr %ctx, i64 %fuel, i32 %depth) {"
+    return "\n".join([head, "entry:", *e.prologue(), *e.lines, f"ret i64 {e.fuel}", *e.cold, "}"])
+
+
+def _take_ending(
+    e: FunctionEmitter, convention: Convention, result: str, callee: EntityId
+) -> None:
+    """Take the fuel that a call left; an exception that it gave ends the agent."""
+    returned = convention.returned
+    e.fuel = e.assign(f"extractvalue {returned} {result}, 0") if convention.is_struct else result
+    if e.program.throwing.may_throw(callee):
+        e.end_uncaught(e.assign(f"extractvalue {returned} {result}, 1"))
 
 
 _INT_OF = {Type.F32: "i32", Type.F64: "i64"}

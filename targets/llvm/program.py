@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ...ir import ops
+from ...ir.analysis.throwing import Throwing, referenced_functions
 from ...ir.function import Function
-from ...ir.module import Export, FuncInit, Module
+from ...ir.module import Export, Module
 from ...ir.types import EntityId
 from ..layout import AgentLayout
 from .abi import Abi
 from .emit import FunctionEmitter, ProgramEmitter
-from .host_calls import entry_wrapper, host_thunk
+from .host_calls import entry_wrapper, host_thunk, start_function
 from .ops import EMITTERS
 
 METADATA = """\
@@ -51,7 +52,8 @@ def lower(
         progress: takes the share of functions that are written, 0.0 to 1.0.
     """
     module = lowering.module
-    referenced = _referenced(module)
+    referenced = referenced_functions(module)
+    throwing = Throwing(module)
     functions = list(module.functions.values())
     wanted = referenced | _called_hosts(module, lowering.entries)
     functions += [host_thunk(h) for id_, h in module.host_functions.items() if id_ in wanted]
@@ -59,7 +61,8 @@ def lower(
     total = sum(_size(function) for function in functions) or 1
     done = 0
     for number in range(parts):
-        program = ProgramEmitter(module, lowering.layout, lowering.abi, EMITTERS, parts > 1)
+        program = ProgramEmitter(module, lowering.layout, lowering.abi, EMITTERS, throwing,
+                                 parts > 1)
         text = [lowering.abi.support(lowering.layout)]
         while functions and (done < total * (number + 1) / parts or number == parts - 1):
             function = functions.pop(0)
@@ -93,7 +96,7 @@ def _driver(
     text.append(_enter_entry(len(entries)))
     text += lowering.abi.references(program, referenced)
     text.append(f"@swarm_call_depth = internal constant i32 {lowering.call_depth}")
-    text.append(_start(program))
+    text.append(start_function(program))
     return text
 
 
@@ -127,39 +130,11 @@ def _enter_entry(count: int) -> str:
     return "\n".join([*lines, "}"])
 
 
-def _start(program: ProgramEmitter) -> str:
-    """``i64 @swarm_start(ptr ctx, i64 fuel, i32 depth)``: all start functions, in order."""
-    lines = ["define internal i64 @swarm_start(ptr %ctx, i64 %fuel0, i32 %depth) {"]
-    for n, id_ in enumerate(program.module.starts):
-        lines.append(
-            f"%fuel{n + 1} = call {program.calling} i64 {program.symbol(id_)}"
-            f"(ptr %ctx, i64 %fuel{n}, i32 %depth)"
-        )
-    lines += [f"ret i64 %fuel{len(program.module.starts)}", "}"]
-    return "\n".join(lines)
-
-
-def _referenced(module: Module) -> set[EntityId]:
-    """Functions that a reference may point to."""
-    found = {
-        inst.attrs[0]
-        for function in module.functions.values()
-        for inst in function.insts()
-        if inst.op is ops.REF_FUNC
-    }
-    inits: list[int | FuncInit] = [g.init for g in module.globals.values()]
-    inits += [table.init for table in module.tables.values()]
-    for segment in module.elems.values():
-        inits += segment.items
-    found |= {init.id for init in inits if isinstance(init, FuncInit)}
-    return found - module.removed.keys()
-
-
 def _called_hosts(module: Module, entries: Sequence[Export]) -> set[EntityId]:
-    """Host functions that wrappers or tail calls reach through their thunk."""
+    """Host functions reached through their thunk: by wrappers, tail calls, calls with handlers."""
     found = {export.id for export in entries} | set(module.starts)
     for function in module.functions.values():
         for block in function.blocks:
-            if block.terminator.op is ops.RETURN_CALL:
+            if block.terminator.op in (ops.RETURN_CALL, ops.TRY_CALL):
                 found.add(block.terminator.attrs[0])
     return found

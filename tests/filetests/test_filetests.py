@@ -12,13 +12,13 @@ with directives in comments:
     gives what follows ``; EXPECT:``
 ``; RUN: interpret @0.1(2, 0x0) [budget N] -> (3), fuel 9``
     call a function; calls of a case are made in order, on one agent. An end is ``(results)``,
-    ``trap code @loc``, ``exit code``, ``throw`` or the message of an IRError. Passes of the case
-    must not change any of it.
+    ``trap code @loc``, ``exit code``, ``throw exnref`` or the message of an IRError. Passes of the
+    case must not change any of it.
 ``; ERROR: message``
     the RUN line before it fails so
 
-Host functions are imported from module ``test``: ``echo`` returns its arguments, ``throw`` throws,
-``trap`` traps, ``exit`` exits with its argument.
+Host functions are imported from module ``test``: ``echo`` returns its arguments, ``trap`` traps,
+``exit`` exits with its argument.
 
 ``python tests/filetests/test_filetests.py [file...]`` writes what happens into the files: look at
 the difference before keeping it.
@@ -36,7 +36,7 @@ import pytest
 
 from swarmc.errors import IRError
 from swarmc.ir.interpreter import Interpreter
-from swarmc.ir.machine import Exited, HostCall, Outcome, Signal
+from swarmc.ir.machine import Exited, HostCall, Outcome
 from swarmc.ir.module import Module
 from swarmc.ir.parser import parse_module
 from swarmc.ir.printer import print_function, print_module
@@ -53,7 +53,6 @@ BUDGET = 1_000_000
 
 HOST: Mapping[tuple[str, str], HostCall] = {
     ("test", "echo"): lambda state, args: args,
-    ("test", "throw"): lambda state, args: Signal.THREW,
     ("test", "trap"): lambda state, args: Trap.HOST,
     ("test", "exit"): lambda state, args: Exited(args[0]),
 }
@@ -176,7 +175,7 @@ def describe(outcome: Outcome, module: Module, function: EntityId) -> str:
     if outcome.exit_code is not None:
         return f"exit {outcome.exit_code}{fuel}"
     if outcome.results is None:
-        return f"throw{fuel}"
+        return f"throw {outcome.exception}{fuel}"
     types = module.types[module.sig_of(function)].results
     values = map(format_const, types, outcome.results)
     return f"({', '.join(values)}){fuel}"

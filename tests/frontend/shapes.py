@@ -179,6 +179,18 @@ STATE = (
          "(local.get 0)))", ((0, 7), (3000, 0)), sig="(param i32 i32) (result i32)"),
     body("return_call_indirect", "(block (return_call_indirect $t (type $i) (local.get 0))) "
          "i32.const 5", ((0,), (1,), (2,), (3,), (4,), (M1,)), sig=ONE, more=_TABLES),
+    body("throw and catch", "(block $b (result i32) (try_table (catch $t $b) (throw $t (i32.mul "
+         "(local.get 0) (i32.const 3)))) (i32.const 9))", ((0,), (5,)), sig=ONE,
+         more="(tag $t (param i32))"),
+    body("catch what a callee throws", "(block $b (result i32) (try_table (result i32) "
+         "(catch $t $b) (call $g (local.get 0))))", ((0,), (5,)), sig=ONE,
+         more="(tag $t (param i32)) (func $g (param i32) (result i32) (if (local.get 0) (then "
+         "(throw $t (local.get 0)))) (i32.const 77))"),
+    body("throw_ref", "(local exnref) (block $b (result i32) (try_table (result i32) (catch $t $b) "
+         "(block $c (result exnref) (try_table (catch_all_ref $c) (call $g (local.get 0))) "
+         "(return (i32.const 3))) (local.set 1) (throw_ref (local.get 1))))", ((0,), (5,)), sig=ONE,
+         more="(tag $t (param i32)) (func $g (param i32) (if (local.get 0) (then (throw $t "
+         "(local.get 0)))))"),
     body("table.get, table.set", "(table.set $t (local.get 1) (table.get $t (local.get 0))) "
          "(ref.is_null (table.get $t (local.get 1))) (ref.is_null (table.get $x (i32.const 0)))",
          ((0, 3), (3, 0), (4, 0), (0, 4), (M1, 0), (2, 1)),

@@ -9,7 +9,7 @@ import pytest
 
 from swarmc.errors import ArgumentError, InstantiationError, LinkError
 from swarmc.ir.interpreter import Interpreter
-from swarmc.ir.machine import Exited, HostResult, Outcome, Signal
+from swarmc.ir.machine import Exited, HostResult, Outcome
 from swarmc.ir.parser import parse_module
 from swarmc.ir.state import AgentState
 from swarmc.ir.types import EntityId, Trap
@@ -74,8 +74,6 @@ def test_host_functions_see_the_state() -> None:
             return Trap.HOST
         if value == 1:
             return Exited(3)
-        if value == 2:
-            return Signal.THREW
         state.memories[MEMORY][address] = value
         return [value + 1]
 
@@ -93,7 +91,6 @@ def test_host_functions_see_the_state() -> None:
     assert one.invoke(F0, [7, 40]) == Outcome(4, results=(41, 40))
     assert one.invoke(F0, [7, 0]) == Outcome(4, trap=Trap.HOST, loc=8)
     assert one.invoke(F0, [7, 1]) == Outcome(4, exit_code=3)
-    assert one.invoke(F0, [7, 2]) == Outcome(4, threw=True)
     with pytest.raises(LinkError, match=r"unknown import: env\.poke"):
         agent(text)
 

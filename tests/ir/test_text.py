@@ -34,6 +34,7 @@ from swarmc.ir.ops import (
     RETURN,
     RETURN_CALL,
     RETURN_CALL_REF,
+    THROW,
     TRAP,
     TRY_CALL,
     TRY_CALL_REF,
@@ -128,7 +129,8 @@ class RandomIR:
         self.builder = Builder(function, module)
         self.builder.entry()
         for _ in range(choose.randrange(6)):
-            self.builder.block(*self.some_types())
+            handler = (Type.EXNREF,) if choose.random() < 0.5 else ()
+            self.builder.block(*self.some_types(), *handler)
         kinds = self.shape()
         tree = DominatorTree(function)
         for block in function.blocks:
@@ -147,8 +149,8 @@ class RandomIR:
         kinds: dict[Block, tuple[Op, list[Block]]] = {}
         targets = self.current.blocks[1:]
         for block in self.current.blocks:
-            op = self.choose.choice([JUMP, BR_IF, BR_TABLE, RETURN, TRAP, TRY_CALL, TRY_CALL_REF,
-                                     RETURN_CALL, RETURN_CALL_REF])
+            op = self.choose.choice([JUMP, BR_IF, BR_TABLE, RETURN, TRAP, THROW, TRY_CALL,
+                                     TRY_CALL_REF, RETURN_CALL, RETURN_CALL_REF])
             if op.edges and not targets:
                 op = RETURN
             count = op.edges if op.edges >= 0 else self.choose.randrange(1, 4)
@@ -296,7 +298,8 @@ class RandomIR:
             first = tuple(param.type for param in targets[0].params) if targets else ()
             tail_ok = not targets and appended == self.current.type.results
             split = len(first) - len(appended)
-            try_ok = bool(targets) and split >= 0 and first[split:] == appended
+            try_ok = bool(targets) and split >= 0 and first[split:] == appended and bool(
+                targets[1].params) and targets[1].params[-1].type is Type.EXNREF
             if not (tail_ok or try_ok):
                 op, targets, types, attrs = TRAP, [], (), {Attr.TRAP: Trap.HOST}
         if op is RETURN:
@@ -305,8 +308,8 @@ class RandomIR:
         edges = []
         for number, target in enumerate(targets):
             wanted = tuple(param.type for param in target.params)
-            if number == 0:
-                wanted = wanted[: len(wanted) - len(appended)]
+            if op in (TRY_CALL, TRY_CALL_REF):
+                wanted = wanted[: len(wanted) - (len(appended) if number == 0 else 1)]
             edges.append(Edge(target, self.values(wanted)))
         self.place(op)
         self.builder.inst(op, None, args, *attrs.values(), edges=edges)

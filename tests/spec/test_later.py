@@ -16,7 +16,7 @@ SUITE = Path(__file__).resolve().parents[3] / "shared" / "spec" / "3.0"
 PATTERNS = (
     "return_call*.wast", "call_ref.wast", "br_on_*null.wast", "ref_as_non_null.wast",
     "ref_is_null.wast", "ref_func.wast", "ref.wast", "local_init.wast", "table.wast", "select.wast",
-    "unreached-*.wast", "linking.wast", "br_*.wast",
+    "unreached-*.wast", "linking.wast", "br_*.wast", "exceptions/throw*.wast",
 )
 SCRIPTS = sorted({path for pattern in PATTERNS for path in SUITE.glob(pattern)})
 

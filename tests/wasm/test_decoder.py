@@ -13,6 +13,7 @@ from swarmc.compiler.wasm.features import V2
 from swarmc.compiler.wasm.interface import decode_interface
 from swarmc.compiler.wasm.items import FunctionItems
 from swarmc.compiler.wasm.module import (
+    Catch,
     Elem,
     GlobalType,
     Limits,
@@ -144,7 +145,11 @@ def test_offsets_point_at_the_instructions() -> None:
 _IMMEDIATES = {
     Imm.NONE: (b"", None), Imm.BLOCK: (b"\x7f\x0b", FuncType((), (Type.I32,))),
     **{kind: (b"\x85\x01", 133) for kind in (Imm.LABEL, Imm.FUNC, Imm.LOCAL, Imm.GLOBAL,
-                                              Imm.TABLE, Imm.DATA, Imm.ELEM, Imm.TYPE)},
+                                              Imm.TABLE, Imm.DATA, Imm.ELEM, Imm.TYPE,
+                                              Imm.TAG)},
+    Imm.TRY_TABLE: (b"\x7f\3\0\x85\1\2\2\1\3\7\x0b", (
+        FuncType((), (Type.I32,)),
+        (Catch(133, False, 2), Catch(None, False, 1), Catch(None, True, 7)))),
     Imm.MEMORY: (b"\0", 0), Imm.BR_TABLE: (b"\2\1\x80\1\3", ((1, 128), 3)),
     Imm.CALL_INDIRECT: (b"\x81\1\2", (129, 2)), Imm.MEMARG: (b"\2\x80\2", (2, 256, 0)),
     Imm.I32: (b"\x7f", 2**32 - 1), Imm.I64: (b"\x80\x7f", 2**64 - 128),
@@ -251,15 +256,13 @@ def test_error_in_a_body_names_the_function() -> None:
 @pytest.mark.parametrize("data, feature, offset", [
     (b"\0asm\x0d\0\1\0", "component-model", 4),
     (module(code(b"\xfe\x03\0")), "threads", 23),
-    (module(code(b"\x06\x40\x0b")), "exception-handling", 23),
+    (module(code(b"\x06\x40\x0b")), "legacy-exception-handling", 23),
+    (module(code(b"\x19")), "legacy-exception-handling", 23),
     (module(code(b"\xfb\x00\0")), "gc", 23),
     (module(code(b"\xfc\x13")), "wide-arithmetic", 23),
     (HEADER + section(1, b"\1\x4e\0"), "gc", 11),
-    (HEADER + section(13, b"\0"), "exception-handling", 10),
     (HEADER + section(5, b"\1\3\1\1"), "threads", 11),
     (HEADER + section(5, b"\1\x08\1\0"), "custom-page-sizes", 11),
-    (HEADER + section(2, b"\1\0\0\4\0\0"), "exception-handling", 13),
-    (HEADER + section(7, b"\1\0\4\0"), "exception-handling", 12),
 ])
 def test_names_unsupported_proposals(data: bytes, feature: str, offset: int) -> None:
     with pytest.raises(UnsupportedFeatureError) as caught:

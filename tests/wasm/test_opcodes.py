@@ -30,7 +30,7 @@ def test_counts_of_instructions_by_proposal() -> None:
     assert Counter(row.proposal for row in OPCODES) == {
         "mvp": 172, "sign-extension": 5, "nontrapping-float-to-int": 8, "bulk-memory": 7,
         "reference-types": 9, "simd": 236, "relaxed-simd": 20, "tail-call": 2,
-        "function-references": 5}
+        "function-references": 5, "exception-handling": 3}
 
 
 def test_decode_tables_hold_each_row_once() -> None:

@@ -13,7 +13,7 @@ from swarmc.compiler.wasm.opcodes import OPCODES
 from swarmc.compiler.wasm.validator import validate
 from swarmc.errors import UnsupportedFeatureError, ValidationError
 
-_FIELD = re.compile(r"\((func|import|memory|table|global|data|elem|export|start)\b")
+_FIELD = re.compile(r"\((tag|func|import|memory|table|global|data|elem|export|start)\b")
 
 
 def check(text: str) -> None:
@@ -102,6 +102,21 @@ def test_valid(text: str) -> None:
     ("(func (result i32 i32) i32.const 0 return_call 1) (func (result i32) unreachable)",
      "type mismatch: the callee of a tail call"),
     ("(func return_call 1) (func (param i32))", "type mismatch"),
+    ("throw 0", "unknown tag 0"),
+    ("i32.const 0 throw_ref", "type mismatch"),
+    ("(tag (param i32)) (func i64.const 1 throw 0)",
+     "type mismatch: instruction requires [i32] but stack has [i64]"),
+    ("(tag (param i32 i64)) (func i32.const 1 throw 0)",
+     "type mismatch: instruction requires [i32 i64] but stack has [i32]"),
+    ("(tag (result i32))", "non-empty tag result type"),
+    ("(tag (type 5))", "unknown type 5"),
+    ("(export \"a\" (tag 0))", "unknown tag 0"),
+    ("try_table (catch_all 5) end", "unknown label 5"),
+    ("try_table (catch 0 0) end", "unknown tag 0"),
+    ("(tag (param i32)) (func try_table (catch 0 0) end)",
+     "type mismatch: a clause gives 1 values where its label takes 0"),
+    ("(func block (result i32) try_table (catch_all_ref 0) end unreachable end drop)",
+     "type mismatch: expected i32, found (ref exn)"),
     ("block (type 7) end", "unknown type 7"),
     ("data.drop 0", "unknown data segment 0"),
     ("elem.drop 2", "unknown elem segment 2"),
