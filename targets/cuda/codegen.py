@@ -11,6 +11,7 @@ from ..layout import plan_layout
 from ..llvm.program import Lowering, entry_exports, lower
 from .abi import CudaAbi
 from .machine import DEFAULT_ARCH, nvptx_compilation, parse_arch
+from .signs import signs_by_bits
 
 #: How agents lie in the memory of a GPU where nothing else is asked for.
 DEFAULT_LAYOUT = MemoryLayout.INTERLEAVED_8
@@ -50,7 +51,7 @@ def ptx_of(
     report("compile", 0.0)
     compilation = nvptx_compilation(text, chosen, _LEVEL if level is None else level)
     compilation.optimise()
-    return compilation.assembly()
+    return signs_by_bits(compilation.assembly())
 
 
 def compile_to_ptx(module: ir.Module, options: CompileOptions) -> str:
