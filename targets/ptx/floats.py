@@ -73,6 +73,13 @@ def arithmetic(op: str) -> Compute:
     return emit
 
 
+def fused(w: Writer, f: Fields, a: str, b: str, c: str) -> str:
+    """``fma``: rounded once, which nothing but ``relaxed_madd`` asks for."""
+    n = WIDTHS[f["type"]]
+    result = float_intrinsic(w, "llvm.fma", n, *(as_float(w, x, n) for x in (a, b, c)))
+    return with_nan(w, as_bits(w, result, n), n, a, b, c)
+
+
 def square_root(w: Writer, f: Fields, a: str) -> str:
     n = WIDTHS[f["type"]]
     result = as_bits(w, float_intrinsic(w, "llvm.sqrt", n, as_float(w, a, n)), n)
@@ -81,8 +88,7 @@ def square_root(w: Writer, f: Fields, a: str) -> str:
 
 def reciprocal(w: Writer, f: Fields, a: str) -> str:
     n = WIDTHS[f["type"]]
-    one = {32: "1.0", 64: "1.0"}[n]
-    result = w.assign(f"fdiv {LLVM_FLOATS[n]} {one}, {as_float(w, a, n)}")
+    result = w.assign(f"fdiv {LLVM_FLOATS[n]} 1.0, {as_float(w, a, n)}")
     return with_nan(w, as_bits(w, result, n), n, a)
 
 

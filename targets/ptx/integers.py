@@ -126,11 +126,11 @@ def extreme(op: str) -> Compute:
 def packed(emit: Compute) -> Compute:
     """An instruction on two halves of its operands: ``.u16x2``, ``.s16x2`` and ``.f32x2``."""
 
-    def both(w: Writer, f: Fields, a: str, b: str) -> str:
+    def both(w: Writer, f: Fields, *operands: str) -> str:
         half = {**f, "type": f["type"].removesuffix("x2")}
         n = width(half)
-        low = emit(w, half, *(w.resize(v, 2 * n, n) for v in (a, b)))
-        upper = [w.resize(w.assign(f"lshr i{2 * n} {v}, {n}"), 2 * n, n) for v in (a, b)]
+        low = emit(w, half, *(w.resize(v, 2 * n, n) for v in operands))
+        upper = [w.resize(w.assign(f"lshr i{2 * n} {v}, {n}"), 2 * n, n) for v in operands]
         high = w.resize(emit(w, half, *upper), n, 2 * n)
         high = w.assign(f"shl i{2 * n} {high}, {n}")
         return w.assign(f"or i{2 * n} {high}, {w.resize(low, n, 2 * n)}")

@@ -2,8 +2,8 @@
 
 A row says which operands an instruction takes, what its modifiers and types may be, in which
 section of the PTX ISA (version 9) it is described, and what writes it. What has no row is
-refused: above all ``.ftz``, ``.approx``, fused multiply-add and rounding that is not named, so
-that they cannot be in our code unnoticed.
+refused: above all ``.ftz``, ``.approx`` and products and sums that do not name their rounding,
+which may become fused ones. So none of them can be in our code unnoticed.
 """
 
 from __future__ import annotations
@@ -94,12 +94,15 @@ _FLOAT_ROWS = (
     computed("add.rn.type", _FLOAT, _AB, floats.arithmetic("fadd"), type=_F),
     computed("sub.rn.type", _FLOAT, _AB, floats.arithmetic("fsub"), type=_F),
     computed("mul.rn.type", _FLOAT, _AB, floats.arithmetic("fmul"), type=_F),
+    computed("fma.rn.type", _FLOAT, _ABC, floats.fused, type=_F),
     computed("div.rn.type", _FLOAT, _AB, floats.arithmetic("fdiv"), type=_F),
     *(
         computed(f"{name}.rn.f32x2", _FLOAT, "d:b64 a:b64 b:b64",
                  integers.packed(floats.arithmetic(f"f{name}")), {"type": "f32x2"})
         for name in ("add", "sub", "mul")
     ),
+    computed("fma.rn.f32x2", _FLOAT, "d:b64 a:b64 b:b64 c:b64", integers.packed(floats.fused),
+             {"type": "f32x2"}),
     computed("abs.type", _FLOAT, "d:type a:type", floats.absolute, type=_F),
     computed("neg.type", _FLOAT, "d:type a:type", floats.negate, type=_F),
     computed("min.type", _FLOAT, _AB, floats.extreme("min"), type=_F),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 INTS = {"i32": 32, "i64": 64}
@@ -110,6 +111,9 @@ def floats() -> Iterator[str]:
         fence = f"%r = call {t} @llvm.arithmetic.fence.{suffix}({t} %s)"
         yield _function(t, f"sqrt_{t}", f"{t} %a", f"%s = call {t} @llvm.sqrt.{suffix}({t} %a)",
                         fence, *_canonical(t, "%r"))
+        yield _function(t, f"fma_{t}", f"{two}, {t} %c",
+                        f"%r = call {t} @llvm.fma.{suffix}({t} %a, {t} %b, {t} %c)",
+                        *_canonical(t, "%r"))
         yield _function(t, f"fneg_{t}", f"{t} %a", f"%r = fneg {t} %a", *_canonical(t, "%r"))
         yield _function(t, f"reciprocal_{t}", f"{t} %a", f"%r = fdiv {t} 1.0, %a",
                         *_canonical(t, "%r"))
@@ -186,6 +190,14 @@ def vectors() -> Iterator[str]:
                 f"%r = select <{lanes} x i1> %u, {i} <{nans}>, {i} %bits",
                 f"%out = bitcast {i} %r to {word}", f"ret {word} %out",
             )  # fmt: skip
+        yield _function(
+            word, f"fma_v{lanes}", f"{word} %a, {word} %b", f"%x = bitcast {word} %a to {v}",
+            f"%y = bitcast {word} %b to {v}",
+            f"%s = call {v} @llvm.fma.v{lanes}{_SUFFIX[t]}({v} %x, {v} %y, {v} %y)",
+            f"%u = fcmp uno {v} %s, %s", f"%bits = bitcast {v} %s to {i}",
+            f"%r = select <{lanes} x i1> %u, {i} <{nans}>, {i} %bits",
+            f"%out = bitcast {i} %r to {word}", f"ret {word} %out",
+        )  # fmt: skip
 
 
 CONTROL = """
@@ -368,8 +380,6 @@ def texts() -> dict[str, str]:
 
 
 def _declared(text: str) -> str:
-    import re
-
     found = {}
     for result, name, args in re.findall(
         r"call (?:nnan )?(\S+|<[^>]*>) @(llvm\.[\w.]+)\(([^)]*)\)", text

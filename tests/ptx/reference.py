@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 
 import numpy as np
 
@@ -54,13 +55,13 @@ def packed(rule: Callable[[int, int], int]) -> Reference:
     return reference
 
 
-def packed_floats(rule: Callable[..., float]) -> Reference:
+def packed_floats(single: Reference) -> Reference:
     """A rule on each half of 64 bits."""
 
-    def reference(f: Fields, a: int, b: int) -> int:
-        single = rounded(rule)
-        mask = 0xFFFFFFFF
-        low, high = (single({"type": "f32"}, a >> s & mask, b >> s & mask) for s in (0, 32))
+    def reference(f: Fields, *operands: int) -> int:
+        low, high = (
+            single({"type": "f32"}, *(x >> s & 0xFFFFFFFF for x in operands)) for s in (0, 32)
+        )
         return high << 32 | low
 
     return reference
@@ -254,6 +255,37 @@ def rounded(rule: Callable[..., float]) -> Reference:
         return nan_of(f, *operands) if value != value else to_bits(f, float(value))
 
     return reference
+
+
+def fused(f: Fields, a: int, b: int, c: int) -> int:
+    """Exactly, then rounded once."""
+    values = [to_float(f, x) for x in (a, b, c)]
+    if not all(math.isfinite(x) for x in values):
+        return rounded(lambda x, y, z: x * y + z)(f, a, b, c)
+    x, y, z = (Fraction(value) for value in values)
+    exact = x * y + z
+    if exact == 0:
+        # The sum of two zeros is +0 unless both are -0; a sum that cancels is +0.
+        product = math.copysign(0.0, values[0]) * math.copysign(1.0, values[1])
+        zero = product + values[2] if x * y == 0 and z == 0 else 0.0
+        return to_bits(f, zero)
+    return to_bits(f, round_exactly(exact, 24 if f["type"] == "f32" else 53,
+                                    -149 if f["type"] == "f32" else -1074))
+
+
+def round_exactly(value: Fraction, precision: int, least: int) -> float:
+    """The nearest float with so many bits, of which the last stands for 2**least or more."""
+    size = abs(value)
+    exponent = size.numerator.bit_length() - size.denominator.bit_length() - precision
+    while size >= Fraction(2) ** (exponent + precision):
+        exponent += 1
+    exponent = max(exponent, least)
+    mantissa = round(size / Fraction(2) ** exponent)  # to nearest, ties to even
+    try:
+        result = math.ldexp(mantissa, exponent)
+    except OverflowError:
+        result = math.inf
+    return -result if value < 0 else result
 
 
 def square_root(value: float) -> float:

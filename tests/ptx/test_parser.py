@@ -184,7 +184,7 @@ def test_a_module_must_say_what_it_is_for() -> None:
 @pytest.mark.parametrize(
     ("opcode", "complaint"),
     [
-        ("fma.rn.f32", "unknown instruction fma"),
+        ("fma.rn.ftz.f32", "fma is not known with .ftz"),
         ("sin.approx.f32", "unknown instruction sin"),
         ("bar.sync", "unknown instruction bar"),
         ("add.rn.ftz.f32", "add is not known with .ftz"),
