@@ -14,6 +14,7 @@ class Target(StrEnum):
     """Where agents run."""
 
     CPU = "cpu"
+    PTX = "ptx"
 
 
 class MissingImports(StrEnum):
@@ -61,7 +62,9 @@ Module = Annotated[Path, typer.Argument(metavar="FILE", help="A .wasm, .wat or .
 
 # How a program is compiled
 
-TargetOption = Annotated[Target, _option(help="Where agents run.")]
+TargetOption = Annotated[Target, _option(
+    help="Where agents run. ptx runs a GPU's code on this machine, for checking only."
+)]  # fmt: skip
 MaxMemory = Annotated[str | None, _option(
     metavar="SIZE", help="How far a memory may grow, e.g. 64MiB.",
     show_default="its minimum plus 1 MiB",

@@ -44,7 +44,11 @@ def target_named(name: str, layout: MemoryLayout | None = None) -> Target:
         from ..targets.cuda import CudaTarget
 
         return CudaTarget(layout) if layout else CudaTarget()
-    raise TargetError(f"no target {name!r}", hint="the targets are: cpu, cuda")
+    if name == "ptx":
+        from ..targets.ptx import PtxTarget
+
+        return PtxTarget(layout) if layout else PtxTarget()
+    raise TargetError(f"no target {name!r}", hint="the targets are: cpu, cuda, and ptx for checks")
 
 
 def choose_target(target: str | Target | None) -> Target:

@@ -150,7 +150,7 @@ class SwarmManager(AgentAccess):
     @property
     def mock(self) -> bool:
         """Whether agents run on the CPU because no GPU does."""
-        return self.target.name == "cpu"
+        return self.target.name != "cuda"
 
     @property
     def agent_ids(self) -> Int64s:

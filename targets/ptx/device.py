@@ -27,7 +27,7 @@ from .records import Rights, Rule
 _POLL = 0.01
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PtxFunction:
     """A kernel; see :class:`~..cuda.device.DeviceFunction`."""
 
