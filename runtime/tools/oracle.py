@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...compiler.wasm.decoder import decode
 from ...compiler.wasm.features import SUPPORTED
-from ...compiler.wasm.module import MemoryType, Module, TableType
+from ...compiler.wasm.module import Module
 from ...errors import TargetError
 from ...ir.module import PAGE_SIZE
 from ...ir.types import FuncType, Trap, Type
@@ -168,17 +168,14 @@ class _Compiled:
     def _limits(self) -> dict[str, int]:
         """Growth limits as swarmc plans them, for one memory and tables of one minimum size."""
         limits = {}
-        imported = [item.type for item in self.outline.imports]
-        for memory in (*imported, *self.outline.memories):
-            if isinstance(memory, MemoryType):
-                minimum = memory.limits.minimum * PAGE_SIZE
-                limit = self.setup.max_memory
-                limit = minimum + DEFAULT_HEADROOM if limit is None else limit
-                limits["memory_size"] = max(minimum, limit // PAGE_SIZE * PAGE_SIZE)
-        for table in (*imported, *self.outline.tables):
-            if isinstance(table, TableType):
-                limit = table.limits.minimum + TABLE_HEADROOM
-                limits["table_elements"] = max(limits.get("table_elements", 0), limit)
+        for memory in self.outline.memory_types():
+            minimum = memory.limits.minimum * PAGE_SIZE
+            limit = self.setup.max_memory
+            limit = minimum + DEFAULT_HEADROOM if limit is None else limit
+            limits["memory_size"] = max(minimum, limit // PAGE_SIZE * PAGE_SIZE)
+        for table in self.outline.table_types():
+            limit = table.limits.minimum + TABLE_HEADROOM
+            limits["table_elements"] = max(limits.get("table_elements", 0), limit)
         return limits
 
     def run(self, workload: Workload) -> Sequence[AgentRun]:

@@ -15,6 +15,12 @@ from swarmc.targets.cpu import CpuTarget
 SNAN32, SNAN64 = 0x7F800001, 0xFFF0000000000001
 
 CASES: dict[str, tuple[str, list[tuple[int, ...]]]] = {
+    # wasmtime had no limit for tables, once tables had initial values.
+    "a table that grows to the limit": (
+        '(table (export "t") 1 funcref) (func (export "f") (param i32) (result i32)'
+        " (table.grow 0 (ref.null func) (local.get 0)))",
+        [(4096,), (4097,), (1 << 20,)],
+    ),
     # The third float was returned in an x87 register, which quietens signalling NaNs.
     "signalling NaN as third result": (
         '(func (export "f") (param f32 f64) (result f32 f64 f32 f64)'
