@@ -84,7 +84,7 @@ def _show(report: BenchReport) -> None:
     if report.cases:
         _show_speeds(console, report, total=False)
         _show_speeds(console, report, total=True)
-    if report.builds():
+    if report.builds() and report.throughput():
         _show_costs(console, report)
     if report.crossings:
         _show_crossings(console, report)
@@ -112,17 +112,17 @@ def _show_speeds(console: Console, report: BenchReport, *, total: bool) -> None:
         speeds = (case.speed(name, total=total) for name in others)
         table.add_row(case.workload, case.inputs, f"{case.agents:,}", *_own(case, total=total),
                       *("" if speed is None else str(speed) for speed in speeds))
-    table.add_section()
-    means = (report.mean_speed(name, total=total) for name in others)
-    table.add_row("geometric mean", "", "", "", "",
-                  *("" if mean is None else f"{mean:.2f}" for mean in means))
+    if report.throughput():
+        table.add_section()
+        means = (report.mean_speed(name, total=total) or 0.0 for name in others)
+        table.add_row("geometric mean", "", "", "", "", *(f"{mean:.2f}" for mean in means))
     console.print(table)
 
 
 def _show_costs(console: Console, report: BenchReport) -> None:
     builds = report.builds()
     table = _table("what checks cost", "workload", "inputs", *(BUILDS[name] for name in builds))
-    for case in report.cases:
+    for case in report.throughput():
         table.add_row(case.workload, case.inputs, *(_percent(case.cost(name)) for name in builds))
     table.add_section()
     table.add_row("geometric mean", "", *(_percent(report.cost(name)) for name in builds))

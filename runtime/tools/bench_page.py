@@ -107,13 +107,16 @@ def _speeds(report: BenchReport, title: str, group: str, *, total: bool) -> str:
     if not rows:
         return ""
     heads = ["workload", "inputs", "agents", "swarmc", "instructions/s",
-             *(f"as {name}" for name in others)]
+             *(f"vs {name}" for name in others)]
+    if group == THROUGHPUT:
+        means = (report.mean_speed(name, total=total) or 0.0 for name in others)
+        rows.append(["**geometric mean**", "", "", "", "", *(f"**{mean:.2f}**" for mean in means)])
     return f"## {title}\n\n{_table(heads, rows)}"
 
 
 def _costs(report: BenchReport) -> str:
     builds = report.builds()
-    cases = [case for case in report.cases if case.group == THROUGHPUT]
+    cases = report.throughput()
     if not builds or not cases:
         return ""
     rows = [[case.workload, case.inputs, *(_percent(case.cost(name)) for name in builds)]

@@ -12,7 +12,7 @@ import numpy as np
 from ...errors import TargetError
 from .bench_engines import SWARMC
 from .bench_native import NATIVE
-from .bench_report import THROUGHPUT, BenchReport
+from .bench_report import BenchReport
 from .bench_wasmtime import WASMTIME, WASMTIME_FUEL
 
 _COLOURS = {WASMTIME_FUEL: "#8da0cb", WASMTIME: "#66c2a5", NATIVE: "#fc8d62", SWARMC: "#222222"}
@@ -57,7 +57,7 @@ def draw_plots(report: BenchReport, stem: Path) -> list[tuple[str, str]]:
 
 def _speeds(plt: Any, report: BenchReport) -> Any:
     """Bars: how many times as fast as each other engine swarmc is."""
-    cases = [case for case in report.cases if case.group == THROUGHPUT]
+    cases = report.throughput()
     others = report.others()
     if not cases or not others:
         return None
@@ -68,14 +68,15 @@ def _speeds(plt: Any, report: BenchReport) -> Any:
         speeds = [speed for case in cases if (speed := case.speed(name)) is not None]
         medians = np.array([speed.median for speed in speeds])
         error = np.array([(s.median - s.low, s.high - s.median) for s in speeds]).T
-        axes.barh(places + (number - (len(others) - 1) / 2) * height, medians, height,
-                  xerr=error, label=f"as {name}", color=_COLOURS[name],
+        axes.barh(places + (number - (len(others) - 1) / 2) * height, medians - 1, height,
+                  left=1, xerr=error, label=f"vs {name}", color=_COLOURS[name],
                   error_kw={"linewidth": 0.6})
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_yticks(places, [f"{case.workload}, {case.inputs}" for case in cases])
     axes.invert_yaxis()
-    axes.set_xscale("log")
-    axes.set_xlabel("how many times as fast swarmc is, kernel alone")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_xlabel("speed of swarmc, kernel alone, as a multiple of others'")
     axes.legend(frameon=False)
     return figure
 
@@ -110,6 +111,8 @@ def _compiling(plt: Any, report: BenchReport) -> Any:
     figure, axes = plt.subplots(figsize=(5, 3.2))
     for provisional, label in ((False, "swarmc, optimised"), (True, "swarmc, quickly")):
         some = [item for item in found if item.provisional is provisional]
+        if not some:
+            continue
         axes.loglog([item.bytes for item in some], [item.total_ms for item in some],
                     marker="o", label=label, color="#222222",
                     linestyle="--" if provisional else "-")

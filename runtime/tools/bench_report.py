@@ -97,6 +97,10 @@ class BenchReport:
     compilations: list[Compilation] = field(default_factory=list)
     footprints: list[Footprint] = field(default_factory=list)
 
+    def throughput(self) -> list[Case]:
+        """The cases over which speeds are averaged."""
+        return [case for case in self.cases if case.group == THROUGHPUT]
+
     def others(self) -> list[str]:
         """What swarmc was compared with, in every case."""
         return self._measured(OTHERS)
@@ -112,8 +116,7 @@ class BenchReport:
 
     def speeds(self, other: str, *, of: str = SWARMC, total: bool = False) -> list[float]:
         """How many times as fast as another engine one is, in every case of throughput."""
-        found = (case.speed(other, of=of, total=total) for case in self.cases
-                 if case.group == THROUGHPUT)
+        found = (case.speed(other, of=of, total=total) for case in self.throughput())
         return [speed.median for speed in found if speed is not None]
 
     def cost(self, build: str) -> float | None:
