@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from ...ir import module as ir
+from ...ir import ops
 from ..addressing import MemoryLayout
 from ..executable import CompileOptions, Executable
 from ..layout import plan_layout
@@ -25,6 +26,10 @@ LARGE_PROGRAM = 40_000
 
 #: LLVM's level for large programs, when there is time. Level 2 takes longer for next to no gain.
 LARGE_LEVEL = 1
+
+#: Fuel checks of one function from which on it is taken as large, too: level 2 takes time that
+#: grows with the square of them (2 s for 3,000, minutes for 12,000).
+MANY_CHECKS = 1_000
 
 Progress = Callable[[str, float], None]
 
@@ -56,7 +61,7 @@ class CpuTarget:
         lowering = self._lowering(module, options)
         size = sum(len(b.insts) for f in module.functions.values() for b in f.blocks)
         provisional = options.opt_level is None and not options.patient and size >= LARGE_PROGRAM
-        level = 0 if provisional else _level(options, size)
+        level = 0 if provisional else _level(module, options, size)
         return pack(
             lowering,
             target=self.name,
@@ -80,7 +85,7 @@ class CpuTarget:
 
     def _in_one(self, module: ir.Module, options: CompileOptions) -> Compilation:
         (text,) = lower(self._lowering(module, options))
-        return Compilation(text, _level(options, 0))
+        return Compilation(text, _level(module, options, 0))
 
     def _lowering(self, module: ir.Module, options: CompileOptions) -> Lowering:
         layout = plan_layout(
@@ -112,10 +117,18 @@ def _objects(
     return compile_modules(texts, level, lambda share: report("compile", share))
 
 
-def _level(options: CompileOptions, size: int) -> int:
+def _level(module: ir.Module, options: CompileOptions, size: int) -> int:
     if options.opt_level is not None:
         return options.opt_level
-    return LARGE_LEVEL if size >= LARGE_PROGRAM else 2
+    return LARGE_LEVEL if size >= LARGE_PROGRAM or _has_many_checks(module) else 2
+
+
+def _has_many_checks(module: ir.Module) -> bool:
+    """Whether some function has very many loops or calls of bulk operations."""
+    return any(
+        sum(inst.op is ops.FUEL_CHECK for inst in function.insts()) >= MANY_CHECKS
+        for function in module.functions.values()
+    )
 
 
 def _silent(stage: str, share: float) -> None:

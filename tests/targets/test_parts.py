@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import wasmtime
 
 from swarmc.runtime import SwarmManager, SwarmResult
+from swarmc.runtime.compile import compile_wasm
 from swarmc.targets.cpu import target
+from swarmc.targets.executable import CompileOptions
 
 CORPUS = Path(__file__).parents[2] / "corpus"
 
@@ -45,3 +49,19 @@ def test_indirect_calls_and_tables_cross_parts(monkeypatch: pytest.MonkeyPatch) 
             )
     assert results[0] == results[1]
     assert results[0]
+
+
+@pytest.mark.parametrize(("loops", "level"), [(10, 2), (999, 1), (3000, 1)])
+def test_functions_with_very_many_loops_are_optimised_less(
+    loops: int, level: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = []
+
+    def compile_modules(texts: Sequence[str], level: int, *rest: object) -> list[bytes]:
+        levels.append(level)
+        return [b""] * len(texts)
+
+    monkeypatch.setattr(target, "compile_modules", compile_modules)
+    text = f'(module (func (export "f") {"(loop)" * loops}))'
+    compile_wasm(bytes(wasmtime.wat2wasm(text)), CompileOptions())
+    assert levels == [level]
