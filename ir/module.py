@@ -7,7 +7,7 @@ defines is addressed by the definer's id; what only the host provides is a :clas
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from .function import Function
@@ -82,16 +82,29 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class DataSegment:
-    """Bytes for a memory. Active: copied to ``offset`` of ``memory`` at instantiation."""
+    """Bytes for a memory. Active: copied to ``offset`` of ``memory`` at instantiation.
+
+    ``references`` are (place, function): eight of the bytes are a reference to the function.
+    """
 
     id: EntityId
     data: bytes
     memory: EntityId | None = None
     offset: int = 0
+    references: tuple[tuple[int, EntityId], ...] = ()
 
     @property
     def active(self) -> bool:
         return self.memory is not None
+
+    def content(self, numbers: Mapping[EntityId, int]) -> bytes:
+        """The bytes, with references by the numbers of functions."""
+        if not self.references:
+            return self.data
+        content = bytearray(self.data)
+        for place, function in self.references:
+            content[place : place + 8] = (numbers[function] + 1).to_bytes(8, "little")
+        return bytes(content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +157,7 @@ class Module:
         types: function types; a signature is an index into it. Signatures differ where the front
             end's types do, even if the IR's do not.
         supertypes: for some signatures the one that they are declared to be a subtype of.
+        objects: types of objects: for each the one that it is declared to be a subtype of.
         functions: bodies. host_functions: those without.
         removed: signatures of functions that no entry point reached and that are gone. They keep
             their numbers, and tables may still refer to them.
@@ -152,6 +166,7 @@ class Module:
 
     types: list[FuncType] = field(default_factory=list)
     supertypes: dict[int, int] = field(default_factory=dict)
+    objects: list[int | None] = field(default_factory=list)
     functions: dict[EntityId, Function] = field(default_factory=dict)
     host_functions: dict[EntityId, HostFunction] = field(default_factory=dict)
     removed: dict[EntityId, int] = field(default_factory=dict)
@@ -178,6 +193,21 @@ class Module:
         while above is not None and above != wanted:
             above = self.supertypes.get(above)
         return above is not None
+
+    def is_object_subtype(self, number: int, wanted: int) -> bool:
+        """Whether objects of a type are of another, too. Any number may be asked for."""
+        above: int | None = number if number < len(self.objects) else None
+        while above is not None and above != wanted:
+            above = self.objects[above]
+        return above is not None
+
+    def object_subtypes(self, number: int) -> list[int]:
+        """A type of objects and all those below it, in order."""
+        found = {number}
+        for below, above in enumerate(self.objects):  # a supertype comes before what is below it
+            if above in found:
+                found.add(below)
+        return sorted(found)
 
     def subtypes(self, sig: int) -> list[int]:
         """A signature and all those below it, in order."""

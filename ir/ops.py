@@ -46,6 +46,7 @@ class Attr(enum.Enum):
     ELEM = "elem"  # EntityId
     FUNC = "func"  # EntityId
     SIG = "sig"  # int: index into Module.types
+    OBJECT = "object"  # int: index into Module.objects
     TRAP = "trap"  # Trap
     AMOUNT = "amount"  # int, units of fuel
     SHAPE = "shape"  # Shape of the op's v128 lanes; one of the row's shapes
@@ -375,6 +376,8 @@ VPROMOTE = _op("vpromote", "v128", "v128", doc="the low lanes of f32x4, exactly,
 REF_IS_NULL = _op("ref_is_null", "ref", "i32", doc="1 for null")
 HAS_TYPE = _op("has_type", "funcref", "i32", attrs=(_A.SIG,),
                doc="1 if the function's type is the signature or below it; needs a != null")
+IS_SUBTYPE = _op("is_subtype", "i32", "i32", attrs=(_A.OBJECT,),
+                 doc="1 if the object type of that number is the given one or below it")
 TABLE_GET = _op("table_get", "int", "T", REFS, attrs=(_A.TABLE,), effect=_R,
                 doc="element a; needs a < size")
 TABLE_SET = _op("table_set", "int T", "", REFS, attrs=(_A.TABLE,), effect=_W,

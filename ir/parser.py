@@ -160,6 +160,13 @@ def _type(module: Module, cursor: Cursor) -> None:
     cursor.end()
 
 
+def _object(module: Module, cursor: Cursor) -> None:
+    index = cursor.natural("a type's number")
+    if index != len(module.objects):
+        cursor.fail(f"object {len(module.objects)} comes next, not {index}")
+    module.objects.append(cursor.natural("a type's number") if cursor.accept("sub") else None)
+
+
 def _memory(module: Module, cursor: Cursor) -> None:
     id_ = _new(cursor, "memory", module.memories)
     module.memories[id_] = Memory(id_, *_limits(cursor))
@@ -191,7 +198,14 @@ def _place(cursor: Cursor) -> tuple[EntityId | None, int]:
 def _data(module: Module, cursor: Cursor) -> None:
     id_ = _new(cursor, "data segment", module.data)
     memory, offset = _place(cursor)
-    module.data[id_] = DataSegment(id_, cursor.bytes(), memory, offset)
+    data = cursor.bytes()
+    references = []
+    while cursor.peek():
+        place = cursor.natural("a place")
+        cursor.expect("=")
+        cursor.expect("func")
+        references.append((place, cursor.entity()))
+    module.data[id_] = DataSegment(id_, data, memory, offset, tuple(references))
 
 
 def _elem(module: Module, cursor: Cursor) -> None:
@@ -248,6 +262,7 @@ def _start(module: Module, cursor: Cursor) -> None:
 
 
 _ENTITIES: dict[str, Callable[[Module, Cursor], None]] = {
+    "object": _object,
     "memory": _memory,
     "global": _global,
     "table": _table,

@@ -109,6 +109,8 @@ def _header_lines(module: Module) -> Iterator[str]:
     for index, type_ in enumerate(module.types):
         above = module.supertypes.get(index)
         yield f"type {index} = {type_}" + ("" if above is None else f" sub {above}")
+    for index, above in enumerate(module.objects):
+        yield f"object {index}" + ("" if above is None else f" sub {above}")
     yield from map(_memory, module.memories.values())
     yield from map(_global, module.globals.values())
     yield from map(_table, module.tables.values())
@@ -154,7 +156,8 @@ def _data(segment: DataSegment) -> str:
     place = ""
     if segment.memory is not None:
         place = f" active {segment.memory} offset={segment.offset}"
-    return f"data {segment.id}{place} {quote_bytes(segment.data)}"
+    references = "".join(f" {at}=func {id_}" for at, id_ in segment.references)
+    return f"data {segment.id}{place} {quote_bytes(segment.data)}{references}"
 
 
 def _elem(segment: ElemSegment) -> str:

@@ -64,7 +64,9 @@ class AgentState:
         self.tables = {
             table.id: [self._bits(table.init)] * table.minimum for table in module.tables.values()
         }
-        self.data = {segment.id: segment.data for segment in module.data.values()}
+        self.data = {
+            segment.id: segment.content(self.numbers) for segment in module.data.values()
+        }
         self.elems = {
             segment.id: tuple([self._bits(item) for item in segment.items])
             for segment in module.elems.values()

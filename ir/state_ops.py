@@ -33,6 +33,11 @@ def _has_type(state: AgentState, env: Env, inst: Inst) -> None:
     env[inst.result] = int(module.is_subtype(module.sig_of(function), inst.attrs[0]))
 
 
+def _is_subtype(state: AgentState, env: Env, inst: Inst) -> None:
+    number = env[inst.args[0]]
+    env[inst.result] = int(state.module.is_object_subtype(number, inst.attrs[0]))
+
+
 def _global_get(state: AgentState, env: Env, inst: Inst) -> None:
     env[inst.result] = state.globals[inst.attrs[0]]
 
@@ -130,6 +135,7 @@ def _elem_drop(state: AgentState, env: Env, inst: Inst) -> None:
 STATE_HANDLERS: dict[Op, StateHandler] = {
     o.REF_FUNC: _ref_func,
     o.HAS_TYPE: _has_type,
+    o.IS_SUBTYPE: _is_subtype,
     o.GLOBAL_GET: _global_get,
     o.GLOBAL_SET: _global_set,
     o.BOUNDS_CHECK: _bounds_check,

@@ -210,7 +210,8 @@ def parse_attr(cursor: Cursor, kind: Attr, type_: Type | None) -> Any:
             if token not in ("true", "false"):
                 cursor.fail(f"expected true or false, found '{token}'")
             return token == "true"
-        case Attr.OFFSET | Attr.WIDTH | Attr.ALIGN | Attr.SIG | Attr.AMOUNT | Attr.LANE:
+        case (Attr.OFFSET | Attr.WIDTH | Attr.ALIGN | Attr.SIG | Attr.OBJECT | Attr.AMOUNT
+              | Attr.LANE):
             return cursor.natural(kind.value)
         case (Attr.MEMORY | Attr.SRC_MEMORY | Attr.GLOBAL | Attr.TABLE | Attr.SRC_TABLE
               | Attr.DATA | Attr.ELEM | Attr.FUNC):

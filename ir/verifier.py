@@ -185,6 +185,8 @@ def _verify_entities(module: Module) -> None:
         _check(module.types[below] == module.types[above],
                f"type {below} cannot be called as type {above}")
     _check(list(module.supertypes) == sorted(module.supertypes), "supertypes are not in order")
+    for index, number in enumerate(module.objects):
+        _check(number is None or number < index, f"object {index} is below object {number}")
     for what, entities in _entity_kinds(module):
         ids = list(entities)
         _check(ids == sorted(ids), f"{what} are not in the order of their ids")
@@ -236,6 +238,11 @@ def _verify_segments(module: Module) -> None:
         _check(data.memory is None or data.memory in module.memories,
                f"data segment {data.id}: there is no memory {data.memory}")
         _check(data.offset >= 0, f"data segment {data.id} has a negative offset")
+        for place, function in data.references:
+            _check(0 <= place <= len(data.data) - 8,
+                   f"data segment {data.id} has no room for a reference at {place}")
+            _check(_is_function(module, function) or function in module.removed,
+                   f"data segment {data.id}: there is no function {function}")
     for elem in module.elems.values():
         name = f"element segment {elem.id}"
         if elem.table is not None:

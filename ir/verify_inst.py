@@ -122,6 +122,8 @@ def _attr_ok(kind: Attr, value: Any, inst: Inst, module: Module) -> bool:
     match kind:
         case Attr.CONST:
             return type_ is not None and value >> type_.bits == 0
+        case Attr.OBJECT:
+            return value < len(module.objects)
         case Attr.SIG:
             return value < len(module.types)
         case Attr.OFFSET:

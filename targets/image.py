@@ -40,8 +40,11 @@ def initial_state(module: ir.Module, layout: AgentLayout) -> InitialState:
     contents = _contents(module, handle)
     return InitialState(
         _template(module, layout, handle, contents),
-        _runs(module, layout),
-        tuple(b"" if segment.active else segment.data for segment in module.data.values()),
+        _runs(module, layout, numbers),
+        tuple(
+            b"" if segment.active else segment.content(numbers)
+            for segment in module.data.values()
+        ),
         tuple(
             b"" if segment.active or segment.declarative
             else array("Q", map(handle, segment.items)).tobytes()
@@ -101,7 +104,9 @@ def _segment_flags(module: ir.Module, layout: AgentLayout) -> list[tuple[int, bo
     ]
 
 
-def _runs(module: ir.Module, layout: AgentLayout) -> tuple[DataRun, ...]:
+def _runs(
+    module: ir.Module, layout: AgentLayout, numbers: dict[EntityId, int]
+) -> tuple[DataRun, ...]:
     runs = []
     for segment in module.data.values():
         if segment.memory is None:
@@ -115,5 +120,5 @@ def _runs(module: ir.Module, layout: AgentLayout) -> tuple[DataRun, ...]:
             )
         if segment.data:
             number = layout.memory_number(segment.memory)
-            runs.append(DataRun(number, segment.offset, segment.data))
+            runs.append(DataRun(number, segment.offset, segment.content(numbers)))
     return tuple(runs)

@@ -22,6 +22,8 @@ from .ssa import Locals, Node
 if TYPE_CHECKING:
     from .control import Frame
     from .heap import Heap
+    from .objects import ObjectLayout
+    from .type_numbers import TypeNumbers
 
 
 class TagInfo(NamedTuple):
@@ -36,14 +38,21 @@ class Environment:
     """What function bodies refer to by index, imports first, as they are known in the IR.
 
     Attributes:
-        heap: that of the program.
+        heap: that of the program. numbers: those of types in it.
+        objects: numbers of struct and array types. layouts: how their objects lie on the heap.
         types: the IR's types of the module's function types; sigs: their numbers in the program.
         function_types: index into ``types`` of every function.
+        data_sizes: bytes of each data segment before it is dropped.
+        elements: element segments that arrays are made of, as bytes to copy to the heap, and the
+            global (i64) that says how many there are, 0 once they are dropped.
         hosts: functions of the host.
     """
 
     heap: Heap
+    numbers: TypeNumbers
     hosts: Container[EntityId] = ()
+    objects: dict[int, int] = field(default_factory=dict)
+    layouts: dict[int, ObjectLayout] = field(default_factory=dict)
     types: dict[int, FuncType] = field(default_factory=dict)
     sigs: dict[int, int] = field(default_factory=dict)
     functions: list[EntityId] = field(default_factory=list)
@@ -52,6 +61,8 @@ class Environment:
     globals: list[Global] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     data: list[EntityId] = field(default_factory=list)
+    data_sizes: list[int] = field(default_factory=list)
+    elements: dict[int, tuple[EntityId, EntityId]] = field(default_factory=dict)
     elems: list[EntityId] = field(default_factory=list)
     tags: list[TagInfo] = field(default_factory=list)
 

@@ -96,12 +96,12 @@ class Linker:
         number = self._count
         self._count += 1
         program, prefix = self.program, f"{number}/"
-        first = len(program.exports), len(program.elems), len(program.data)
+        first = len(program.exports)
         translate(module, known_host=self._known_host,
                   into=Placement(program, self._types, self._heap, number, imports, prefix))
         self._declare(module, number, imports)
-        exports = {item.name.removeprefix(prefix): item for item in program.exports[first[0]:]}
-        self._add_instantiate(module, number, *first[1:])
+        exports = {item.name.removeprefix(prefix): item for item in program.exports[first:]}
+        self._add_instantiate(module, number)
         return Instance(number, exports, str(number))
 
     def _matches(self, module: Module, item: Import, export: irm.Export,
@@ -144,7 +144,7 @@ class Linker:
             for index, type_ in enumerate(types, counts[kind]):
                 self._declared[kind, EntityId(number, index)] = type_
 
-    def _add_instantiate(self, module: Module, number: int, elems: int, data: int) -> None:
+    def _add_instantiate(self, module: Module, number: int) -> None:
         """Turn an instance's active segments and its start function into code."""
         program = self.program
         count = len(module.imported("func")) + len(module.func_types)
@@ -153,15 +153,15 @@ class Linker:
         function = Function(id_, sig, program.types[sig], name="instantiate")
         build = Builder(function, program)
         build.entry()
-        for elem in list(program.elems.values())[elems:]:
-            if elem.table is not None:
+        for elem in list(program.elems.values()):
+            if elem.id.instance == number and elem.table is not None:
                 table = program.tables[elem.table]
                 _copy(build, o.TABLE_INIT, (table.id, elem.id), table.index_type, elem.offset,
                       len(elem.items))
                 build.inst(o.ELEM_DROP, None, (), elem.id)
                 program.elems[elem.id] = replace(elem, table=None, offset=0)
-        for segment in list(program.data.values())[data:]:
-            if segment.memory is not None:
+        for segment in list(program.data.values()):
+            if segment.id.instance == number and segment.memory is not None:
                 memory = program.memories[segment.memory]
                 _copy(build, o.MEMORY_INIT, (memory.id, segment.id), memory.index_type,
                       segment.offset, len(segment.data))

@@ -16,7 +16,8 @@ from ...ir.module import FuncInit
 from ...ir.ops import Op
 from ...ir.types import Shape, Trap, Type
 from ..wasm.opcodes import BY_NAME, OPCODES, Imm, Opcode
-from . import calls, control, exceptions, references, storage, vectors
+from ..wasm.types import lower_type
+from . import arrays, calls, casts, control, exceptions, references, storage, structs, vectors
 from .emitter import Emitter
 
 #: Takes the emitter, the row, its decoded immediate, and the instruction's byte offset.
@@ -164,7 +165,22 @@ _NAMED: dict[str, Handler] = {
     "global.get": global_get, "global.set": global_set,
     "ref.null": references.ref_null, "ref.func": references.ref_func,
     "ref.as_non_null": references.ref_as_non_null, "br_on_null": references.br_on_null,
-    "br_on_non_null": references.br_on_non_null,
+    "br_on_non_null": references.br_on_non_null, "ref.eq": casts.ref_eq,
+    "struct.new": structs.struct_new, "struct.new_default": structs.struct_new_default,
+    **dict.fromkeys(("struct.get", "struct.get_s", "struct.get_u"), structs.struct_get),
+    "struct.set": structs.struct_set,
+    "array.new": arrays.array_new, "array.new_default": arrays.array_new_default,
+    "array.new_fixed": arrays.array_new_fixed,
+    **dict.fromkeys(("array.new_data", "array.new_elem"), arrays.array_new_segment),
+    **dict.fromkeys(("array.get", "array.get_s", "array.get_u"), arrays.array_get),
+    "array.set": arrays.array_set, "array.len": arrays.array_len,
+    "array.fill": arrays.array_fill, "array.copy": arrays.array_copy,
+    **dict.fromkeys(("array.init_data", "array.init_elem"), arrays.array_init),
+    **dict.fromkeys(("ref.test", "ref.test null"), casts.ref_test),
+    **dict.fromkeys(("ref.cast", "ref.cast null"), casts.ref_cast),
+    **dict.fromkeys(("br_on_cast", "br_on_cast_fail"), casts.br_on_cast),
+    **dict.fromkeys(("any.convert_extern", "extern.convert_any"), casts.convert),
+    "ref.i31": casts.ref_i31, "i31.get_s": casts.i31_get, "i31.get_u": casts.i31_get,
     "memory.size": storage.memory_size, "memory.grow": storage.memory_grow,
     "memory.fill": storage.memory_fill, "memory.copy": storage.memory_copy,
     "memory.init": storage.memory_init, "data.drop": storage.data_drop,
@@ -223,7 +239,7 @@ def _canonical(row: Opcode) -> tuple[Op, Type | None, tuple[Any, ...]] | None:
         return None
     if row.results != (Type.V128,):
         assert row.results is not None
-        return o.CANON, row.results[0], ()
+        return o.CANON, lower_type(row.results[0]), ()
     return o.VCANON, None, (_RESULT_SHAPES.get(row.ir, row.shape),)
 
 

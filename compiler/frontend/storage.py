@@ -7,7 +7,7 @@ from typing import Any
 from ...ir import ops as o
 from ...ir.function import Block, Edge, Inst, Value
 from ...ir.ops import Op
-from ...ir.types import EntityId, Trap
+from ...ir.types import EntityId, Trap, Type
 from ..wasm.opcodes import Opcode
 from .emitter import Emitter
 from .ssa import Node
@@ -74,6 +74,15 @@ def _charge_by(em: Emitter, amount: Value, loc: int) -> None:
     em.fuel_check(loc)
 
 
+def charge_length(em: Emitter, length: Value, loc: int) -> None:
+    """Charge the length of a bulk operation, which has been executed."""
+    static = _small_constant(em, length)
+    if static is not None:
+        em.cost += static
+    else:
+        _charge_by(em, length, loc)
+
+
 def _charge_growth(em: Emitter, old: Value, delta: Value, loc: int) -> None:
     static = _small_constant(em, delta)
     if static is not None:
@@ -94,11 +103,7 @@ def _charge_growth(em: Emitter, old: Value, delta: Value, loc: int) -> None:
 def _bulk(em: Emitter, op: Op, attrs: tuple[EntityId, ...], loc: int) -> None:
     args = em.pop_many(3)
     em.emit_trapping(op, args[2].type if op.types else None, args, attrs, loc)
-    static = _small_constant(em, args[2])
-    if static is not None:
-        em.cost += static
-    else:
-        _charge_by(em, args[2], loc)
+    charge_length(em, args[2], loc)
 
 
 def memory_fill(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
@@ -136,6 +141,9 @@ def table_init(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
 
 def elem_drop(em: Emitter, row: Opcode, imm: Any, loc: int) -> None:
     em.emit(o.ELEM_DROP, None, [], (em.env.elems[imm],), loc)
+    if imm in em.env.elements:
+        _, length = em.env.elements[imm]
+        em.emit(o.GLOBAL_SET, Type.I64, [em.const(Type.I64, 0, loc)], (length,), loc)
 
 
 # Tables.

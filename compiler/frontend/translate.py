@@ -8,9 +8,8 @@ from typing import Literal, TypeVar
 
 from ...errors import LinkError
 from ...ir import module as irm
-from ...ir import semantics
 from ...ir.module import FuncInit, HostFunction
-from ...ir.types import EntityId, FuncType
+from ...ir.types import EntityId, FuncType, Type
 from ..wasm import types as wasm
 from ..wasm.items import FunctionItems
 from ..wasm.module import (
@@ -24,21 +23,21 @@ from ..wasm.module import (
     TableType,
     TagType,
 )
-from ..wasm.opcodes import BY_NAME, Imm
+from ..wasm.opcodes import BY_NAME
 from ..wasm.types import ValueType, is_defaultable, lower_type
+from .constants import Constant, encode, evaluate
 from .emitter import Environment, TagInfo
 from .function import translate_function
 from .heap import Heap
 from .names import function_names
+from .objects import Slot, layout_of
 from .type_numbers import TypeNumbers
 
 KnownHost = Callable[[str, str, FuncType], bool]
 MissingImports = Literal["error", "trap"]
 
 _Type = TypeVar("_Type", TableType, MemoryType, GlobalType, TagType)
-_CONSTANTS = frozenset((Imm.I32, Imm.I64, Imm.F32, Imm.F64, Imm.V128))
-_END, _GLOBAL_GET = BY_NAME["end"], BY_NAME["global.get"]
-_REF_NULL, _REF_FUNC = BY_NAME["ref.null"], BY_NAME["ref.func"]
+_FROM_ELEMENTS = (BY_NAME["array.new_elem"], BY_NAME["array.init_elem"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +148,7 @@ class _Translation:
         self.into = into
         self.ir = into.program
         self._tag_ids: list[EntityId] = []
-        self.env = Environment(into.heap, into.program.host_functions)
+        self.env = Environment(into.heap, into.types, into.program.host_functions)
 
     def run(self, known_host: KnownHost) -> irm.Module:
         module = self.module
@@ -157,6 +156,9 @@ class _Translation:
             if type_.kind is wasm.Heap.FUNC:
                 sig = self.env.sigs[index] = self.into.types.signature(type_)
                 self.env.types[index] = self.ir.types[sig]
+            else:
+                self.env.objects[index] = self.into.types.object(type_)
+                self.env.layouts[index] = layout_of(type_)
         self._declare_functions(known_host)
         self._tags()
         self._memories()
@@ -167,7 +169,7 @@ class _Translation:
         self._exports()
         if module.start is not None:
             self.ir.starts.append(self.env.functions[module.start])
-        self.into.heap.keep_last()
+        self.into.heap.finish()
         return self.ir
 
     def _id(self, index: int) -> EntityId:
@@ -245,9 +247,9 @@ class _Translation:
             else:
                 self._global(type_, 0)
         for own in self.module.globals:
-            self._global(own.type, self._constant(own.init))
+            self._global(own.type, evaluate(self.env, own.init))
 
-    def _global(self, type_: GlobalType, value: int | FuncInit) -> None:
+    def _global(self, type_: GlobalType, value: Constant) -> None:
         id_ = self._id(len(self.env.globals))
         item = irm.Global(id_, lower_type(type_.type), type_.mutable, value)
         self.env.globals.append(item)
@@ -260,9 +262,9 @@ class _Translation:
             else:
                 self._table(type_, 0)
         for own in self.module.tables:
-            self._table(own.type, 0 if own.init is None else self._constant(own.init))
+            self._table(own.type, 0 if own.init is None else evaluate(self.env, own.init))
 
-    def _table(self, type_: TableType, value: int | FuncInit) -> None:
+    def _table(self, type_: TableType, value: Constant) -> None:
         id_ = self._id(len(self.env.tables))
         limits = type_.limits
         item = irm.Table(id_, lower_type(type_.element), limits.minimum, limits.maximum,
@@ -274,6 +276,7 @@ class _Translation:
         for index, data in enumerate(self.module.data):
             id_ = self._id(index)
             self.env.data.append(id_)
+            self.env.data_sizes.append(len(data.data))
             memory = self.env.memories[data.memory].id if data.mode == "active" else None
             self.ir.data[id_] = irm.DataSegment(id_, data.data, memory,
                                                 self._offset(data.init_offset))
@@ -286,11 +289,36 @@ class _Translation:
                                                  self._offset(elem.init_offset),
                                                  elem.mode == "declarative")
 
-    def _items(self, items: Sequence[Body]) -> tuple[int | FuncInit, ...]:
+        for index in sorted(self._array_sources()):
+            self._element_bytes(index)
+
+    def _array_sources(self) -> set[int]:
+        """Element segments that arrays are made of."""
+        found: set[int] = set()
+        if not any(isinstance(type_.composite, wasm.ArrayType) for type_ in self.module.types):
+            return found
+        for func in self.module.funcs:
+            body = func.body
+            if any(row in body.ops for row in _FROM_ELEMENTS):
+                found.update(imm[1] for row, imm in zip(body.ops, body.imms, strict=True)
+                             if row in _FROM_ELEMENTS)
+        return found
+
+    def _element_bytes(self, index: int) -> None:
+        """Have an element segment as bytes, too, which can be copied to the heap."""
+        items, passive = self.ir.elems[self.env.elems[index]].items, (
+            self.module.elems[index].mode == "passive")
+        places = [(Slot(8 * number, 8, Type.FUNCREF), item) for number, item in enumerate(items)]
+        content, references = encode(places, 8 * len(items))
+        heap = self.into.heap
+        self.env.elements[index] = (heap.segment(bytes(content), references),
+                                    heap.variable(len(items) if passive else 0))
+
+    def _items(self, items: Sequence[Body]) -> tuple[Constant, ...]:
         if isinstance(items, FunctionItems):
             functions = self.env.functions
             return tuple([FuncInit(functions[number]) for number in items.indices])
-        return tuple([self._constant(item) for item in items])
+        return tuple([evaluate(self.env, item) for item in items])
 
     def _functions(self) -> None:
         names = function_names(self.module)
@@ -302,28 +330,6 @@ class _Translation:
     def _offset(self, body: Body | None) -> int:
         if body is None:
             return 0
-        value = self._constant(body)
+        value = evaluate(self.env, body)
         assert isinstance(value, int), "the validator lets only integers through"
-        return value
-
-    def _constant(self, body: Body) -> int | FuncInit:
-        """Value of a constant expression; globals that it reads are known already."""
-        stack: list[int | FuncInit] = []
-        for row, imm in zip(body.ops, body.imms, strict=True):
-            if row is _END:
-                break
-            if row.imm in _CONSTANTS:
-                stack.append(imm)
-            elif row is _REF_NULL:
-                stack.append(0)
-            elif row is _REF_FUNC:
-                stack.append(FuncInit(self.env.functions[imm]))
-            elif row is _GLOBAL_GET:
-                stack.append(self.env.globals[imm].init)
-            else:
-                assert row.ir in semantics.EVALUABLE and row.params is not None, row
-                count = len(row.params)
-                bits = [item for item in stack[-count:] if isinstance(item, int)]
-                stack[-count:] = [semantics.evaluate(row.ir, row.type, row.params, *bits)]
-        (value,) = stack
         return value

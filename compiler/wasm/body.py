@@ -15,9 +15,11 @@ from ...errors import DecodeError
 from .features import MEMORY64, MULTI_MEMORY, FeatureSet
 from .module import Body, Catch
 from .opcodes import (
+    AFTER_FB,
     AFTER_FC,
     AFTER_FD,
     PLAIN,
+    PREFIX_FB,
     PREFIX_FC,
     PREFIX_FD,
     Imm,
@@ -95,11 +97,31 @@ def _null(data: bytes, pos: int, scope: Scope) -> _Read:
     return ref_type(True, heap), pos
 
 
+def _reference(nullable: bool) -> _TypeReader:
+    def read(data: bytes, pos: int, scope: Scope) -> _Read:
+        heap, pos = read_heap_type(data, pos, scope)
+        return ref_type(nullable, heap), pos
+    return read
+
+
+def _cast(data: bytes, pos: int, scope: Scope) -> _Read:
+    flags = data[pos]
+    if flags > 3:
+        raise DecodeError("malformed cast flags", offset=pos)
+    label, pos = read_u32(data, pos + 1)
+    source, pos = _reference(bool(flags & 1))(data, pos, scope)
+    target, pos = _reference(bool(flags & 2))(data, pos, scope)
+    return (label, source, target), pos
+
+
 _TYPE_READERS: dict[Imm, _TypeReader] = {
     Imm.BLOCK: _block_type,
     Imm.SELECT_TYPES: _select_types,
     Imm.REF_TYPE: _null,
     Imm.TRY_TABLE: _try_table,
+    Imm.NON_NULL_TYPE: _reference(False),
+    Imm.NULLABLE_TYPE: _reference(True),
+    Imm.CAST: _cast,
 }
 
 
@@ -225,7 +247,8 @@ def _readers(features: FeatureSet) -> dict[Imm, _Reader]:
         Imm.MEMORY_INIT: _pair(read_u32, memory),
         Imm.MEMORY_COPY: _pair(memory, memory),
         Imm.TABLE_INIT: _pair(read_u32, read_u32),
-        Imm.TABLE_COPY: _pair(read_u32, read_u32),
+        **dict.fromkeys((Imm.TABLE_COPY, Imm.FIELD, Imm.TYPE_COUNT, Imm.TYPE_DATA, Imm.TYPE_ELEM,
+                         Imm.TYPE_PAIR), _pair(read_u32, read_u32)),
     }
 
 
@@ -275,7 +298,7 @@ def _tables(features: FeatureSet) -> _Tables:
 _TYPE_READER_OF = [_TYPE_READERS.get(row.imm, _null) if row is not None else _null
                    for row in PLAIN]
 
-_PREFIXED = {PREFIX_FC: AFTER_FC, PREFIX_FD: AFTER_FD}
+_PREFIXED = {PREFIX_FB: AFTER_FB, PREFIX_FC: AFTER_FC, PREFIX_FD: AFTER_FD}
 
 #: Shared immediates of loads and stores with a small offset.
 _MEMARGS = [[(align, offset, 0) for offset in range(128)] for align in range(4)]

@@ -42,7 +42,7 @@ from .module import (
     Module,
     Table,
 )
-from .opcodes import BY_NAME
+from .opcodes import BY_NAME, OPCODES, Imm
 from .reader import UNEXPECTED_END, Reader
 from .type_reader import (
     global_type,
@@ -57,7 +57,8 @@ from .types import SOME_FUNCTION, ValueType
 _WITH_VALUE = 0x40
 _MAX_LOCALS = 2**32 - 1
 _REF_FUNC, _END = BY_NAME["ref.func"], BY_NAME["end"]
-_NEED_DATA_COUNT = (BY_NAME["memory.init"], BY_NAME["data.drop"])
+_NEED_DATA_COUNT = tuple(row for row in OPCODES
+                         if row.imm in (Imm.MEMORY_INIT, Imm.DATA, Imm.TYPE_DATA))
 
 
 def decode(data: bytes, features: FeatureSet = SUPPORTED) -> Module:

@@ -37,9 +37,11 @@ from .types import (
 )
 
 _BLOCKS = frozenset((BY_NAME["block"], BY_NAME["loop"], BY_NAME["if"]))
+_GLOBAL_GET = BY_NAME["global.get"]
 #: Instructions that name value types.
 _TYPED = frozenset(row for row in OPCODES
-                   if row.imm in (Imm.BLOCK, Imm.SELECT_TYPES, Imm.REF_TYPE))
+                   if row.imm in (Imm.BLOCK, Imm.SELECT_TYPES, Imm.REF_TYPE, Imm.NON_NULL_TYPE,
+                                  Imm.NULLABLE_TYPE))
 
 
 def module_features(module: Module) -> list[str]:
@@ -53,6 +55,10 @@ def module_features(module: Module) -> list[str]:
         found.add(BULK_MEMORY)
     if any(not EXTENDED_CONSTANT.isdisjoint(body.ops) for body in _constants(module)):
         found.add(EXTENDED_CONST)
+    imported = len(module.imported("global"))
+    if any(row is _GLOBAL_GET and imm >= imported for body in _constants(module)
+           for row, imm in zip(body.ops, body.imms, strict=True)):
+        found.add(GC)
     if _uses_references(module):
         found.add(REFERENCE_TYPES)
     for type_ in set(_all_types(module)):

@@ -37,7 +37,7 @@ WEBASSEMBLY_3 = (*WEBASSEMBLY_2, EXTENDED_CONST, TAIL_CALL, EXCEPTIONS, MULTI_ME
 
 #: Those of 3.0 that swarmc has.
 _DONE = frozenset((EXTENDED_CONST, TAIL_CALL, EXCEPTIONS, MULTI_MEMORY, MEMORY64, RELAXED_SIMD,
-                   FUNCTION_REFERENCES))
+                   FUNCTION_REFERENCES, GC))
 
 
 @dataclass(frozen=True, slots=True)

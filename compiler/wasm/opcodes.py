@@ -27,6 +27,7 @@ from .features import (
     SIMD,
     TAIL_CALL,
 )
+from .types import Heap, ValueType, ref_type
 
 
 class Imm(enum.Enum):
@@ -41,6 +42,11 @@ class Imm(enum.Enum):
     GLOBAL = "globalidx"  # int
     TABLE = "tableidx"  # int
     MEMORY = "memidx"  # int
+    FIELD = "typeidx fieldidx"  # (type index, field)
+    TYPE_COUNT = "typeidx u32"  # (type index, number of operands)
+    TYPE_DATA = "typeidx dataidx"  # (type index, segment)
+    TYPE_ELEM = "typeidx elemidx"  # (type index, segment)
+    TYPE_PAIR = "typeidx typeidx"  # (destination's type index, source's)
     DATA = "dataidx"  # int
     ELEM = "elemidx"  # int
     BR_TABLE = "labelidx* labelidx"  # (tuple of labels, default label)
@@ -56,6 +62,9 @@ class Imm(enum.Enum):
     MEMARG_LANE = "memarg laneidx"  # (log2 of the alignment, offset, memory index, lane)
     SELECT_TYPES = "valtype*"  # tuple of types
     REF_TYPE = "heaptype"  # the nullable reference type
+    NON_NULL_TYPE = "ref heaptype"  # the reference type without null
+    NULLABLE_TYPE = "ref null heaptype"  # the reference type with null
+    CAST = "labelidx reftype reftype"  # (label, type of the operand, type that is asked for)
     MEMORY_INIT = "dataidx memidx"  # (segment, memory)
     MEMORY_COPY = "memidx memidx"  # (destination, source)
     TABLE_INIT = "elemidx tableidx"  # (segment, table)
@@ -90,8 +99,8 @@ class Opcode:
     prefix: int | None
     code: int
     imm: Imm
-    params: tuple[Type, ...] | None
-    results: tuple[Type, ...] | None
+    params: tuple[ValueType, ...] | None
+    results: tuple[ValueType, ...] | None
     proposal: str
     index: int
     ir: Op | None = None
@@ -106,23 +115,26 @@ class Opcode:
         return f"<opcode {self.name}>"
 
 
+PREFIX_FB = 0xFB
 PREFIX_FC = 0xFC
 PREFIX_FD = 0xFD
 
 OPCODES: list[Opcode] = []
 BY_NAME: dict[str, Opcode] = {}
-#: Decode tables: row by first byte, and by the number after the prefixes 0xFC and 0xFD.
+#: Decode tables: row by first byte, and by the number after the prefixes 0xFB, 0xFC and 0xFD.
 PLAIN: list[Opcode | None] = [None] * 256
+AFTER_FB: list[Opcode | None] = [None] * 31
 AFTER_FC: list[Opcode | None] = [None] * 18
 AFTER_FD: list[Opcode | None] = [None] * 0x114
-_TABLES = {None: PLAIN, PREFIX_FC: AFTER_FC, PREFIX_FD: AFTER_FD}
+_TABLES = {None: PLAIN, PREFIX_FB: AFTER_FB, PREFIX_FC: AFTER_FC, PREFIX_FD: AFTER_FD}
 
 #: Instructions that wasmtime does not charge for (``nop`` and what only shapes control).
 _FREE = frozenset(("unreachable", "nop", "block", "loop", "else", "end", "return", "drop"))
 
-_Types = tuple[Type, ...]
+_Types = tuple[ValueType, ...]
 _I32, _I64, _F32, _F64 = Type.I32, Type.I64, Type.F32, Type.F64
 _V128 = Type.V128
+_EQ = ref_type(True, Heap.EQ)
 
 
 def _row(name: str, code: int, imm: Imm = Imm.NONE, params: _Types | None = None,
@@ -286,9 +298,45 @@ _row("i64.extend32_s", 0xC4, Imm.NONE, (_I64,), (_I64,), op=ir.SEXT32, t=_I64,
 _row("ref.null", 0xD0, Imm.REF_TYPE, proposal=REFERENCE_TYPES)
 _row("ref.is_null", 0xD1, Imm.NONE, None, (_I32,), op=ir.REF_IS_NULL, proposal=REFERENCE_TYPES)
 _row("ref.func", 0xD2, Imm.FUNC, proposal=REFERENCE_TYPES)
+_row("ref.eq", 0xD3, Imm.NONE, (_EQ, _EQ), (_I32,), proposal=GC)
 _row("ref.as_non_null", 0xD4, proposal=FUNCTION_REFERENCES)
 _row("br_on_null", 0xD5, Imm.LABEL, proposal=FUNCTION_REFERENCES)
 _row("br_on_non_null", 0xD6, Imm.LABEL, proposal=FUNCTION_REFERENCES)
+
+# Objects. Operands depend on the type that an instruction names.
+
+
+def _objects(code: int, names: str, imm: Imm) -> None:
+    for number, name in enumerate(names.split(), code):
+        _row(name, number, imm, prefix=PREFIX_FB, proposal=GC)
+
+
+_objects(0x00, "struct.new struct.new_default", Imm.TYPE)
+_objects(0x02, "struct.get struct.get_s struct.get_u struct.set", Imm.FIELD)
+_objects(0x06, "array.new array.new_default", Imm.TYPE)
+_objects(0x08, "array.new_fixed", Imm.TYPE_COUNT)
+_objects(0x09, "array.new_data", Imm.TYPE_DATA)
+_objects(0x0A, "array.new_elem", Imm.TYPE_ELEM)
+_objects(0x0B, "array.get array.get_s array.get_u array.set", Imm.TYPE)
+_row("array.len", 0x0F, Imm.NONE, (ref_type(True, Heap.ARRAY),), (_I32,), prefix=PREFIX_FB,
+     proposal=GC)
+_objects(0x10, "array.fill", Imm.TYPE)
+_objects(0x11, "array.copy", Imm.TYPE_PAIR)
+_objects(0x12, "array.init_data", Imm.TYPE_DATA)
+_objects(0x13, "array.init_elem", Imm.TYPE_ELEM)
+# These have one name each in the text format, where the type says whether null is meant, too.
+for _code, _name, _imm in ((0x14, "ref.test", Imm.NON_NULL_TYPE),
+                           (0x15, "ref.test null", Imm.NULLABLE_TYPE),
+                           (0x16, "ref.cast", Imm.NON_NULL_TYPE),
+                           (0x17, "ref.cast null", Imm.NULLABLE_TYPE)):
+    _row(_name, _code, _imm, prefix=PREFIX_FB, proposal=GC)
+_objects(0x18, "br_on_cast br_on_cast_fail", Imm.CAST)
+_objects(0x1A, "any.convert_extern extern.convert_any", Imm.NONE)
+_I31 = ref_type(True, Heap.I31)
+_row("ref.i31", 0x1C, Imm.NONE, (_I32,), (ref_type(False, Heap.I31),), prefix=PREFIX_FB,
+     proposal=GC)
+_row("i31.get_s", 0x1D, Imm.NONE, (_I31,), (_I32,), prefix=PREFIX_FB, proposal=GC)
+_row("i31.get_u", 0x1E, Imm.NONE, (_I31,), (_I32,), prefix=PREFIX_FB, proposal=GC)
 
 # Saturating truncation.
 for _code, _name, _op in (
@@ -490,7 +538,6 @@ EXTENDED_CONSTANT = frozenset(BY_NAME[name] for name in (
 _UNSUPPORTED = {
     **dict.fromkeys((0x06, 0x07, 0x09, 0x18, 0x19), LEGACY_EXCEPTIONS),
     **dict.fromkeys(range(0xE0, 0xE7), "stack-switching"),
-    **dict.fromkeys((0xD3, 0xFB), GC),
     0xFE: "threads",
 }
 

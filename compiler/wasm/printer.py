@@ -121,7 +121,8 @@ _IMMEDIATES: dict[Imm, Callable[[Any], str]] = {
     Imm.MEMORY_INIT: lambda imm: f"{_unless_zero(imm[1])} {imm[0]}",
     Imm.MEMORY_COPY: lambda imm: _two(imm) if any(imm) else "",
     Imm.TABLE_INIT: lambda imm: f" {imm[1]} {imm[0]}",
-    Imm.TABLE_COPY: _two,
+    **dict.fromkeys((Imm.TABLE_COPY, Imm.FIELD, Imm.TYPE_COUNT, Imm.TYPE_DATA, Imm.TYPE_ELEM,
+                     Imm.TYPE_PAIR), _two),
 }
 #: The same for kinds that speak of types.
 _TYPE_IMMEDIATES: dict[Imm, Callable[[TypePrinter, Any], str]] = {
@@ -129,9 +130,13 @@ _TYPE_IMMEDIATES: dict[Imm, Callable[[TypePrinter, Any], str]] = {
     Imm.SELECT_TYPES: lambda printer, types: printer.values("result", types),
     Imm.REF_TYPE: lambda printer, type_: f" {printer.heap(type_)}",
     Imm.TRY_TABLE: lambda printer, imm: printer.block(imm[0]) + "".join(map(_catch, imm[1])),
+    **dict.fromkeys((Imm.NON_NULL_TYPE, Imm.NULLABLE_TYPE),
+                    lambda printer, type_: f" {printer.value(type_)}"),
+    Imm.CAST: lambda printer, imm: "".join(
+        f" {text}" for text in (imm[0], *map(printer.value, imm[1:]))),
 }
 _TEXT_OF = [_IMMEDIATES.get(row.imm) for row in OPCODES]
-_MNEMONICS = [row.name.removesuffix(" t") for row in OPCODES]
+_MNEMONICS = [row.name.removesuffix(" t").removesuffix(" null") for row in OPCODES]
 
 
 def _memarg(row: Opcode, imm: tuple[int, ...]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...errors import SwarmcError, ValidationError
 from ...ir.types import Type
-from . import call_rules, exception_rules, memory_rules, reference_rules
+from . import call_rules, exception_rules, memory_rules, object_rules, reference_rules
 from .memory_rules import Rule
 from .module import Body
 from .opcodes import BY_NAME, OPCODES, Imm, Opcode
@@ -208,7 +208,7 @@ _BY_NAME: dict[str, Rule] = {
     "select t": _select_typed, "local.get": _local_get, "local.set": _local_set,
     "local.tee": _local_tee, "global.get": _global_get, "global.set": _global_set,
     **call_rules.BY_NAME, **exception_rules.BY_NAME, **memory_rules.BY_NAME,
-    **reference_rules.BY_NAME,
+    **reference_rules.BY_NAME, **object_rules.BY_NAME,
 }
 _CONTEXTUAL = {BY_NAME[name]: rule for name, rule in _BY_NAME.items()}
 

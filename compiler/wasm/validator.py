@@ -50,7 +50,8 @@ _ELEMENTS = {Type.I32: (2**32 - 1, "table size must be at most 2^32-1"),
 _GLOBAL_GET, _REF_FUNC, _END = BY_NAME["global.get"], BY_NAME["ref.func"], BY_NAME["end"]
 _CONSTANT = frozenset(BY_NAME[name] for name in (
     "i32.const", "i64.const", "f32.const", "f64.const", "v128.const", "ref.null", "ref.func",
-    "global.get", "end"))
+    "global.get", "end", "struct.new", "struct.new_default", "array.new", "array.new_default",
+    "array.new_fixed", "ref.i31", "any.convert_extern", "extern.convert_any"))
 
 
 def validate(module: Module) -> None:

@@ -12,7 +12,7 @@ _DEPTH = 6
 #: Ops whose result is 0 or 1.
 BOOLEANS: frozenset[Op] = frozenset({
     o.IEQZ, o.IEQ, o.INE, o.ILT_S, o.ILT_U, o.IGT_S, o.IGT_U, o.ILE_S, o.ILE_U, o.IGE_S, o.IGE_U,
-    o.FEQ, o.FNE, o.FLT, o.FGT, o.FLE, o.FGE, o.REF_IS_NULL, o.HAS_TYPE,
+    o.FEQ, o.FNE, o.FLT, o.FGT, o.FLE, o.FGE, o.REF_IS_NULL, o.HAS_TYPE, o.IS_SUBTYPE,
     o.VANY_TRUE, o.VALL_TRUE,
 })
 _COUNTS: frozenset[Op] = frozenset({o.ICLZ, o.ICTZ, o.IPOPCNT})

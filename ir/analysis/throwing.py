@@ -125,6 +125,7 @@ def referenced_functions(module: Module) -> set[EntityId]:
     for segment in module.elems.values():
         inits += segment.items
     found |= {init.id for init in inits if isinstance(init, FuncInit)}
+    found |= {id_ for data in module.data.values() for _, id_ in data.references}
     return found - module.removed.keys()
 
 

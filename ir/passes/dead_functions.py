@@ -14,8 +14,9 @@ after, where no function reads table 0.0::
     function 0.1 ... { ... }
 
 A function is reached by a call, by ``ref_func``, or as an item of a table, segment or global that
-is itself reached: read by a function that is reached, or exported. Functions that are gone keep
-their numbers (``Module.removed``): references to them stay in tables as handles that nothing reads.
+is itself reached: read by a function that is reached, or exported; memory always is. Functions
+that are gone keep their numbers (``Module.removed``): references to them stay in tables as handles
+that nothing reads.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ _NAMES: dict[Op, tuple[tuple[int, Attr], ...]] = {
     o.TABLE_GET: ((0, Attr.TABLE),),
     o.TABLE_COPY: ((1, Attr.TABLE),),  # a table that is only written needs nothing
     o.TABLE_INIT: ((1, Attr.ELEM),),
+    o.MEMORY_INIT: ((1, Attr.DATA),),
 }
 
 _EXPORT_KINDS = {"func": Attr.FUNC, "global": Attr.GLOBAL, "table": Attr.TABLE}
@@ -59,6 +61,7 @@ def dead_functions(module: Module, roots: Iterable[EntityId] | None = None) -> b
     else:
         work = [(Attr.FUNC, id_) for id_ in roots]
     work += [(Attr.FUNC, id_) for id_ in module.starts]
+    work += [(Attr.DATA, data.id) for data in module.data.values() if data.active]
     segments = _active_segments(module)
     reached: set[_Item] = set()
     while work:
@@ -94,6 +97,8 @@ def _needs(
             yield from _named(function)
     elif kind is Attr.GLOBAL:
         yield from _functions(module.globals[id_].init)
+    elif kind is Attr.DATA:
+        yield from ((Attr.FUNC, function) for _, function in module.data[id_].references)
     elif kind is Attr.ELEM:
         yield from _functions(*module.elems[id_].items)
     else:

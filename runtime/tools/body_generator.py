@@ -8,30 +8,39 @@ times; code after a branch is generated too, on its polymorphic stack.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from ...compiler.wasm.opcodes import BY_NAME, Opcode
 from ...compiler.wasm.types import (
     FuncType,
+    Heap,
     RefType,
     ValueType,
+    heap_matches,
     heap_type,
     is_defaultable,
+    is_nullable,
     lower_type,
     ref_type,
 )
-from ...ir import ops as ir
 from ...ir.module import PAGE_SIZE
 from ...ir.types import Type
 from .choices import Choices, WeightedTable
 from .edge_values import edge_value
 from .generator_plan import Frame, Plan
-from .generator_rows import FAR, LOADS, NUMERIC, PURE, immediate, memarg
+from .generator_rows import FAR, NUMERIC, memarg
 from .tracked_body import TrackedBody
 
-_DIVISIONS = (ir.IDIV_S, ir.IDIV_U, ir.IREM_S, ir.IREM_U)
-_TRUNCATIONS = (ir.TRUNC_S, ir.TRUNC_U)
-
 Statement = Callable[["BodyGenerator", int], None]
+Production = Callable[["BodyGenerator", ValueType, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """The statements to choose from, and the ways to make a value of a type."""
+
+    statements: WeightedTable[Statement]
+    productions: Callable[[ValueType], WeightedTable[Production]]
 
 
 class BodyGenerator(TrackedBody):
@@ -39,11 +48,11 @@ class BodyGenerator(TrackedBody):
 
     Args:
         size: about how many instructions; the end of a construct may add some.
-        kinds: the statements to choose from.
+        kinds: what to choose from.
     """
 
     def __init__(self, choices: Choices, plan: Plan, type_: FuncType, size: int,
-                 kinds: WeightedTable[Statement]) -> None:
+                 kinds: Kinds) -> None:
         super().__init__(type_, size)
         self.choices, self.plan, self.kinds = choices, plan, kinds
         self.floor = 0  # operands below it belong to an instruction that is being built
@@ -72,8 +81,7 @@ class BodyGenerator(TrackedBody):
         if depth <= 0 or self.size <= 0:
             self.leaf(type_)
         else:
-            kinds = _PRODUCTIONS.get(type_, _TYPED)
-            self.choices.weighted(kinds)(self, type_, depth - 1)
+            self.choices.weighted(self.kinds.productions(type_))(self, type_, depth - 1)
         self.floor = saved
 
     def leaf(self, type_: ValueType) -> None:
@@ -88,7 +96,9 @@ class BodyGenerator(TrackedBody):
             if (index := self.global_of(type_)) is not None:
                 self.emit("global.get", index, push=(type_,))
                 return
-        if isinstance(type_, RefType):
+        if lower_type(type_) is Type.ANYREF:
+            self._inside_leaf(type_)
+        elif isinstance(type_, RefType):
             self._typed_leaf(type_)
         elif type_ in NUMERIC:
             hints = self.plan.hints.get(type_)
@@ -110,6 +120,24 @@ class BodyGenerator(TrackedBody):
         self.emit("ref.null", ref_type(True, type_.heap), push=(type_,))
         if not type_.nullable:
             self.emit("ref.as_non_null", pops=1, push=(type_,))
+
+    def _inside_leaf(self, type_: ValueType) -> None:
+        """Push a reference of the inside's hierarchy, as simple as there is one."""
+        heap = heap_type(type_)
+        made = next((made for made in self.plan.objects if heap_matches(made, heap)), None)
+        integer = heap in (Heap.I31, Heap.EQ, Heap.ANY)
+        if (made is None and not integer) or (is_nullable(type_) and self.choices.chance(1, 3)):
+            self.emit("ref.null", ref_type(True, heap), push=(type_,))
+            if not is_nullable(type_):
+                self.emit("ref.as_non_null", pops=1, push=(type_,))
+        elif made is None or integer:
+            self.i32(self.choices.pick((0, 1, -1, 0x3FFFFFFF, 0x40000000)))
+            self.emit("ref.i31", pops=1, push=(type_,))
+        elif made.kind is Heap.STRUCT:
+            self.emit("struct.new_default", self.plan.objects.index(made), push=(type_,))
+        else:
+            self.i32(8)
+            self.emit("array.new_default", self.plan.objects.index(made), pops=1, push=(type_,))
 
     def global_of(self, type_: ValueType, *, mutable: bool = False) -> int | None:
         """A global of a type; never the call budget where it is to be written."""
@@ -188,9 +216,7 @@ class BodyGenerator(TrackedBody):
         short = not params and len(results) <= 1
         if short and not self.choices.chance(1, 8):
             return type_
-        if type_ not in self.plan.types:
-            self.plan.types.append(type_)
-        return self.plan.types.index(type_)
+        return self.plan.type_index(type_)
 
     def open(self, name: str, params: Sequence[ValueType], results: Sequence[ValueType]) -> Frame:
         """Open a construct; its parameters (and an if's condition) lie on the stack."""
@@ -262,122 +288,3 @@ class BodyGenerator(TrackedBody):
         fill()
         self.close()
         self.floor = saved
-
-
-Production = Callable[[BodyGenerator, ValueType, int], None]
-
-
-def _leaf(g: BodyGenerator, type_: ValueType, depth: int) -> None:
-    g.leaf(type_)
-
-
-def _pure(g: BodyGenerator, type_: ValueType, depth: int) -> None:
-    row = g.choices.pick(PURE[type_])
-    assert row.params is not None
-    if row.ir in _TRUNCATIONS and not g.choices.chance(1, 24):
-        g.masked(0x7FFF, depth)
-        g.emit(f"{row.params[0].value}.convert_i32_s", pops=1, push=row.params)
-    else:
-        g.operands(row.params, depth)
-        if row.ir in _DIVISIONS and not g.choices.chance(1, 24):
-            g.const(type_, 1)
-            g.emit(f"{type_.value}.or", pops=2, push=(type_,))
-    g.emit_row(row, immediate(g.choices, row))
-
-
-def _load(g: BodyGenerator, type_: ValueType, depth: int) -> None:
-    if not g.plan.memories:
-        g.leaf(type_)
-        return
-    row, memory = g.choices.pick(LOADS[type_]), g.memory()
-    g.access(row, g.address(memory, row.width, depth), memory, depth)
-
-
-def _select(g: BodyGenerator, type_: ValueType, depth: int) -> None:
-    g.operands((type_, type_, Type.I32), depth)
-    if type_ not in NUMERIC or g.choices.chance(1, 3):
-        g.emit("select t", (type_,), pops=3, push=(type_,))
-    else:
-        g.emit("select", pops=3, push=(type_,))
-
-
-def _tee(g: BodyGenerator, type_: ValueType, depth: int) -> None:
-    g.operands((type_,), depth)
-    local = g.local_of(type_)
-    if is_defaultable(type_) or g.choices.chance(1, 2):
-        g.emit("local.tee", local, pops=1, push=(type_,))
-    else:
-        g.emit("local.set", local, pops=1)
-        g.emit("local.get", local, push=(type_,))
-
-
-def _nested(g: BodyGenerator, type_: ValueType, depth: int) -> None:
-    name = g.choices.pick(("block", "if", "loop"))
-    params = [g.choices.pick(NUMERIC) for _ in range(g.choices.below(8) // 5)]
-    g.operands(params, depth)
-    if name == "if":
-        g.expr(Type.I32, depth)
-    g.open(name, params, (type_,))
-
-    def fill() -> None:
-        g.expr(type_, depth)
-        if name == "if":
-            g.orelse(params)
-            g.floor = g.frames[-1].base
-            g.expr(type_, depth)
-
-    g.nested(fill)
-
-
-def _call(g: BodyGenerator, type_: ValueType, depth: int) -> None:
-    callees = [n for n in g.plan.callees if g.plan.functions[n].results == (type_,)]
-    if not callees:
-        g.leaf(type_)
-        return
-    callee = g.choices.pick(callees)
-    params = g.plan.functions[callee].params
-    g.operands(params, depth - 1)
-    g.emit("call", callee, pops=len(params), push=(type_,))
-
-
-def _size(g: BodyGenerator, type_: ValueType, depth: int) -> None:
-    tables = [n for n, table in enumerate(g.plan.tables) if table.indices is type_]
-    memories = [n for n, memory in enumerate(g.plan.memories) if memory.address is type_]
-    if tables and (not memories or g.choices.chance(1, 2)):
-        g.emit("table.size", g.choices.pick(tables), push=(type_,))
-    elif memories:
-        g.emit("memory.size", g.choices.pick(memories), push=(type_,))
-    else:
-        g.leaf(type_)
-
-
-def _is_null(g: BodyGenerator, type_: ValueType, depth: int) -> None:
-    g.operands((g.choices.pick((Type.FUNCREF, Type.EXTERNREF)),), depth)
-    g.emit("ref.is_null", pops=1, push=(Type.I32,))
-
-
-def _table_get(g: BodyGenerator, type_: ValueType, depth: int) -> None:
-    tables = [n for n, (t, size, _) in enumerate(g.plan.tables) if t is type_ and size]
-    if not tables:
-        g.leaf(type_)
-        return
-    table = g.choices.pick(tables)
-    _, size, index = g.plan.tables[table]
-    g.masked((1 << (size.bit_length() - 1)) - 1, depth, type_=index)
-    g.emit("table.get", table, pops=1, push=(type_,))
-
-
-_COMMON: list[tuple[int, Production]] = [(6, _leaf), (2, _select), (2, _tee), (2, _nested),
-                                         (2, _call)]
-_NUMBER: list[tuple[int, Production]] = [*_COMMON, (24, _pure), (6, _load)]
-#: Those of references that are not among the four simple ones.
-_TYPED: WeightedTable[Production] = WeightedTable([*_COMMON, (2, _table_get)])
-_PRODUCTIONS: dict[ValueType, WeightedTable[Production]] = {
-    Type.I32: WeightedTable([*_NUMBER, (1, _size), (1, _is_null)]),
-    Type.I64: WeightedTable([*_NUMBER, (1, _size)]),
-    Type.F32: WeightedTable(_NUMBER),
-    Type.F64: WeightedTable(_NUMBER),
-    Type.V128: WeightedTable(_NUMBER),
-    Type.FUNCREF: WeightedTable([*_COMMON, (4, _table_get)]),
-    Type.EXTERNREF: WeightedTable([*_COMMON, (4, _table_get)]),
-}

@@ -17,13 +17,14 @@ from ...compiler.wasm.module import (
     TableType,
 )
 from ...compiler.wasm.opcodes import BY_NAME
-from ...compiler.wasm.types import FuncType, RefType, ValueType, define, ref_type
+from ...compiler.wasm.types import FuncType, Heap, RefType, ValueType, define, ref_type
 from ...ir.module import PAGE_SIZE
 from ...ir.types import Type
 from .choices import Choices
 from .edge_values import edge_value
 from .generator_plan import Plan, PlannedMemory, PlannedTable
 from .generator_rows import NUMERIC
+from .object_types import object_types
 
 _REFS = (Type.FUNCREF, Type.EXTERNREF)
 _HOST = "host"
@@ -55,6 +56,7 @@ class Declarations:
         self.choices = choices
         self.module = Module()
         self.plan = Plan([], [], [], [], [], [], [], [], [], 0, 1)
+        self.plan.objects = object_types(choices)
         self._memories()
         self.first = self._signatures(functions)
         self._typed_references()
@@ -62,12 +64,6 @@ class Declarations:
         self._tables()
         self._typed_table()
         self._segments()
-
-    def type_index(self, type_: FuncType) -> int:
-        """Number of a type, which is declared if it is new."""
-        if type_ not in self.plan.types:
-            self.plan.types.append(type_)
-        return self.plan.types.index(type_)
 
     def _memories(self) -> None:
         """None, one or several, with equally many pages: the oracle's limit is one for all."""
@@ -107,7 +103,7 @@ class Declarations:
         """Types of all functions: an import at times, then ``run``, then the others."""
         if self.choices.chance(1, 8):
             type_ = self._signature()
-            item = Import(_HOST, "missing", "func", self.type_index(type_), 0)
+            item = Import(_HOST, "missing", "func", self.plan.type_index(type_), 0)
             self.module.imports.append(item)
             self.plan.functions.append(type_)
         first = len(self.plan.functions)
@@ -117,7 +113,7 @@ class Declarations:
             self.plan.functions.append(
                 self.choices.pick(self.plan.functions) if repeated else self._signature())
         for type_ in self.plan.functions:
-            self.type_index(type_)
+            self.plan.type_index(type_)
         self.plan.referable = list(range(len(self.plan.functions)))
         self.plan.callees = self.plan.referable[first + 1 :]
         return first
@@ -197,7 +193,11 @@ class Declarations:
                 self.module.exports.append(Export(f"t{number}", "table", number, 0))
 
     def _typed_references(self) -> None:
-        """References to functions of some types, for bodies to use."""
+        """References to objects, and to functions of some types, for bodies to use."""
+        if self.plan.objects:
+            inside = (Type.ANYREF, ref_type(True, Heap.EQ), ref_type(True, Heap.I31),
+                      ref_type(True, Heap.STRUCT), ref_type(True, Heap.ARRAY))
+            self.plan.refs += [*inside, *(ref_type(True, type_) for type_ in self.plan.objects)]
         for _ in range(self.choices.below(3)):
             function = self.choices.pick(self.plan.functions)
             type_ = ref_type(True, define(function))
@@ -206,7 +206,8 @@ class Declarations:
 
     def _typed_table(self) -> None:
         """At times a table of such references, which begin as a function."""
-        typed = [type_ for type_ in self.plan.refs if isinstance(type_, RefType)]
+        typed = [type_ for type_ in self.plan.refs if isinstance(type_, RefType)
+                 and self.plan.functions_of(type_)]
         if not typed or not self.choices.chance(1, 4):
             return
         nullable = self.choices.pick(typed)

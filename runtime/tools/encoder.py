@@ -189,7 +189,8 @@ _IMMEDIATES: dict[Imm, Callable[[Any], bytes]] = {
     **dict.fromkeys((Imm.LABEL, Imm.TYPE, Imm.FUNC, Imm.LOCAL, Imm.GLOBAL, Imm.TABLE, Imm.MEMORY,
                      Imm.DATA, Imm.ELEM, Imm.TAG), u),
     **dict.fromkeys((Imm.CALL_INDIRECT, Imm.MEMORY_INIT, Imm.MEMORY_COPY, Imm.TABLE_INIT,
-                     Imm.TABLE_COPY), _pair),
+                     Imm.TABLE_COPY, Imm.FIELD, Imm.TYPE_COUNT, Imm.TYPE_DATA, Imm.TYPE_ELEM,
+                     Imm.TYPE_PAIR), _pair),
     Imm.BR_TABLE: _br_table,
     Imm.MEMARG: _memarg,
     Imm.I32: lambda imm: s(imm, 32),
@@ -205,7 +206,8 @@ _IMMEDIATES: dict[Imm, Callable[[Any], bytes]] = {
 _TYPE_IMMEDIATES: dict[Imm, Callable[[TypeEncoder, Any], bytes]] = {
     Imm.BLOCK: TypeEncoder.block,
     Imm.SELECT_TYPES: TypeEncoder.values,
-    Imm.REF_TYPE: TypeEncoder.heap,
+    **dict.fromkeys((Imm.REF_TYPE, Imm.NON_NULL_TYPE, Imm.NULLABLE_TYPE), TypeEncoder.heap),
+    Imm.CAST: TypeEncoder.cast,
     Imm.TRY_TABLE: lambda types, imm: types.block(imm[0]) + vector([_catch(c) for c in imm[1]]),
 }
 assert not set(Imm) - set(_IMMEDIATES) - set(_TYPE_IMMEDIATES)

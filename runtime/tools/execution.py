@@ -14,6 +14,8 @@ from ...ir.types import Trap
 
 #: Handle of a function that the oracle knows not to be null, and nothing more.
 SOME_FUNCTION = -1
+#: The same of an externref that was an anyref; ours have this bit, too.
+SOME_INSIDE = 1 << 63
 #: Fuel for start functions in the oracle, whose cost is not counted.
 UNLIMITED = 1 << 62
 
@@ -50,11 +52,13 @@ class Setup:
         max_memory: bytes that a memory may grow to; None: its minimum plus 1 MiB.
         entry_points: exports that are ever called; None: any.
         missing_imports: ``error`` or ``trap``.
+        heap: bytes of the heap; more than most modules use up, as nothing on it is freed.
     """
 
     max_memory: int | None = None
     entry_points: tuple[str, ...] | None = None
     missing_imports: Literal["error", "trap"] = "error"
+    heap: int = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)

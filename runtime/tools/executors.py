@@ -86,7 +86,8 @@ class InterpreterExecutor:
         with refusals():
             module = decode(data)
             validate(module)
-            program = translate(module, missing_imports=setup.missing_imports, known_host=is_log)
+            program = translate(module, missing_imports=setup.missing_imports, known_host=is_log,
+                                heap=setup.heap)
             verify(program)
             if self._prune:
                 dead_functions(program)

@@ -53,7 +53,7 @@ class FuzzReport:
             f"tested       {', '.join(self.tested)}",
             f"modules      {self.modules} ({made}), of which {self.refused} cannot be run",
             f"executions   {tally.executions}: {tally.returned} returned, {tally.trapped} trapped, "
-            f"{tally.exempt} exhausted the call stack (not compared)",
+            f"{tally.exempt} exhausted the call stack or the heap (not compared)",
             "traps        " + ", ".join(f"{name} {n}" for name, n in self.traps.most_common()),
             f"instructions {len(self.coverage.generated)} of {total} generated, "
             f"{len(self.coverage.executed)} executed (in a basic block that was entered)",

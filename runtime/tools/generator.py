@@ -11,7 +11,7 @@ from itertools import groupby
 
 from ...compiler.wasm.module import Export, Func, Module
 from ...compiler.wasm.opcodes import BY_NAME
-from ...compiler.wasm.types import FuncType, define
+from ...compiler.wasm.types import FuncType
 from ...ir import types as ir
 from ...ir.types import Type
 from .body_generator import BodyGenerator
@@ -20,7 +20,7 @@ from .declaration_generator import Declarations
 from .edge_values import edge_value
 from .encoder import encode
 from .execution import Call, Script
-from .statement_generator import CALM, statement_table, statements
+from .statement_generator import CALM, kinds_of_module, statements
 
 ENTRY = "run"
 _CALL_BUDGETS = (20, 0, 3, 8, 40, 200)
@@ -110,7 +110,7 @@ class _Generation:
         self.declared = Declarations(choices, options.functions)
         self.module, self.plan = self.declared.module, self.declared.plan
         self.first = self.declared.first
-        self.kinds = statement_table(choices)
+        self.kinds = kinds_of_module(choices)
         self.scale = 1
 
     def generate(self) -> Generated:
@@ -126,7 +126,7 @@ class _Generation:
             entries.append(self._tail_recursion())
         if choices.chance(1, 10):
             self._start()
-        module.types = [define(type_) for type_ in self.plan.types]
+        module.types = self.plan.defined_types()
         lowered = [(name, type_.lowered()) for name, type_ in entries]
         pages = self.plan.memories[0].pages if self.plan.memories else 0
         return Generated(module, encode(module), lowered, pages)
@@ -136,7 +136,7 @@ class _Generation:
         extra = g.locals[len(type_.params) :]
         runs = tuple((len(list(group)), t) for t, group in groupby(extra))
         g.body.offsets = [0] * len(g.body.ops)
-        number = self.declared.type_index(type_)
+        number = self.plan.type_index(type_)
         self.module.func_types.append(number)
         self.module.funcs.append(Func(number, runs, g.body, 0, 0))
         return self.first + len(self.module.funcs) - 1

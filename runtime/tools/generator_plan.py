@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ...compiler.wasm.types import DefType, FuncType, Heap, RefType, ValueType
+from ...compiler.wasm.types import DefType, FuncType, Heap, RefType, ValueType, define
 from ...ir.types import Type
 
 
@@ -33,6 +33,7 @@ class Plan:
         referable: functions that ``ref.func`` may name.
         callees: functions that spend the call budget, so that calling them comes to an end.
         budget: global that counts calls down. pointer: global that is a stack pointer.
+        objects: types of structs and arrays, the first ones of the module.
         hints: constants that are used again and again. refs: types of references.
     """
 
@@ -47,9 +48,20 @@ class Plan:
     referable: list[int]
     budget: int
     pointer: int
+    objects: list[DefType] = field(default_factory=list)
     callees: list[int] = field(default_factory=list)
     hints: dict[Type, list[int]] = field(default_factory=dict)
     refs: list[ValueType] = field(default_factory=lambda: [Type.FUNCREF, Type.EXTERNREF])
+
+    def type_index(self, type_: FuncType) -> int:
+        """Number of a function type, which is declared if it is new."""
+        if type_ not in self.types:
+            self.types.append(type_)
+        return len(self.objects) + self.types.index(type_)
+
+    def defined_types(self) -> list[DefType]:
+        """All types of the module."""
+        return [*self.objects, *map(define, self.types)]
 
     def functions_of(self, type_: RefType) -> list[int]:
         """Functions that a reference of a type may refer to."""

@@ -17,7 +17,7 @@ from ...compiler.wasm.opcodes import (
     Opcode,
     unsupported_proposal,
 )
-from ...ir.types import Type
+from ...compiler.wasm.types import ValueType
 
 _INTRODUCTION = """\
 # WebAssembly instructions
@@ -75,7 +75,7 @@ def _line(row: Opcode) -> str:
     return f"| `{code}` | `{row.name}` | {immediates} | {type_} | {op} | {fuel} |\n"
 
 
-def _types(types: tuple[Type, ...] | None) -> str:
+def _types(types: tuple[ValueType, ...] | None) -> str:
     return "…" if types is None else f"({' '.join(type_.value for type_ in types)})"
 
 

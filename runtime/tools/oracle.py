@@ -23,6 +23,7 @@ from ...ir.types import FuncType, Trap, Type
 from ...targets.layout import DEFAULT_HEADROOM, TABLE_HEADROOM
 from .execution import (
     SOME_FUNCTION,
+    SOME_INSIDE,
     UNLIMITED,
     AgentRun,
     Call,
@@ -332,7 +333,7 @@ class _Instance:
                 return 0
             handle = self.ffi.wasmtime_externref_data(self.context, byref(value.of.externref))
             self.ffi.wasmtime_val_unroot(byref(value))
-            return int(handle or 0)
+            return int(handle or SOME_INSIDE)
         return int(value.of.i64) & _MASKS[kind]
 
     def state(self) -> State:

@@ -30,7 +30,7 @@ def _call_ref(g: BodyGenerator, depth: int) -> None:
     type_ = g.plan.functions[g.choices.pick(g.plan.callees)]
     g.operands(type_.params, depth - 1)
     _callee(g, type_, depth - 1)
-    g.emit("call_ref", g.plan.types.index(type_), pops=1 + len(type_.params), push=type_.results)
+    g.emit("call_ref", g.plan.type_index(type_), pops=1 + len(type_.params), push=type_.results)
 
 
 def _return_call_ref(g: BodyGenerator, depth: int) -> None:
@@ -42,7 +42,7 @@ def _return_call_ref(g: BodyGenerator, depth: int) -> None:
     type_ = g.plan.functions[g.choices.pick(fitting)]
     g.operands(type_.params, depth - 1)
     _callee(g, type_, depth - 1)
-    g.emit("return_call_ref", g.plan.types.index(type_))
+    g.emit("return_call_ref", g.plan.type_index(type_))
     g.kill()
 
 

@@ -12,11 +12,13 @@ from ...compiler.wasm.opcodes import BY_NAME
 from ...compiler.wasm.types import FuncType, ValueType
 from ...ir.module import PAGE_SIZE
 from ...ir.types import Type
-from .body_generator import BodyGenerator, Statement
+from .body_generator import BodyGenerator, Kinds, Statement
 from .bulk_generator import elements, memory_bulk, memory_grow, table_bulk, table_set
 from .choices import Choices, WeightedTable
 from .generator_plan import Frame
 from .generator_rows import LOADS, NUMERIC, STORES, memarg
+from .object_generator import OBJECTS
+from .productions import productions
 from .reference_generator import REFERENCES
 
 _I32 = Type.I32
@@ -31,7 +33,7 @@ def statements(g: BodyGenerator, count: int, depth: int) -> None:
     for _ in range(count):
         if g.size <= 0 or (g.frames[-1].dead and not g.choices.chance(1, 3)):
             break
-        g.choices.weighted(g.kinds)(g, depth)
+        g.choices.weighted(g.kinds.statements)(g, depth)
 
 
 def _any_type(g: BodyGenerator) -> ValueType:
@@ -272,7 +274,7 @@ def _indirect_operands(g: BodyGenerator, table: int, slot: int, type_: FuncType,
         g.emit(f"{index.value}.or", pops=2, push=(index,))
     else:
         g.masked(15, depth - 1, 4, index)
-    return g.plan.types.index(type_), table
+    return g.plan.type_index(type_), table
 
 
 # Idioms that compilers emit and optimisers look for.
@@ -379,20 +381,20 @@ _VALUES: Sequence[tuple[int, Statement]] = (
     (2, _same_base),
 )
 #: Statements without calls, loops or branches.
-CALM: WeightedTable[Statement] = WeightedTable(_VALUES)
+CALM = Kinds(WeightedTable(_VALUES), productions)
 _ALL: Sequence[tuple[int, Statement]] = (
     *_VALUES, (5, _construct), (4, _counted_loop), (2, _br), (4, _br_if), (2, _br_table),
     (1, _return), (1, _unlikely), (4, _call), (3, _call_indirect), (1, _stack_frame),
-    (1, _array_loop), (1, _return_call), (1, _return_call_indirect), *REFERENCES,
+    (1, _array_loop), (1, _return_call), (1, _return_call_indirect), *REFERENCES, *OBJECTS,
 )
 
 
-def statement_table(choices: Choices) -> WeightedTable[Statement]:
+def kinds_of_module(choices: Choices) -> Kinds:
     """The statements of one module: all, or a mixture of its own with some kinds left out.
 
     Modules that lack most kinds have much more of the others, which finds what the average hides.
     """
     if not choices.chance(1, 2):
-        return WeightedTable(_ALL)
+        return Kinds(WeightedTable(_ALL), productions)
     mixed = [(weight * choices.pick((1, 0, 2, 6)), kind) for weight, kind in _ALL]
-    return WeightedTable([(1, _nop), *mixed])
+    return Kinds(WeightedTable([(1, _nop), *mixed]), productions)

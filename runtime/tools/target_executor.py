@@ -44,7 +44,7 @@ class TargetExecutor:
         with refusals():
             options = CompileOptions(
                 self._target.name, setup.entry_points, setup.max_memory,
-                opt_level=self._level, missing_imports=setup.missing_imports)
+                opt_level=self._level, missing_imports=setup.missing_imports, heap=setup.heap)
             module = read_module(data)
             program = to_program(module, options)
             executable = self._target.compile(program, options)

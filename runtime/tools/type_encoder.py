@@ -16,6 +16,7 @@ from ...compiler.wasm.types import (
     StructType,
     ValueType,
     heap_type,
+    is_nullable,
 )
 from ...errors import ValidationError
 from ...ir.types import Type
@@ -92,6 +93,12 @@ class TypeEncoder:
         if heap not in self._indices:
             raise ValidationError(f"unknown type {heap}")
         return s(self._indices[heap], 33)
+
+    def cast(self, imm: tuple[int, ValueType, ValueType]) -> bytes:
+        """The immediates of a branch on a cast."""
+        label, source, target = imm
+        flags = is_nullable(source) | is_nullable(target) << 1
+        return bytes([flags]) + u(label) + self.heap(source) + self.heap(target)
 
     def values(self, types: Iterable[ValueType]) -> bytes:
         """A vector of value types."""

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from ...compiler.frontend.casts import INTEGER, OUTSIDE
+from ...compiler.wasm.types import Heap
 from ...errors import ArgumentError
 from ...ir.types import Type
 
@@ -24,7 +26,7 @@ class Pattern:
 
     Attributes:
         type: None: some reference type.
-        nonnull: any reference but null is right, whatever the bits.
+        nonnull: null is wrong, whatever the mask.
         others: patterns that will do as well.
     """
 
@@ -46,7 +48,7 @@ class Pattern:
             return True
         if type_ is not self.type and (self.type is not None or not type_.is_ref):
             return False
-        return value != 0 if self.nonnull else value & self.mask == self.bits
+        return value & self.mask == self.bits and not (self.nonnull and value == 0)
 
     def __str__(self) -> str:
         text = "ref" if self.type is None else self.type.value
@@ -62,7 +64,8 @@ class Pattern:
 #: Bits of (exponent, mantissa) of the float types, by width.
 _FLOATS = {32: (8, 23), 64: (11, 52)}
 _NUMBERS = {f"{t.value}.const": t for t in (Type.I32, Type.I64, Type.F32, Type.F64)}
-_HEAP_TYPES = {"func": Type.FUNCREF, "extern": Type.EXTERNREF}
+_HEAP_TYPES = {heap.value: heap.ir for heap in Heap}
+_MARKS = OUTSIDE | INTEGER
 
 
 def parse_const(words: Sequence[str]) -> Const:
@@ -91,12 +94,18 @@ def parse_pattern(words: Sequence[str]) -> Pattern:
             return _vector(shape, lanes)
         case ["ref.null", *heap]:
             return Pattern(_HEAP_TYPES.get("".join(heap)), 0, _ones(64))
-        case ["ref.func" | "ref.extern" as op]:
+        case ["ref.func" | "ref.extern" | "ref.any" | "ref.exn" as op]:
             return Pattern(_HEAP_TYPES[op[4:]], 0, 0, nonnull=True)
-        case ["ref.any" | "ref.eq" | "ref.i31" | "ref.struct" | "ref.array"]:
-            return Pattern(None, 0, 0, nonnull=True)
-        case ["ref.extern" | "ref.host" as op, number]:
-            return Pattern(_HEAP_TYPES.get(op[4:]), int(number, 0) + 1, _ones(64))
+        case ["ref.eq"]:
+            return Pattern(Type.ANYREF, 0, OUTSIDE, nonnull=True)
+        case ["ref.i31"]:
+            return Pattern(Type.ANYREF, INTEGER, _MARKS)
+        case ["ref.struct" | "ref.array"]:
+            return Pattern(Type.ANYREF, 0, _MARKS, nonnull=True)
+        case ["ref.extern", number]:
+            return Pattern(Type.EXTERNREF, int(number, 0) + 1, _ones(64))
+        case ["ref.host", number]:
+            return Pattern(Type.ANYREF, OUTSIDE | int(number, 0) + 1, _ones(64))
     raise ArgumentError(f"unknown value {' '.join(words)!r}")
 
 

@@ -192,6 +192,13 @@ def _has_type(e: FunctionEmitter, inst: Inst) -> None:
     e.define(inst, f"zext i1 {condition} to i32")
 
 
+def _is_subtype(e: FunctionEmitter, inst: Inst) -> None:
+    numbers = e.program.module.object_subtypes(inst.attrs[0])
+    condition = is_one_of(e, "i32", e.name(inst.args[0]), numbers)
+    e.bools[inst.results[0]] = condition
+    e.define(inst, f"zext i1 {condition} to i32")
+
+
 def is_one_of(e: FunctionEmitter, type_: str, value: str, numbers: Sequence[int]) -> str:
     """An i1 that is true when an integer is one of the numbers, which ascend."""
     found: str | None = None
@@ -326,6 +333,7 @@ STATE_EMITTERS: dict[Op, Emitter] = {
     ops.REF_FUNC: _ref_func,
     ops.REF_IS_NULL: _ref_is_null,
     ops.HAS_TYPE: _has_type,
+    ops.IS_SUBTYPE: _is_subtype,
     ops.TABLE_GET: _table_get,
     ops.TABLE_SET: _table_set,
     ops.TABLE_SIZE: _table_size,

@@ -34,8 +34,11 @@ TRAPS = {
     Trap.INTEGER_DIVIDE_BY_ZERO: wasmtime.TrapCode.INTEGER_DIVISION_BY_ZERO,
     Trap.INVALID_CONVERSION: wasmtime.TrapCode.BAD_CONVERSION_TO_INTEGER,
     Trap.OUT_OF_FUEL: wasmtime.TrapCode.OUT_OF_FUEL,
-    Trap.NULL_REFERENCE: wasmtime.TrapCode.NULL_REFERENCE,
-    Trap.NULL_FUNCTION_REFERENCE: wasmtime.TrapCode.NULL_REFERENCE,
+    **dict.fromkeys((Trap.NULL_REFERENCE, Trap.NULL_FUNCTION_REFERENCE,
+                     Trap.NULL_STRUCTURE_REFERENCE, Trap.NULL_ARRAY_REFERENCE,
+                     Trap.NULL_I31_REFERENCE), wasmtime.TrapCode.NULL_REFERENCE),
+    Trap.CAST_FAILURE: wasmtime.TrapCode.CAST_FAILURE,
+    Trap.ARRAY_OUT_OF_BOUNDS: wasmtime.TrapCode.ARRAY_OUT_OF_BOUNDS,
 }
 
 

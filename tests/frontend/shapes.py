@@ -25,6 +25,18 @@ def body(name: str, code: str, calls: tuple[tuple[int, ...], ...] = ((),), *,
 ONE = "(param i32) (result i32)"
 _STATE = ('(memory (export "m") 1 3) (global $g (export "g") (mut i32) (i32.const 5)) '
           '(data $d "abcdefghij")')
+_OBJECTS = (
+    "(rec (type $p (sub (struct (field (mut i8)) (field i16) (field i64) (field v128) (field (mut "
+    "eqref)))))) (type $q (sub $p (struct (field (mut i8)) (field i16) (field i64) (field v128) "
+    "(field (mut eqref)) (field f32)))) (type $a (array (mut i32))) (type $b (array (mut i8))) "
+    "(type $r (array (mut funcref))) (type $v (sub (func (result i32)))) (type $w (sub $v (func "
+    '(result i32)))) (data $d "abcdefghijklmnopqrst") (elem $e funcref (ref.func $one) (ref.func '
+    "$two) (ref.null func)) (elem declare func $one) (func $one (type $v) i32.const 1) (func $two "
+    "(type $w) i32.const 2) (func $any (param i32) (result anyref) (block (block (block (block "
+    "(block (block (br_table 0 1 2 3 4 5 (local.get 0))) (return (ref.null any))) (return "
+    "(struct.new_default $p))) (return (struct.new_default $q))) (return (array.new_default $a "
+    "(i32.const 2)))) (return (ref.i31 (i32.const 3)))) (array.new_default $b (i32.const 2)))"
+)
 _REFERENCES = (
     "(type $t (func (param i32) (result i32))) (elem declare func $twice $f) (func $twice (type "
     "$t) (i32.mul (local.get 0) (i32.const 2))) (func $some (param i32) (result (ref null $t)) "
@@ -223,6 +235,75 @@ STATE = (
          "(table.get $g (local.get 0)))", ((0,), (1,), (2,)), sig=ONE, more=_REFERENCES
          + "(table $r 2 (ref $t) (ref.func $twice)) (table $g 3 (ref null $t)) "
          "(elem (table $g) (i32.const 1) (ref null $t) (ref.func $twice))"),
+    body("structs", "(local (ref $p)) (local.set 1 (struct.new $p (local.get 0) (i32.const -2) "
+         "(i64.const 7) (v128.const i64x2 1 2) (struct.new_default $p))) (struct.set $p 0 "
+         "(local.get 1) (i32.const 0x1ff)) (struct.get_s $p 0 (local.get 1)) (struct.get_u $p 1 "
+         "(local.get 1)) (struct.get $p 2 (local.get 1)) (i64x2.extract_lane 1 (struct.get $p 3 "
+         "(local.get 1))) (struct.get_s $p 0 (ref.cast (ref $p) (struct.get $p 4 (local.get 1)))) "
+         "(ref.test (ref $p) (struct.get $p 4 (local.get 1)))", ((3,),),
+         sig="(param i32) (result i32 i32 i64 i64 i32 i32)", more=_OBJECTS),
+    body("null structs", "(struct.set $p 0 (select (result (ref null $p)) (ref.null $p) "
+         "(struct.new_default $p) (local.get 0)) (i32.const 1)) (struct.get_u $p 0 (select "
+         "(result (ref null $p)) (ref.null $p) (struct.new_default $p) (i32.lt_u (local.get 0) "
+         "(i32.const 2))))", ((1,), (0,), (2,)), sig=ONE, more=_OBJECTS),
+    body("arrays", "(local (ref null $a) (ref null $b)) (local.set 2 (array.new $a (i32.const 9) "
+         "(local.get 0))) (local.set 3 (array.new_fixed $b 3 (i32.const 1) (i32.const 2) "
+         "(i32.const 0x83))) (array.set $a (local.get 2) (local.get 1) (i32.const 4)) (array.get "
+         "$a (local.get 2) (i32.const 1)) (array.get_s $b (local.get 3) (i32.const 2)) "
+         "(array.get_u $b (local.get 3) (local.get 1)) (array.len (local.get 2)) (array.len "
+         "(array.new_default $b (local.get 1))) (array.fill $a (local.get 2) (local.get 1) "
+         "(i32.const 0) (i32.const 2)) (array.copy $a $a (local.get 2) (i32.const 0) (local.get 2) "
+         "(local.get 1) (i32.const 1)) (array.get $a (local.get 2) (i32.const 0))",
+         ((5, 1), (3, 2), (0, 0), (3, 1), (2, 0), (4, 3), (9, M1)),
+         sig="(param i32 i32) (result i32 i32 i32 i32 i32 i32)", more=_OBJECTS),
+    body("arrays of bytes", "(local (ref $b) (ref null $b)) (local.set 1 (array.new $b "
+         "(i32.const 0x1ff) (i32.const 6))) (array.fill $b (local.get 1) (i32.const 2) "
+         "(i32.const 77) (local.get 0)) (array.get_u $b (local.get 1) (i32.const 5)) (array.get_u "
+         "$b (local.get 1) (i32.const 2)) (array.len (local.get 2))", ((0,), (4,), (5,)),
+         sig="(param i32) (result i32 i32 i32)", more=_OBJECTS),
+    body("arrays from segments", "(local (ref $a) (ref $r)) (local.set 2 (array.new_data $a $d "
+         "(local.get 0) (i32.const 3))) (local.set 3 (array.new_elem $r $e (local.get 1) "
+         "(i32.const 2))) (array.get $a (local.get 2) (i32.const 1)) (array.init_data $a $d "
+         "(local.get 2) (local.get 1) (local.get 0) (i32.const 2)) (array.init_elem $r $e "
+         "(local.get 3) (i32.const 1) (local.get 1) (i32.const 1)) (call_ref $v (ref.cast (ref $v) "
+         "(array.get $r (local.get 3) (i32.const 1)))) (if (local.get 1) (then (elem.drop $e) "
+         "(data.drop $d))) (i32.add (array.get $a (local.get 2) (local.get 1)))",
+         ((0, 0), (1, 0), (2, 0), (9, 0), (0, 1), (0, 2), (0, 0), (0, M1)),
+         sig="(param i32 i32) (result i32 i32)", more=_OBJECTS),
+    body("integers", "(i31.get_s (ref.i31 (local.get 0))) (i31.get_u (ref.i31 (local.get 0))) "
+         "(ref.eq (ref.i31 (local.get 0)) (ref.i31 (i32.const 5))) (i31.get_s (select (result "
+         "i31ref) (ref.null i31) (ref.i31 (local.get 0)) (i32.eq (local.get 0) (i32.const 7))))",
+         ((5,), (M1,), (0x40000000,), (7,)), sig="(param i32) (result i32 i32 i32 i32)"),
+    body("tests", "(local anyref) (local.set 1 (call $any (local.get 0))) "
+         + " ".join(f"(ref.test (ref {null}{heap}) (local.get 1))" for null in ("", "null ")
+                    for heap in ("$p", "$q", "$a", "any", "eq", "i31", "struct", "array", "none"))
+         + " (ref.eq (ref.null eq) (struct.new_default $q)) (ref.is_null (extern.convert_any "
+         "(local.get 1))) (ref.test (ref $v) (ref.func $one)) "
+         "(ref.test (ref $v) (ref.null func)) (ref.test (ref null $w) (ref.func $one)) "
+         "(ref.test (ref nofunc) (ref.func $one)) (ref.test (ref extern) (ref.null extern)) "
+         "(ref.test (ref null noextern) (ref.null extern))", tuple((n,) for n in range(7)),
+         sig=f"(param i32) (result {'i32 ' * 26})", more=_OBJECTS),
+    body("casts", "(local anyref) (local.set 1 (any.convert_extern (extern.convert_any (call $any "
+         "(local.get 0))))) (drop (block $is (result (ref $p)) (br_on_cast $is anyref (ref $p) "
+         "(local.get 1)) (drop) (drop (block $not (result anyref) (br_on_cast_fail $not anyref "
+         "(ref null $a) (local.get 1)) (drop) (return (i32.const 1)))) (drop (ref.cast (ref null "
+         "$q) (local.get 1))) (return (i32.const 2)))) (drop (ref.cast (ref $q) (local.get 1))) "
+         "i32.const 3", tuple((n,) for n in range(7)), sig=ONE, more=_OBJECTS),
+    body("constant objects", "(struct.get_u $p 0 (global.get $s)) (array.get $a (global.get $x) "
+         "(i32.const 1)) (i31.get_u (ref.cast (ref i31) (global.get $i))) (call_ref $v (ref.cast "
+         "(ref $v) (array.get $r (global.get $f) (i32.const 1)))) (ref.eq (global.get $s) "
+         "(struct.get $p 4 (global.get $again))) (array.len (ref.cast (ref $a) (table.get $o "
+         "(local.get 0)))) (struct.set $p 0 (global.get $s) (i32.const 9)) (struct.get_u $p 0 "
+         "(ref.cast (ref $p) (struct.get $p 4 (global.get $again))))", ((0,), (1,), (2,)),
+         sig="(param i32) (result i32 i32 i32 i32 i32 i32 i32)", more=_OBJECTS
+         + "(global $s (ref $p) (struct.new $p (i32.const 300) (i32.const 2) (i64.const 3) "
+         "(v128.const i64x2 1 2) (ref.null eq))) (global $x (ref $a) (array.new $a (i32.const 6) "
+         "(i32.const 3))) (global $i anyref (any.convert_extern (extern.convert_any (ref.i31 "
+         "(i32.const -1))))) (global $f (ref $r) (array.new_fixed $r 2 (ref.null func) (ref.func "
+         "$one))) (global $again (ref $q) (struct.new $q (i32.const 1) (i32.const 2) (i64.const "
+         "3) (v128.const i64x2 1 2) (global.get $s) (f32.const 1))) (table $o 3 anyref "
+         "(array.new_default $a (i32.const 4))) (elem (table $o) (i32.const 1) anyref "
+         "(item (array.new_fixed $a 1 (i32.const 5))) (item (struct.new_default $q)))"),
     body("vectors", "(local v128 v128) (v128.store (i32.const 0) (local.get 1)) (local.set 1 "
          "(select (v128.const f32x4 1 -0 nan:0x200000 inf) (global.get $v) (local.get 0))) "
          "(global.set $v (block (result v128) (br_if 0 (local.get 1) (local.get 0)) (drop) "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from swarmc.compiler.frontend.emitter import Emitter, Environment
 from swarmc.compiler.frontend.heap import UNIT, Heap, allocate, round_up
 from swarmc.compiler.frontend.ssa import Locals, Node
+from swarmc.compiler.frontend.type_numbers import TypeNumbers
 from swarmc.compiler.pipeline import optimise
 from swarmc.ir import ops as o
 from swarmc.ir.function import Block, Function
@@ -27,7 +28,8 @@ def program(size: int) -> Module:
     function = Function(TAKE, module.intern(type_), type_)
     entry = Node(Block(), None, 0)
     size_value = entry.block.add_param(Type.I64)
-    em = Emitter(Environment(heap), function, Locals([Type.I64], {}, entry), {})
+    env = Environment(heap, TypeNumbers(module))
+    em = Emitter(env, function, Locals([Type.I64], {}, entry), {})
     start = allocate(em, size_value, 7)
     there = em.value(o.LOAD, Type.I64, [start], (heap.memory, 0, 8, False, UNIT), 7)
     em.emit(o.STORE, Type.I64, [start, size_value], (heap.memory, 0, 8, UNIT), 7)
@@ -71,7 +73,7 @@ def test_the_heap_is_no_memory_of_the_module() -> None:
     own = EntityId(3, 0)
     module.memories[own] = Memory(own, 1, 1)
     heap = Heap(module, PAGE_SIZE)
-    heap.keep_last()
+    heap.finish()
     verify(module)
     layout = plan_layout(module)
     assert [slot.id for slot in layout.memories] == [own, EntityId(PROGRAM, 0)]

@@ -302,5 +302,5 @@ def test_what_only_moves_bits() -> None:
 
 
 def test_every_pure_op_is_evaluated() -> None:
-    asks_the_program = {o.CONST, o.REF_FUNC, o.HAS_TYPE}
+    asks_the_program = {o.CONST, o.REF_FUNC, o.HAS_TYPE, o.IS_SUBTYPE}
     assert {op for op in OPS.values() if op.pure} == EVALUABLE | asks_the_program

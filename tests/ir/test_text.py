@@ -66,6 +66,8 @@ class RandomIR:
             if self.choose.random() < 0.3:
                 self.module.supertypes[len(self.module.types)] = above
                 self.module.types.append(type_)
+        for number in range(self.choose.randrange(1, 5)):
+            self.module.objects.append(self.choose.choice([None, *range(number)]))
         self.entities()
         for index in range(self.choose.randrange(1, 4)):
             self.function(EntityId(1, index))
@@ -105,7 +107,9 @@ class RandomIR:
             module.tables[id_] = Table(id_, element, *self.limits(), self.init(element))
             data = choose.randbytes(choose.randrange(9))
             place = choose.choice([None, ids[0]])
-            module.data[id_] = DataSegment(id_, data, place, choose.randrange(9) if place else 0)
+            reference = ((0, id_),) if len(data) == 8 else ()
+            module.data[id_] = DataSegment(id_, data, place, choose.randrange(9) if place else 0,
+                                           reference)
             items = tuple([self.init(element) for _ in range(choose.randrange(4))])
             place = choose.choice([None, id_])
             module.elems[id_] = ElemSegment(id_, element, items, place, 3 if place else 0,
@@ -218,6 +222,7 @@ class RandomIR:
         simple: dict[Attr, Any] = {
             Attr.OFFSET: choose.choice([0, 8, 0xFFFFFFFF]), Attr.WIDTH: 1 << choose.randrange(5),
             Attr.SIGNED: choose.random() < 0.5, Attr.ALIGN: 1 << choose.randrange(5),
+            Attr.OBJECT: choose.randrange(len(module.objects)),
             Attr.SIG: choose.randrange(len(module.types)), Attr.TRAP: choose.choice(list(Trap)),
             Attr.AMOUNT: choose.randrange(1000), Attr.LANE: choose.randrange(16),
             Attr.LANES: bytes(choose.choices(range(32), k=16)), Attr.HIGH: choose.random() < 0.5,

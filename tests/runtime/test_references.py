@@ -75,3 +75,55 @@ def test_the_highest_bit_of_a_handle_is_not_the_host_s(make_swarm: Make) -> None
     assert results(swarm, "same", 0, most) == {agent: most}
     with pytest.raises(ArgumentError, match="must be None or a number"):
         results(swarm, "same", 0, most + 1)
+
+
+OBJECTS = """(module
+  (type $list (struct (field i32) (field (ref null $list))))
+  (global $top (mut (ref null $list)) (ref.null $list))
+  (func (export "push") (param i32)
+    (loop
+      (global.set $top (struct.new $list (local.get 0) (global.get $top)))
+      (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
+  (func (export "any") (param i32) (result anyref)
+    (if (result anyref) (local.get 0) (then (ref.i31 (i32.const 5))) (else (ref.null any))))
+  (func (export "sum") (result i32) (local $next (ref null $list)) (local $sum i32)
+    (local.set $next (global.get $top))
+    (block $end
+      (loop $again
+        (local.set $sum (i32.add (local.get $sum)
+          (struct.get $list 0 (br_on_null $end (local.get $next)))))
+        (local.set $next (struct.get $list 1 (local.get $next)))
+        (br $again)))
+    (local.get $sum)))"""
+
+
+def test_every_agent_has_a_heap_of_its_own(make_swarm: Make) -> None:
+    swarm = make_swarm(OBJECTS)
+    ids = swarm.spawn_agents(50, "push", [[n + 1] for n in range(50)]).tolist()
+    swarm.dispatch()
+    assert results(swarm, "sum") == {
+        id_: (n + 1) * (n + 2) // 2 for n, id_ in enumerate(ids)}
+    snapshot = swarm.snapshot(ids[3])
+    swarm.dispatch([ids[3]], "push", (9,))
+    assert swarm.dispatch([ids[3]], "sum").agent_results == {ids[3]: 10 + 45}
+    swarm.restore(ids[3], snapshot)
+    assert swarm.dispatch([ids[3]], "sum").agent_results == {ids[3]: 10}
+
+
+def test_a_heap_is_as_large_as_one_says(make_swarm: Make) -> None:
+    small, large = make_swarm(OBJECTS, heap=65536), make_swarm(OBJECTS, heap=1 << 21)
+    for swarm, most in ((small, 65536 // 24), (large, (1 << 21) // 24)):
+        agent = swarm.spawn_agent("push")
+        assert not swarm.dispatch(args=(most - 5,)).traps
+        trap = swarm.dispatch(args=(10,)).traps[agent]
+        assert trap.code == Trap.HEAP_EXHAUSTED
+        assert "heap exhausted" in str(trap)
+
+
+def test_only_null_comes_inside(make_swarm: Make) -> None:
+    swarm = make_swarm('(module (func (export "f") (param anyref) (result i32)'
+                       " (ref.is_null (local.get 0))))")
+    agent = swarm.spawn_agent("f")
+    assert swarm.dispatch(args=(None,)).agent_results == {agent: 1}
+    with pytest.raises(ArgumentError, match="it must be None"):
+        swarm.dispatch(args=(5,))

@@ -24,7 +24,7 @@ from swarmc.compiler.wasm.module import (
 )
 from swarmc.compiler.wasm.opcodes import OPCODES, Imm, Opcode
 from swarmc.compiler.wasm.reader import read_signed, read_unsigned
-from swarmc.compiler.wasm.types import SOME_FUNCTION, FuncType, ValueType
+from swarmc.compiler.wasm.types import SOME_FUNCTION, FuncType, Heap, ValueType, ref_type
 from swarmc.compiler.wasm.validator import validate
 from swarmc.errors import DecodeError, UnsupportedFeatureError, ValidationError
 from swarmc.ir.types import Type
@@ -157,8 +157,11 @@ _IMMEDIATES = {
     Imm.SELECT_TYPES: (b"\2\x7e\x70", (Type.I64, Type.FUNCREF)),
     Imm.REF_TYPE: (b"\x6f", Type.EXTERNREF), Imm.MEMORY_INIT: (b"\3\0", (3, 0)),
     Imm.MEMORY_COPY: (b"\0\0", (0, 0)), Imm.TABLE_INIT: (b"\3\4", (3, 4)),
-    Imm.TABLE_COPY: (b"\3\4", (3, 4)), Imm.V128: (bytes(range(15)) + b"\x80",
-                                                 0x800e0d0c0b0a09080706050403020100),
+    **{kind: (b"\3\x84\1", (3, 132)) for kind in (
+        Imm.TABLE_COPY, Imm.FIELD, Imm.TYPE_COUNT, Imm.TYPE_DATA, Imm.TYPE_ELEM, Imm.TYPE_PAIR)},
+    Imm.NON_NULL_TYPE: (b"\x70", SOME_FUNCTION), Imm.NULLABLE_TYPE: (b"\x6e", Type.ANYREF),
+    Imm.CAST: (b"\1\x83\1\x6e\x6c", (131, Type.ANYREF, ref_type(False, Heap.I31))),
+    Imm.V128: (bytes(range(15)) + b"\x80", 0x800e0d0c0b0a09080706050403020100),
     Imm.LANE: (b"\xff", 255), Imm.LANES: (bytes(range(240, 256)), bytes(range(240, 256))),
     Imm.MEMARG_LANE: (b"\2\x80\2\x80", (2, 256, 0, 128)),
 }
@@ -227,6 +230,7 @@ def test_refuses_signed_leb128_with_wrong_unused_bits(raw: bytes) -> None:
     (HEADER + section(11, b"\1\3"), "malformed data segment kind", 11),
     (module(code(b"\xff")), "illegal opcode ff", 23),
     (module(code(b"\xfc\x20")), "illegal opcode fc 20", 23),
+    (module(code(b"\xfb\x1f")), "illegal opcode fb 1f", 23),
     (module(code(b"\xfd\x9a\x01")), "illegal opcode fd 9a", 23),
     (module(code(b"\x05")), "END opcode expected", 23),
     (module(code(b"\x02\x41")), "malformed block type", 24),
@@ -258,9 +262,8 @@ def test_error_in_a_body_names_the_function() -> None:
     (module(code(b"\xfe\x03\0")), "threads", 23),
     (module(code(b"\x06\x40\x0b")), "legacy-exception-handling", 23),
     (module(code(b"\x19")), "legacy-exception-handling", 23),
-    (module(code(b"\xfb\x00\0")), "gc", 23),
     (module(code(b"\xfc\x13")), "wide-arithmetic", 23),
-    (HEADER + section(1, b"\1\x4e\0"), "gc", 11),
+    (HEADER + section(1, b"\1\x5d\0"), "stack-switching", 11),
     (HEADER + section(5, b"\1\3\1\1"), "threads", 11),
     (HEADER + section(5, b"\1\x08\1\0"), "custom-page-sizes", 11),
 ])

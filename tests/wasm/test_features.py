@@ -38,6 +38,16 @@ USES = [
     ("function-references", "(table 1 funcref (ref.null func))", "malformed reference type"),
     ("function-references", "(func unreachable ref.as_non_null drop)", "illegal opcode d4"),
     ("function-references", "(type (func)) (func unreachable call_ref 0)", "illegal opcode 14"),
+    ("gc", "(type (struct))", "malformed type"),
+    ("gc", "(rec (type (func)) (type (func)))", "malformed type"),
+    ("gc", "(type (sub (func)))", "malformed type"),
+    ("gc", "(func (param i31ref))", "malformed value type"),
+    ("gc", "(func (block (result eqref) unreachable) drop)", "malformed block type"),
+    ("gc", "(func unreachable (select (result (ref null any))) drop)", "malformed value type"),
+    ("gc", "(func unreachable ref.test (ref null func) drop)", "illegal opcode fb 15"),
+    ("gc", "(func ref.null none drop)", "malformed reference type"),
+    ("gc", "(func unreachable ref.eq drop)", "illegal opcode d3"),
+    ("gc", "(global i32 (i32.const 1)) (global i32 (global.get 0))", "unknown global 0"),
 ]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from swarmc.compiler.wasm.opcodes import (
+    AFTER_FB,
     AFTER_FC,
     AFTER_FD,
     BY_NAME,
@@ -30,11 +31,11 @@ def test_counts_of_instructions_by_proposal() -> None:
     assert Counter(row.proposal for row in OPCODES) == {
         "mvp": 172, "sign-extension": 5, "nontrapping-float-to-int": 8, "bulk-memory": 7,
         "reference-types": 9, "simd": 236, "relaxed-simd": 20, "tail-call": 2,
-        "function-references": 5, "exception-handling": 3}
+        "function-references": 5, "exception-handling": 3, "gc": 32}
 
 
 def test_decode_tables_hold_each_row_once() -> None:
-    rows = [row for row in (*PLAIN, *AFTER_FC, *AFTER_FD) if row is not None]
+    rows = [row for row in (*PLAIN, *AFTER_FB, *AFTER_FC, *AFTER_FD) if row is not None]
     assert sorted(rows, key=lambda row: row.index) == OPCODES
     assert [row.index for row in OPCODES] == list(range(len(OPCODES)))
     assert {row.name: row for row in OPCODES} == BY_NAME

@@ -6,7 +6,7 @@ import pytest
 import wasmtime
 
 from swarmc.compiler.wasm.decoder import decode
-from swarmc.compiler.wasm.features import WEBASSEMBLY_3, FeatureSet
+from swarmc.compiler.wasm.features import SUPPORTED, FeatureSet
 from swarmc.compiler.wasm.printer import print_wat
 from swarmc.compiler.wasm.types import (
     DefType,
@@ -22,16 +22,6 @@ from swarmc.compiler.wasm.validator import validate
 from swarmc.errors import DecodeError, UnsupportedFeatureError, ValidationError
 from swarmc.ir.types import Type
 
-
-class Unfinished(FeatureSet):
-    """Features that swarmc can read, if it cannot compile them yet."""
-
-    def __post_init__(self) -> None:
-        """Anything goes."""
-
-
-EVERYTHING = Unfinished("everything", frozenset(WEBASSEMBLY_3))
-
 HIERARCHIES = {
     Type.FUNCREF: (Heap.FUNC, Heap.NOFUNC),
     Type.EXTERNREF: (Heap.EXTERN, Heap.NOEXTERN),
@@ -41,7 +31,7 @@ HIERARCHIES = {
 
 
 def types_of(text: str) -> list[DefType]:
-    module = decode(bytes(wasmtime.wat2wasm(f"(module {text})")), EVERYTHING)
+    module = decode(bytes(wasmtime.wat2wasm(f"(module {text})")), SUPPORTED)
     validate(module)
     return module.types
 
@@ -152,7 +142,7 @@ def test_fields_and_results_may_be_narrower_parameters_wider(text: str) -> None:
 ])
 def test_wrong_types_are_refused(section: bytes, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        decode(b"\0asm\1\0\0\0\x01" + bytes([len(section)]) + section, EVERYTHING)
+        decode(b"\0asm\1\0\0\0\x01" + bytes([len(section)]) + section, SUPPORTED)
 
 
 def test_a_chain_of_super_types_has_an_end() -> None:
@@ -171,12 +161,12 @@ def test_a_chain_of_super_types_has_an_end() -> None:
     "  (rec\n    (type (;2;) (func))\n    (type (;3;) (func (param (ref 2))))\n  )",
 ])
 def test_types_are_printed_as_they_are_read(text: str) -> None:
-    module = decode(bytes(wasmtime.wat2wasm(f"(module {text})")), EVERYTHING)
+    module = decode(bytes(wasmtime.wat2wasm(f"(module {text})")), SUPPORTED)
     assert print_wat(module) == f"(module\n  {text}\n)\n"
 
 
 def test_what_is_not_among_the_features_is_refused_by_name() -> None:
-    features = Unfinished("no objects", frozenset({"function-references"}))
+    features = FeatureSet("no objects", frozenset({"function-references"}))
     for text, feature in (("(type (struct))", "gc"), ("(type (sub (func)))", "gc"),
                           ("(func (param eqref))", "gc"), ("(rec)", "gc"),
                           ("(func (param exnref))", "exception-handling")):

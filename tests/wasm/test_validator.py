@@ -11,7 +11,7 @@ from swarmc.compiler.wasm import rules
 from swarmc.compiler.wasm.decoder import decode
 from swarmc.compiler.wasm.opcodes import OPCODES
 from swarmc.compiler.wasm.validator import validate
-from swarmc.errors import UnsupportedFeatureError, ValidationError
+from swarmc.errors import ValidationError
 
 _FIELD = re.compile(r"\((tag|func|import|memory|table|global|data|elem|export|start)\b")
 
@@ -173,16 +173,6 @@ def test_invalid(text: str, message: str) -> None:
     with pytest.raises(ValidationError) as caught:
         check(text)
     assert caught.value.message.startswith(message)
-
-
-@pytest.mark.parametrize("text, message, feature", [
-    ("(global i32 (i32.const 1)) (global i32 (global.get 0))", "unknown global 0", "gc"),
-])
-def test_names_unsupported_proposals(text: str, message: str, feature: str) -> None:
-    with pytest.raises(UnsupportedFeatureError) as caught:
-        check(text)
-    assert caught.value.message.startswith(message)
-    assert caught.value.feature == feature
 
 
 def test_error_says_where() -> None:
