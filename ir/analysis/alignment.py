@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 
 from .. import ops as o
 from ..function import Block, Function, Inst, Value
-from ..module import FuncInit, Module
+from ..module import Module
 from ..ops import Op
 from ..types import EntityId
 from .cfg import reverse_postorder
+from .throwing import referenced_functions
 
 #: More trailing zeros than these are not told apart: no access is wider than 16 bytes.
 MOST = 4
@@ -147,15 +148,7 @@ def _called_from_outside(module: Module, roots: Iterable[EntityId] | None) -> se
     """Functions whose arguments cannot all be seen."""
     if roots is None:
         roots = (export.id for export in module.function_exports())
-    found = {*roots, *module.starts}
-    inits: list[int | FuncInit] = [item.init for item in module.globals.values()]
-    inits += [table.init for table in module.tables.values()]
-    for segment in module.elems.values():
-        inits += segment.items
-    found |= {init.id for init in inits if isinstance(init, FuncInit)}
-    for function in module.functions.values():
-        found |= {inst.attrs[0] for inst in function.insts() if inst.op is o.REF_FUNC}
-    return found
+    return {*roots, *module.starts, *referenced_functions(module)}
 
 
 def _meet_edges(terminator: Inst, known: dict[Value, int]) -> bool:

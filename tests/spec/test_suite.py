@@ -1,4 +1,4 @@
-"""The specification's suites, on the CPU: every command that needs what swarmc has passes."""
+"""The specification's suites, on the CPU: every command passes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from swarmc.compiler.wasm.features import SUPPORTED, WEBASSEMBLY_3
 from swarmc.runtime.compile import target_named
 from swarmc.runtime.tools.spec import features_of
 from swarmc.runtime.tools.spec_script import State, run_script
@@ -51,9 +50,6 @@ def test_every_command_is_read(version: str) -> None:
 def test_script(script: Path) -> None:
     verdicts = run_script(read_script(script.read_bytes()), target_named("cpu"),
                           features=features_of(script))
-    missing = {v.reason.rpartition("no ")[2] for v in verdicts if v.state is State.SKIPPED}
-    assert missing <= set(WEBASSEMBLY_3) - SUPPORTED.later
-    assert not missing or "3.0" in script.parts
     wrong = [(v.command.line, v.state.value, v.reason)
-             for v in verdicts if v.state is State.FAILED]
+             for v in verdicts if v.state is not State.PASSED]
     assert wrong == []
