@@ -15,6 +15,7 @@ from ...compiler.wasm.module import (
     Module,
     Table,
     TableType,
+    TagType,
 )
 from ...compiler.wasm.opcodes import BY_NAME
 from ...compiler.wasm.types import FuncType, Heap, RefType, ValueType, define, ref_type
@@ -60,6 +61,7 @@ class Declarations:
         self._memories()
         self.first = self._signatures(functions)
         self._typed_references()
+        self._tags()
         self._globals()
         self._tables()
         self._typed_table()
@@ -136,6 +138,10 @@ class Declarations:
                 if type_ is Type.FUNCREF and self.choices.chance(1, 2):
                     init = _expression("ref.func", self.choices.pick(self.plan.referable))
                 self._global(type_, True, init)
+        if self.plan.tags and self.choices.chance(1, 2):  # not exported: see the oracle
+            self.plan.globals.append((Type.EXNREF, True))
+            self.module.globals.append(
+                Global(GlobalType(Type.EXNREF, True), constant(Type.EXNREF, 0), 0))
         for type_ in NUMERIC:
             self.plan.hints[type_] = [edge_value(self.choices, type_) for _ in range(2)]
 
@@ -203,6 +209,20 @@ class Declarations:
             type_ = ref_type(True, define(function))
             if type_ not in self.plan.refs:
                 self.plan.refs.append(type_)
+
+    def _tags(self) -> None:
+        """In half of the modules, kinds of exceptions, some of one type."""
+        for number in range(self.choices.pick((0, 0, 1, 2, 4))):
+            count = self.choices.pick((1, 0, 2, 3, 9))
+            types = tuple(self._value_type() for _ in range(count))
+            if self.plan.tags and self.choices.chance(1, 3):
+                types = self.choices.pick(self.plan.tags)
+            self.plan.tags.append(types)
+            self.module.tags.append(TagType(self.type_index(FuncType(types, ())), 0))
+            if self.choices.chance(1, 4):
+                self.module.exports.append(Export(f"e{number}", "tag", number, 0))
+        if self.plan.tags:
+            self.plan.refs.append(Type.EXNREF)
 
     def _typed_table(self) -> None:
         """At times a table of such references, which begin as a function."""

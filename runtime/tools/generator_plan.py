@@ -34,7 +34,8 @@ class Plan:
         callees: functions that spend the call budget, so that calling them comes to an end.
         budget: global that counts calls down. pointer: global that is a stack pointer.
         objects: types of structs and arrays, the first ones of the module.
-        hints: constants that are used again and again. refs: types of references.
+        hints: constants that are used again and again. tags: what exceptions carry.
+        refs: types of references.
     """
 
     types: list[FuncType]
@@ -51,6 +52,7 @@ class Plan:
     objects: list[DefType] = field(default_factory=list)
     callees: list[int] = field(default_factory=list)
     hints: dict[Type, list[int]] = field(default_factory=dict)
+    tags: list[tuple[ValueType, ...]] = field(default_factory=list)
     refs: list[ValueType] = field(default_factory=lambda: [Type.FUNCREF, Type.EXTERNREF])
 
     def type_index(self, type_: FuncType) -> int:

@@ -15,6 +15,7 @@ from ...ir.types import Type
 from .body_generator import BodyGenerator, Kinds, Statement
 from .bulk_generator import elements, memory_bulk, memory_grow, table_bulk, table_set
 from .choices import Choices, WeightedTable
+from .exception_generator import THROWS, make_try_table
 from .generator_plan import Frame
 from .generator_rows import LOADS, NUMERIC, STORES, memarg
 from .object_generator import OBJECTS
@@ -386,6 +387,7 @@ _ALL: Sequence[tuple[int, Statement]] = (
     *_VALUES, (5, _construct), (4, _counted_loop), (2, _br), (4, _br_if), (2, _br_table),
     (1, _return), (1, _unlikely), (4, _call), (3, _call_indirect), (1, _stack_frame),
     (1, _array_loop), (1, _return_call), (1, _return_call_indirect), *REFERENCES, *OBJECTS,
+    *THROWS, (2, make_try_table(_inner)),
 )
 
 
