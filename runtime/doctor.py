@@ -21,8 +21,9 @@ from .cli_terminal import duration_text, size_text, stdout_console
 
 _REQUIRED = ("numpy", "llvmlite", "numba", "rich", "typer")
 _OPTIONAL = (
-    ("wasmtime", "to read .wat files, and for swarmc fuzz"),
-    ("ziglang", "to rebuild the corpus"),
+    ("wasmtime", "to read .wat files, and for swarmc fuzz and bench"),
+    ("ziglang", "to rebuild the corpus, and for swarmc bench"),
+    ("matplotlib", "for the plots of swarmc bench"),
 )
 
 # (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
