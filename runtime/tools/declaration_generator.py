@@ -138,10 +138,8 @@ class Declarations:
                 if type_ is Type.FUNCREF and self.choices.chance(1, 2):
                     init = _expression("ref.func", self.choices.pick(self.plan.referable))
                 self._global(type_, True, init)
-        if self.plan.tags and self.choices.chance(1, 2):  # not exported: see the oracle
-            self.plan.globals.append((Type.EXNREF, True))
-            self.module.globals.append(
-                Global(GlobalType(Type.EXNREF, True), constant(Type.EXNREF, 0), 0))
+        if self.plan.tags and self.choices.chance(1, 2):
+            self._global(Type.EXNREF, True, constant(Type.EXNREF, 0))
         for type_ in NUMERIC:
             self.plan.hints[type_] = [edge_value(self.choices, type_) for _ in range(2)]
 

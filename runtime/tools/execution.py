@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from ...ir.types import Trap
 
-#: Handle of a function that the oracle knows not to be null, and nothing more.
+#: Handle of a function or exception that the oracle knows not to be null, and nothing more.
 SOME_FUNCTION = -1
 #: The same of an externref that was an anyref; ours have this bit, too.
 SOME_INSIDE = 1 << 63

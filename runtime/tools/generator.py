@@ -73,10 +73,10 @@ def generate_args(choices: Choices, type_: ir.FuncType) -> tuple[int, ...]:
     """Arguments: edge values mostly; for references null or a host's."""
     args = []
     for param in type_.params:
-        if param is Type.FUNCREF:
-            args.append(0)
-        elif param is Type.EXTERNREF:
+        if param is Type.EXTERNREF:
             args.append(choices.below(_EXTERNREFS))
+        elif param.is_ref:
+            args.append(0)
         else:
             args.append(edge_value(choices, param))
     return tuple(args)

@@ -294,5 +294,5 @@ def _fit(call: Call, types: Sequence[Type]) -> Call:
     """A call with arguments for another signature: cut, padded, and masked."""
     args = [*call.args, *([0] * len(types))][: len(types)]
     return Call(call.entry, tuple(
-        0 if type_ is Type.FUNCREF else bits & ((1 << type_.bits) - 1)
+        0 if type_.is_ref and type_ is not Type.EXTERNREF else bits & ((1 << type_.bits) - 1)
         for bits, type_ in zip(args, types, strict=True)))

@@ -55,9 +55,9 @@ _PROPOSALS = (
 _NULL_STORE = 0
 _INT_KINDS = (0, 1)
 _MASKS = {0: 0xFFFF_FFFF, 1: (1 << 64) - 1, 2: 0xFFFF_FFFF, 3: (1 << 64) - 1}
-_V128, _FUNCREF, _EXTERNREF = 4, 5, 6
+_V128, _FUNCREF, _EXTERNREF, _EXNREF = 4, 5, 6, 8
 _KINDS = {Type.I32: 0, Type.I64: 1, Type.F32: 2, Type.F64: 3, Type.V128: _V128,
-          Type.FUNCREF: _FUNCREF, Type.EXTERNREF: _EXTERNREF}
+          Type.FUNCREF: _FUNCREF, Type.EXTERNREF: _EXTERNREF, Type.EXNREF: _EXNREF}
 
 
 def load_wasmtime() -> Any:
@@ -215,6 +215,10 @@ class _Instance:
             self.instance = module.instantiate(self.store)
         except wasmtime.Trap as trap:
             raise Rejected(str(trap), "instantiate") from None
+        except wasmtime.WasmtimeError as error:
+            if "unknown import" not in str(error):
+                raise
+            raise Rejected(str(error), "instantiate") from None  # the start function called it
         self.items = dict(self.instance.exports(self.store))
         self.by_address = {
             _address(self.items[name]._func): number for name, number in module.numbers.items()
@@ -317,6 +321,9 @@ class _Instance:
         elif kind == _FUNCREF:
             assert bits == 0, "only null can be passed for a funcref"
             value.of.funcref.store_id = _NULL_STORE
+        elif kind == _EXNREF:
+            assert bits == 0, "only null can be passed for an exnref"
+            value.of.exnref.store_id = _NULL_STORE
         else:
             value.of.i64 = ctypes.c_int64(bits).value  # a float's bits, as they are
 
@@ -334,6 +341,10 @@ class _Instance:
             handle = self.ffi.wasmtime_externref_data(self.context, byref(value.of.externref))
             self.ffi.wasmtime_val_unroot(byref(value))
             return int(handle or SOME_INSIDE)
+        if kind == _EXNREF:
+            null = value.of.exnref.store_id == _NULL_STORE
+            self.ffi.wasmtime_val_unroot(byref(value))
+            return 0 if null else SOME_FUNCTION
         return int(value.of.i64) & _MASKS[kind]
 
     def state(self) -> State:

@@ -34,6 +34,7 @@ _FEATURES: dict[str, tuple[str, ...]] = {
     features.SIMD: ("simd",),
     features.EXTENDED_CONST: ("extended-const",),
     features.TAIL_CALL: ("tail-call",),
+    features.EXCEPTIONS: ("exception-handling",),
     features.MULTI_MEMORY: ("multimemory",),
     features.MEMORY64: ("memory64",),
 }
@@ -59,8 +60,13 @@ class WasmOpt:
             raise TargetError("there is no wasm-opt on PATH",
                               hint="it is part of Binaryen: the package is called binaryen")
         self._program = found
-        known = set(re.findall(r"--enable-([a-z0-9-]+)", self._run(["--help"])))
+        text = self._run(["--help"])
+        known = set(re.findall(r"--enable-([a-z0-9-]+)", text))
         self._flags = ["--mvp-features"]
+        if "--emit-exnref" in text:  # exceptions as the specification has them, not as before it
+            self._flags.append("--emit-exnref")
+        else:
+            known.discard("exception-handling")
         for proposal, names in _FEATURES.items():
             if proposal in features.SUPPORTED:
                 self._flags += [f"--enable-{name}" for name in names if name in known]

@@ -29,8 +29,8 @@ SEEDS = range(60)
 
 #: Instructions that leave nothing in the IR of their own, or only where they are used.
 STRUCTURE = {
-    "nop", "block", "loop", "if", "else", "end", "br", "return", "drop", "local.get", "local.set",
-    "local.tee", "i32.const", "i64.const", "f32.const", "f64.const", "v128.const",
+    "nop", "block", "loop", "if", "else", "end", "try_table", "br", "return", "drop", "local.get",
+    "local.set", "local.tee", "i32.const", "i64.const", "f32.const", "f64.const", "v128.const",
     "ref.null",
 }
 
