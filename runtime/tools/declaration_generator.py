@@ -216,7 +216,7 @@ class Declarations:
             if self.plan.tags and self.choices.chance(1, 3):
                 types = self.choices.pick(self.plan.tags)
             self.plan.tags.append(types)
-            self.module.tags.append(TagType(self.type_index(FuncType(types, ())), 0))
+            self.module.tags.append(TagType(self.plan.type_index(FuncType(types, ())), 0))
             if self.choices.chance(1, 4):
                 self.module.exports.append(Export(f"e{number}", "tag", number, 0))
         if self.plan.tags:
