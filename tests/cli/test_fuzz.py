@@ -48,7 +48,7 @@ def test_malformed(swarmc: Swarmc, tmp_path: Path) -> None:
 def test_malformed_mismatch(swarmc: Swarmc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
                             ) -> None:
     monkeypatch.setattr(Judge, "refusal", lambda self, data: "no such luck")
-    result = swarmc("fuzz", "--malformed", "20", "--seed", "5", "-o", tmp_path)
+    result = swarmc("fuzz", "--malformed", "100", "--seed", "5", "-o", tmp_path)
     assert result.exit_code == 1
     assert "accepted what wasmtime refuses: no such luck" in result.output
     assert list(tmp_path.glob("malformed-5-*.wasm"))
