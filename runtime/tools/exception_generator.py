@@ -42,7 +42,7 @@ def throw_ref(g: BodyGenerator, depth: int) -> None:
     if not g.plan.tags:
         return
     local = g.local_of(_EXNREF)
-    if not g.choices.chance(1, 24):
+    if not g.choices.chance(1, 12):
         g.emit("local.get", local, push=(_EXNREF,))
         g.emit("ref.is_null", pops=1, push=(_I32,))
         g.emit("i32.eqz", pops=1, push=(_I32,))
@@ -81,7 +81,7 @@ def make_try_table(fill: Fill) -> Statement:
 
 def _clause(g: BodyGenerator, label: int) -> tuple[Catch, tuple[ValueType, ...]]:
     """A clause, and the types of what its label takes."""
-    ref = g.choices.chance(1, 3)
+    ref = g.choices.chance(1, 2)
     tag = None if g.choices.chance(1, 3) else g.choices.below(len(g.plan.tags))
     types: tuple[ValueType, ...] = () if tag is None else g.plan.tags[tag]
     if ref:
@@ -113,4 +113,4 @@ def _open_try_table(g: BodyGenerator, clauses: tuple[Catch, ...], depth: int) ->
 
 
 #: Statements with their weights, but for the one that :func:`make_try_table` makes.
-THROWS: Sequence[tuple[int, Statement]] = ((2, throw), (1, throw_ref))
+THROWS: Sequence[tuple[int, Statement]] = ((2, throw), (3, throw_ref))
