@@ -26,6 +26,10 @@ from .records import Rights, Rule
 #: How often the host looks whether a launch is to stop, in seconds.
 _POLL = 0.01
 
+#: What new memory is full of, where that does not cost too much.
+_RUBBISH = 0xDB
+_LITTERED = 1 << 20
+
 
 @dataclass(slots=True)
 class PtxFunction:
@@ -70,6 +74,8 @@ class PtxDevice:
 
     def allocate(self, size: int, purpose: str, use: Use = SHARED_USE) -> int:
         buffer = Buffer(size, purpose)
+        if size <= _LITTERED:
+            buffer.array()[:] = _RUBBISH  # new memory of a GPU holds anything
         with self._lock:
             self._allocations[buffer.address] = _Allocation(buffer, use)
         return buffer.address
