@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from ..compiler.wasm import types as wasm
 from ..errors import ArgumentError
 from ..ir.types import FuncType
 
@@ -18,6 +17,8 @@ _SHOWN = 40
 
 def exported_functions(module: Module) -> dict[str, FuncType]:
     """Name and type of each exported function; of a module that may not be valid."""
+    from ..compiler.wasm import types as wasm  # a warm start never gets here
+
     numbers = [item.type for item in module.imported("func")] + module.func_types
     found = {}
     for export in module.exports:

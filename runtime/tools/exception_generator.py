@@ -22,10 +22,11 @@ def throw(g: BodyGenerator, depth: int) -> None:
     """Throw if a condition holds, or at times in any case."""
     if not g.plan.tags:
         return
-    if len(g.frames) > 2 and g.choices.chance(1, 3):
+    if len(g.frames) > 2 and g.choices.chance(1, 12):
         _throw(g, depth)
         return
-    g.masked(3, depth, wild=8)
+    g.masked(7, depth, wild=8)
+    g.emit("i32.eqz", pops=1, push=(_I32,))
     g.open("if", (), ())
     g.nested(lambda: _throw(g, depth - 1))
 
