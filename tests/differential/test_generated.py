@@ -43,9 +43,9 @@ def test_interleaved(seed: int, layout: MemoryLayout, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(100, 103))
 def test_interpreter_before_and_after_every_pass(seed: int, tmp_path: Path) -> None:
-    report = fuzz.run(1000.0, seed, tmp_path, modules=15, agents=2,
+    report = fuzz.run(1000.0, seed, tmp_path, modules=30, agents=2,
                       executors=pass_executors(), minimise_seconds=20.0)
-    assert report.modules == 15
+    assert report.modules == 30
     assert report.tally.returned > 200
     assert not report.saved, str(report)
 
