@@ -28,6 +28,9 @@ from .encoder import encode
 from .execution import Call, Script, Setup, Workload
 from .generator import GeneratorOptions, generate
 
+#: Instructions of a body at most of which every run is tried.
+_SHORT = 64
+
 #: Runs a case and says how it fails, None if it does not.
 Check = Callable[[bytes, Setup, Workload], Mismatch | None]
 
@@ -92,7 +95,10 @@ class _Minimiser:
     def run(self) -> Case:
         self._scripts()
         if self.case.record is not None:
+            end = self.deadline  # half of the time, for the parts of the module shrink it further
+            self.deadline = (time.monotonic() + end) / 2
             self._choices(list(self.case.record))
+            self.deadline = end
         self._scripts()
         if self._valid(self.case.data) is not None:
             self._structure()
@@ -264,6 +270,24 @@ class _Minimiser:
                         break
                 place -= max(size // 2, 1)
             size //= 2
+        self._runs(number)
+
+    def _runs(self, number: int) -> None:
+        """Cut every run of instructions out of a short body, whatever its length.
+
+        A block and the drops of its results go only together, and halved lengths miss them.
+        """
+        size = len(decode(self.case.data).funcs[number].body.ops) - 1
+        if size > _SHORT:
+            return
+        while size > 1 and not self._late():
+            place = len(decode(self.case.data).funcs[number].body.ops) - 1 - size
+            while place >= 0 and not self._late():
+                module = decode(self.case.data)
+                body = next(_cuts(module.funcs[number].body, place, size))
+                module.funcs[number] = dataclasses.replace(module.funcs[number], body=body)
+                place -= size if self._try_module(module) else 1
+            size -= 1
 
 
 def _pop(items: list[Any]) -> None:

@@ -62,7 +62,7 @@ def failing_case(instruction: str, executor: Wrong) -> tuple[Case, Oracle]:
         generated = generate(choices)
         record = tuple(choices.record)
         workload = Workload(generate_scripts(choices, generated, 3, 2), 5000)
-        setup = Setup(missing_imports="trap")
+        setup = Setup(missing_imports="trap", heap=1 << 16)
         if contains(generated.data, instruction):
             found = check(oracle, executor, generated.data, setup, workload)
             if found is not None:
@@ -80,7 +80,7 @@ def test_a_failing_module_becomes_small(known: bool, tmp_path: Path) -> None:
     def still(data: bytes, setup: Setup, workload: Workload) -> Mismatch | None:
         return check(oracle, executor, data, setup, workload)
 
-    smaller = minimise(case, still, seconds=60.0)
+    smaller = minimise(case, still, seconds=120.0)
     assert smaller.mismatch.kind == case.mismatch.kind == "fuel"
     assert len(smaller.workload.scripts) == 1
     assert len(smaller.workload.scripts[0].calls) == 1

@@ -28,9 +28,11 @@ def dispatch_interrupted(swarm: SwarmManager) -> SwarmResult:
 
 def test_many_short_agents(shared_cache: Path) -> None:
     wasm = wasmtime.wat2wasm(
-        """(module (func (export "short") (local i32)
-          (loop (br_if 0 (i32.lt_u (local.tee 0 (i32.add (local.get 0) (i32.const 1)))
-                                   (i32.const 5000000))))))"""
+        """(module (func (export "short") (result i32) (local i32 i32)
+          (loop (local.set 1 (i32.mul (i32.xor (local.get 1) (local.get 0)) (i32.const 69069)))
+                (br_if 0 (i32.lt_u (local.tee 0 (i32.add (local.get 0) (i32.const 1)))
+                                   (i32.const 5000000))))
+          (local.get 1)))"""
     )
     swarm = SwarmManager.from_wasm(wasm, cache=shared_cache, max_agents=20_000)
     swarm.spawn_agents(20_000)
