@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import importlib.metadata
 import os
@@ -15,7 +14,7 @@ from typing import Any
 from rich.text import Text
 
 from .. import __version__
-from ..errors import SwarmcError
+from ..errors import SwarmcError, TargetError
 from .cli_inspect import available_memory
 from .cli_terminal import duration_text, size_text, stdout_console
 
@@ -23,6 +22,7 @@ _REQUIRED = ("numpy", "llvmlite", "numba", "rich", "typer")
 _OPTIONAL = (
     ("wasmtime", "to read .wat files, and for swarmc fuzz and bench"),
     ("ziglang", "to rebuild the corpus, and for swarmc bench"),
+    ("cuda-bindings", "to run agents on a GPU"),
     ("matplotlib", "for the plots of swarmc bench"),
 )
 
@@ -31,6 +31,9 @@ _PROGRAM = bytes.fromhex(
     "0061736d01000000" "0107016002" "7f7f017f" "03020100" "070701" "036164640000"
     "0a09010700" "20002001" "6a0b"
 )  # fmt: skip
+
+_AGENTS = 1000
+_WRONG = "agents gave wrong results"
 
 _Check = tuple[bool | None, str, str]  # right, wrong or neither; what; how it is
 
@@ -46,7 +49,7 @@ def report() -> int:
                 good
             ]
             console.print(
-                Text.assemble((mark, style), "  ", (f"{what:<12}", "bold"), text), soft_wrap=True
+                Text.assemble((mark, style), "  ", (f"{what:<14}", "bold"), text), soft_wrap=True
             )
     return 1 if failed else 0
 
@@ -86,50 +89,48 @@ def _packages() -> Iterator[_Check]:
 
 def _cpu_target() -> Iterator[_Check]:
     from ..targets.cpu.machine import host_machine
-    from .manager import SwarmManager
 
     try:
         machine = host_machine()
         yield True, "llvm", f"{machine.llvm_version} for {machine.triple}, {machine.cpu}"
-        started = time.perf_counter()
-        with SwarmManager("cpu", cache=False) as swarm:
-            swarm.load_bytecode(_PROGRAM)
-            swarm.spawn_agents(1000, "add", [20, 22])
-            result = swarm.dispatch()
-        right = bool((result.results_array() == 42).all())
-        elapsed = duration_text((time.perf_counter() - started) * 1000)
-        text = f"compiled a program and ran 1000 agents of it in {elapsed}"
-        yield right, "target cpu", text if right else "agents gave wrong results"
+        elapsed = _try_target("cpu")
+        text = f"compiled a program and ran {_AGENTS} agents of it in {elapsed}"
+        yield elapsed is not None, "target cpu", text if elapsed else _WRONG
         numba: Any = importlib.import_module("numba")
         yield True, "threads", f"{numba.get_num_threads()} ({numba.threading_layer()})"
     except (SwarmcError, OSError, RuntimeError, ImportError) as error:
         yield False, "target cpu", f"{type(error).__name__}: {error}"
 
 
+def _try_target(name: str) -> str | None:
+    """How long a small program took; None if its results were wrong."""
+    from .manager import SwarmManager
+
+    started = time.perf_counter()
+    with SwarmManager(name, cache=False) as swarm:
+        swarm.load_bytecode(_PROGRAM)
+        swarm.spawn_agents(_AGENTS, "add", [20, 22])
+        result = swarm.dispatch()
+    right = bool((result.results_array() == 42).all())
+    return duration_text((time.perf_counter() - started) * 1000) if right else None
+
+
 def _gpu() -> Iterator[_Check]:
-    reason = f"swarmc {__version__} has no target for GPUs yet: agents run on the CPU"
-    for name in _gpu_names():
-        yield None, "gpu", f"{name}: not used, {reason}"
-    if not _gpu_names():
-        found = "the NVIDIA driver finds none" if _has_driver() else "there is no NVIDIA driver"
-        yield None, "gpu", f"{found}; and {reason}"
+    from ..targets.cuda.gpu import shared_gpu
 
-
-def _gpu_names() -> list[str]:
-    names = []
-    for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("Model:"):
-                names.append(line.partition(":")[2].strip())
-    return names
-
-
-def _has_driver() -> bool:
     try:
-        ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return False
-    return True
+        found = shared_gpu().properties
+    except TargetError as error:
+        yield None, "gpu", f"{error}: agents run on the CPU"
+        return
+    yield True, "gpu", f"{found.name}, {found.arch}, {size_text(found.memory)} free"
+    try:
+        elapsed = _try_target("cuda")
+    except (SwarmcError, OSError) as error:
+        yield False, "target cuda", f"{type(error).__name__}: {error}"
+        return
+    text = f"compiled a program and ran {_AGENTS} agents of it in {elapsed}"
+    yield elapsed is not None, "target cuda", text if elapsed else _WRONG
 
 
 def _cache() -> Iterator[_Check]:

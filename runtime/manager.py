@@ -227,6 +227,22 @@ class SwarmManager(AgentAccess):
                 self._program.slices.close()
                 self._program = None
 
+    def reset_device(self) -> None:
+        """Make the GPU work again after an error that it did not survive, and reload the program.
+
+        All agents are gone, as is everything else that this process had on the GPU: other swarms
+        have to be reset, too, and arrays of other libraries are lost.
+
+        Raises:
+            TargetError: agents run on the CPU; or the GPU does not come back.
+        """
+        with self._lock:
+            executable = None if self._program is None else self._program.executable
+            self.target.reset_device()
+            self.close()
+            if executable is not None:
+                self.load_executable(executable)
+
     # Agents
 
     def spawn_agent(

@@ -166,3 +166,11 @@ class Target(Protocol):
     def load(self, executable: Executable, hosts: Sequence[int]) -> Kernel:
         """Load code; ``hosts`` are the addresses of ``executable.hosts``, in their order."""
         ...
+
+    def reset_device(self) -> None:
+        """Make the device work again after an error; what was on it is gone.
+
+        Raises:
+            TargetError: it cannot break in such a way, or does not come back.
+        """
+        ...

@@ -179,6 +179,9 @@ class _TimedTarget:
     def load(self, executable: Executable, hosts: Sequence[int]) -> Kernel:
         return _TimedKernel(self._target.load(executable, hosts), self)
 
+    def reset_device(self) -> None:
+        self._target.reset_device()
+
 
 class _TimedKernel:
     def __init__(self, kernel: Kernel, clock: _TimedTarget) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
+from ...errors import TargetError
 from ...ir import module as ir
 from ...ir import ops
 from ..addressing import MemoryLayout
@@ -102,6 +103,9 @@ class CpuTarget:
 
     def load(self, executable: Executable, hosts: Sequence[int]) -> CpuKernel:
         return CpuKernel(executable, hosts)
+
+    def reset_device(self) -> None:
+        raise TargetError("there is nothing to reset: agents run on the CPU")
 
 
 def _objects(

@@ -139,6 +139,14 @@ class Device(Protocol):
         """uint8[count, width], the pieces."""
         ...
 
+    def write_pieces(self, address: int, offsets: Int64s, data: Bytes) -> None:
+        """Copy uint8[count, width] to pieces at these offsets from ``address`` on."""
+        ...
+
+    def read_pieces(self, address: int, offsets: Int64s, width: int) -> Bytes:
+        """uint8[count, width], the pieces at these offsets."""
+        ...
+
     def fill(self, address: int, size: int, byte: int) -> None:
         """Set bytes."""
         ...

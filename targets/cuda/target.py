@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ...errors import TargetError
 from ...ir import module as ir
 from ..addressing import MemoryLayout
 from ..base import Kernel
 from ..executable import CompileOptions, Executable
 from ..packing import pack
 from .codegen import DEFAULT_LAYOUT, cuda_lowering, ptx_of
+from .gpu import Gpu, shared_gpu
+from .kernel import DeviceKernel
 from .machine import DEFAULT_ARCH, llvm_version, parse_arch
 
 
@@ -44,10 +45,21 @@ class PtxCompiler:
 
 
 class CudaTarget(PtxCompiler):
-    """NVIDIA's GPUs."""
+    """NVIDIA's GPUs.
+
+    Args:
+        connect: gives the GPU to run on, when it is first needed.
+    """
+
+    def __init__(
+        self, layout: MemoryLayout = DEFAULT_LAYOUT, arch: str = DEFAULT_ARCH,
+        connect: Callable[[], Gpu] = shared_gpu,
+    ) -> None:  # fmt: skip
+        super().__init__(layout, arch)
+        self._connect = connect
 
     def load(self, executable: Executable, hosts: Sequence[int]) -> Kernel:
-        raise TargetError(
-            "programs can be compiled for GPUs, but not run on them yet",
-            hint="swarmc compile --target cuda shows the code; run agents with target cpu",
-        )
+        return DeviceKernel(self._connect(), executable, hosts)
+
+    def reset_device(self) -> None:
+        self._connect().reset()

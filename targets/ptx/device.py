@@ -103,6 +103,14 @@ class PtxDevice:
         buffer, offset = self._find(address, 0)
         return buffer.read_rows(_moved(rows, offset))
 
+    def write_pieces(self, address: int, offsets: Int64s, data: Bytes) -> None:
+        buffer, offset = self._find(address, 0)
+        buffer.scatter(1, offsets + offset, data)
+
+    def read_pieces(self, address: int, offsets: Int64s, width: int) -> Bytes:
+        buffer, offset = self._find(address, 0)
+        return buffer.gather(1, offsets + offset, width)
+
     def fill(self, address: int, size: int, byte: int) -> None:
         buffer, offset = self._find(address, size)
         if byte == 0:

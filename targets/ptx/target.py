@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...errors import TargetError
 from ..base import Kernel
 from ..cuda.kernel import DeviceKernel
 from ..cuda.target import PtxCompiler
@@ -21,3 +22,6 @@ class PtxTarget(PtxCompiler):
 
     def load(self, executable: Executable, hosts: Sequence[int]) -> Kernel:
         return DeviceKernel(PtxDevice(), executable, hosts)
+
+    def reset_device(self) -> None:
+        raise TargetError("there is nothing to reset: agents run on the stand-in for a GPU")

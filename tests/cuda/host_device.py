@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from swarmc.targets.addressing import Rows
-from swarmc.targets.base import Bytes
+from swarmc.targets.base import Bytes, Int64s
 from swarmc.targets.cuda.device import (
     SHARED_USE,
     DeviceModule,
@@ -51,6 +51,16 @@ class HostDevice:
     def read_rows(self, address: int, rows: Rows) -> Bytes:
         self.copies += 1
         return self._rows(address, rows).copy()
+
+    def write_pieces(self, address: int, offsets: Int64s, data: Bytes) -> None:
+        self.copies += 1
+        for offset, piece in zip(offsets.tolist(), data, strict=True):
+            self._bytes(address + offset, len(piece))[:] = piece
+
+    def read_pieces(self, address: int, offsets: Int64s, width: int) -> Bytes:
+        self.copies += 1
+        found = [self._bytes(address + offset, width) for offset in offsets.tolist()]
+        return np.array(found, np.uint8).reshape(len(found), width)
 
     def fill(self, address: int, size: int, byte: int) -> None:
         self._bytes(address, size)[:] = byte

@@ -77,7 +77,7 @@ def test_columns_and_outputs(layout: AgentLayout) -> None:
         before = device.copies
         columns = [one.column(Ctx.OUT_LEN, chosen).tolist() for one in slices]
         assert columns == [[lengths[slot] for slot in slots]] * 2
-        assert device.copies - before <= len(slots)
+        assert device.copies - before <= 1
         (data, counts), (other, other_counts) = (one.outputs(chosen) for one in slices)
         assert data.tobytes() == other.tobytes()
         assert counts.tolist() == other_counts.tolist()

@@ -1,0 +1,522 @@
+"""A GPU by its driver: see :mod:`.device` for what is promised.
+
+Memory and code belong to the device's primary context, which other libraries of the process
+(Numba, CuPy, PyTorch) share: their arrays' addresses are good here, and ours there.
+
+Copies go through a stream of their own and end before they return, so that what a dispatch in
+another stream reads is there. The host's side of them is pinned memory, two halves in turn: one is
+filled or emptied while the other is being copied.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...errors import CapacityError, TargetError
+from ..addressing import Rows
+from ..base import Bytes, Int64s
+from .device import SHARED_USE, DeviceFunction, DeviceModule, DeviceProperties, Stream, Use
+from .driver import Driver, DriverError, load_driver
+from .pieces import UNITS, kernel_name, pieces_text
+
+#: Bytes of one half of the pinned memory that copies go through.
+_HALF = 4 << 20
+
+#: Bytes of pieces that are gathered or scattered at a time.
+_BATCH = 64 << 20
+
+#: Threads in a block of the kernels that copy.
+_COPY_BLOCK = 256
+
+#: How the host waits for a launch: so long without sleeping, then sleeps that grow up to a most.
+_SPIN_SECONDS = 100e-6
+_SLEEP_SECONDS = (20e-6, 1e-3)
+
+#: Bytes of the driver's report on code that it refuses.
+_LOG_BYTES = 1 << 14
+
+
+@dataclass(slots=True)
+class GpuFunction:
+    """A kernel; see :class:`~.device.DeviceFunction`.
+
+    Attributes:
+        local: bytes of local memory a thread, without what functions called by it need.
+    """
+
+    handle: Any
+    name: str
+    registers: int
+    threads: int
+    local: int
+
+
+class GpuModule:
+    """Code on a GPU; see :class:`~.device.DeviceModule`."""
+
+    def __init__(self, gpu: Gpu, handle: Any) -> None:
+        self._gpu = gpu
+        self._handle = handle
+
+    def function(self, name: str) -> GpuFunction:
+        return self._gpu.find_function(self._handle, name)
+
+    def unload(self) -> None:
+        self._gpu.release("cuModuleUnload", self._handle)
+
+
+class Gpu:
+    """One of this machine's GPUs; see :class:`~.device.Device`.
+
+    Args:
+        number: which, as the driver counts.
+        driver: None: NVIDIA's.
+
+    Raises:
+        TargetError: there is no driver, or no GPU of that number.
+    """
+
+    def __init__(self, number: int = 0, driver: Driver | None = None) -> None:
+        self._driver = driver or load_driver()
+        try:
+            self._device = self._driver("cuDeviceGet", number)
+        except DriverError as error:
+            raise TargetError(f"there is no GPU number {number}") from error
+        self._context = self._driver("cuDevicePrimaryCtxRetain", self._device)
+        self._lost: str | None = None
+        self._closed = False
+        self._copying = threading.RLock()
+        self._idle: list[GpuStream] = []
+        with self._entered():
+            self.properties = self._properties()
+            self._copies = self._driver("cuStreamCreate", self._nonblocking)
+            self._staging = _Staging(self._driver, self._copies)
+            self._pieces: dict[str, GpuFunction] = {}
+
+    @property
+    def _nonblocking(self) -> int:
+        return int(self._driver.names.CUstream_flags.CU_STREAM_NON_BLOCKING)
+
+    def _properties(self) -> DeviceProperties:
+        attributes = self._driver.names.CUdevice_attribute
+
+        def get(name: str) -> int:
+            attribute = getattr(attributes, f"CU_DEVICE_ATTRIBUTE_{name}")
+            return int(self._driver("cuDeviceGetAttribute", attribute, self._device))
+
+        name = self._driver("cuDeviceGetName", 256, self._device)
+        free, _ = self._driver("cuMemGetInfo")
+        major, minor = get("COMPUTE_CAPABILITY_MAJOR"), get("COMPUTE_CAPABILITY_MINOR")
+        return DeviceProperties(
+            name=name.partition(b"\0")[0].decode(),
+            arch=f"sm_{major}{minor}",
+            memory=free,
+            multiprocessors=get("MULTIPROCESSOR_COUNT"),
+            threads_per_multiprocessor=get("MAX_THREADS_PER_MULTIPROCESSOR"),
+        )
+
+    # Being in a state to work.
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was closed or reset: a new object must take its place."""
+        return self._closed
+
+    @contextmanager
+    def _entered(self) -> Iterator[Driver]:
+        """The driver, with this device current in the calling thread.
+
+        Raises:
+            TargetError: the device was closed, or lost to an error.
+        """
+        if self._closed:
+            raise TargetError("what this swarm had on the GPU is gone: it was reset or given back")
+        if self._lost is not None:
+            raise TargetError(f"the GPU stopped working: {self._lost}", hint=_RESET)
+        try:
+            self._driver("cuCtxSetCurrent", self._context)
+            yield self._driver
+        except DriverError as error:
+            if error.loses_device:
+                self._lost = error.message
+            raise
+
+    def release(self, function: str, *args: Any) -> None:
+        """Give something back; if the device is gone, so is what it held."""
+        if self._closed or self._lost is not None:
+            return
+        try:
+            with self._entered() as driver:
+                driver(function, *args)
+        except DriverError as error:
+            if not error.loses_device and error.code != "CUDA_ERROR_DEINITIALIZED":
+                raise
+
+    # Memory.
+
+    def allocate(self, size: int, purpose: str, use: Use = SHARED_USE) -> int:
+        with self._entered() as driver:
+            try:
+                return int(driver("cuMemAlloc", size))
+            except DriverError as error:
+                if error.code != "CUDA_ERROR_OUT_OF_MEMORY":
+                    raise
+                free, total = driver("cuMemGetInfo")
+                raise CapacityError(
+                    f"{purpose} needs {size:,} bytes, and of the GPU's {total:,} there are"
+                    f" {free:,} free",
+                    hint="run fewer agents at a time, or give each less memory",
+                ) from error
+
+    def free(self, address: int) -> None:
+        self.release("cuMemFree", address)
+
+    def write(self, address: int, data: Bytes) -> None:
+        flat = np.ascontiguousarray(data).reshape(-1).view(np.uint8)
+        with self._copying, self._entered():
+            self._staging.write(address, flat)
+
+    def read(self, address: int, size: int) -> Bytes:
+        found = np.empty(size, np.uint8)
+        with self._copying, self._entered():
+            self._staging.read(address, found)
+        return found
+
+    def fill(self, address: int, size: int, byte: int) -> None:
+        if size:
+            with self._copying, self._entered() as driver:
+                driver("cuMemsetD8Async", address, byte, size, self._copies)
+                driver("cuStreamSynchronize", self._copies)
+
+    def write_rows(self, address: int, rows: Rows, data: Bytes) -> None:
+        for first, count in _batches(rows.count, rows.width):
+            start = address + rows.offset + first * rows.pitch
+            some = np.ascontiguousarray(data[first : first + count])
+            self._move(start, rows.pitch, None, some, gather=False)
+
+    def read_rows(self, address: int, rows: Rows) -> Bytes:
+        found = np.empty((rows.count, rows.width), np.uint8)
+        for first, count in _batches(rows.count, rows.width):
+            start = address + rows.offset + first * rows.pitch
+            self._move(start, rows.pitch, None, found[first : first + count], gather=True)
+        return found
+
+    def write_pieces(self, address: int, offsets: Int64s, data: Bytes) -> None:
+        for first, count in _batches(*data.shape):
+            some = np.ascontiguousarray(data[first : first + count])
+            self._move(address, 0, offsets[first : first + count], some, gather=False)
+
+    def read_pieces(self, address: int, offsets: Int64s, width: int) -> Bytes:
+        found = np.empty((len(offsets), width), np.uint8)
+        for first, count in _batches(len(offsets), width):
+            some = found[first : first + count]
+            self._move(address, 0, offsets[first : first + count], some, gather=True)
+        return found
+
+    def _move(
+        self, address: int, pitch: int, offsets: Int64s | None, data: Bytes, *, gather: bool
+    ) -> None:
+        """Copy between pieces on the device and a contiguous array of the host, by a kernel."""
+        count, width = data.shape
+        if not data.size:
+            return
+        unit = _unit(address, width, np.array([pitch]) if offsets is None else offsets)
+        with self._copying, self._entered() as driver:
+            scratch = self.allocate(data.nbytes, "copying")
+            places = 0
+            try:
+                if offsets is not None:
+                    places = self.allocate(8 * count, "copying")
+                    wanted = np.ascontiguousarray(offsets, np.int64)
+                    self._staging.write(places, wanted.view(np.uint8))
+                if not gather:
+                    self._staging.write(scratch, data.reshape(-1))
+                units = data.nbytes // unit
+                self._start(
+                    driver, self._copies, self._piece_kernel(kernel_name(unit, gather=gather)),
+                    -(-units // _COPY_BLOCK), _COPY_BLOCK,
+                    (address, scratch, places, pitch, width // unit, units),
+                )  # fmt: skip
+                if gather:
+                    self._staging.read(scratch, data.reshape(-1))
+                else:
+                    driver("cuStreamSynchronize", self._copies)
+            finally:
+                self.free(scratch)
+                if places:
+                    self.free(places)
+
+    def _piece_kernel(self, name: str) -> GpuFunction:
+        if not self._pieces:
+            module = self._load_text(pieces_text())
+            for unit in UNITS:
+                for gather in (True, False):
+                    one = kernel_name(unit, gather=gather)
+                    self._pieces[one] = self.find_function(module, one)
+        return self._pieces[name]
+
+    # Code.
+
+    def load(self, ptx: str, hosts: Sequence[int]) -> DeviceModule:
+        if hosts:
+            raise TargetError(
+                "this program calls functions of the host, which swarmc has no GPU code for yet",
+                hint="run it on the CPU: --target cpu",
+            )
+        with self._entered():
+            return GpuModule(self, self._load_text(ptx))
+
+    def _load_text(self, ptx: str) -> Any:
+        options = self._driver.names.CUjit_option
+        log = bytearray(_LOG_BYTES)
+        names = [options.CU_JIT_ERROR_LOG_BUFFER, options.CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES]
+        try:
+            return self._driver(
+                "cuModuleLoadDataEx", ptx.encode() + b"\0", len(names), names, [log, len(log)]
+            )
+        except DriverError as error:
+            if error.loses_device:
+                raise
+            report = bytes(log).partition(b"\0")[0].decode(errors="replace").strip()
+            raise TargetError(
+                f"the GPU's driver refuses the program: {error.message}"
+                + (f"\n{report}" if report else "")
+            ) from error
+
+    def find_function(self, module: Any, name: str) -> GpuFunction:
+        """The kernel of that name in a loaded module."""
+        attributes = self._driver.names.CUfunction_attribute
+        with self._entered() as driver:
+            try:
+                handle = driver("cuModuleGetFunction", module, name.encode())
+            except DriverError as error:
+                if error.code != "CUDA_ERROR_NOT_FOUND":
+                    raise
+                raise TargetError(f"the module has no kernel {name}") from error
+
+            def get(attribute: Any) -> int:
+                return int(driver("cuFuncGetAttribute", attribute, handle))
+
+            return GpuFunction(
+                handle, name,
+                registers=get(attributes.CU_FUNC_ATTRIBUTE_NUM_REGS),
+                threads=get(attributes.CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK),
+                local=get(attributes.CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES),
+            )  # fmt: skip
+
+    # Launching.
+
+    def stream(self) -> Stream:
+        with self._copying:
+            if self._idle:
+                return self._idle.pop()
+        with self._entered() as driver:
+            return GpuStream(self, driver("cuStreamCreate", self._nonblocking), _Pinned(driver, 8))
+
+    def give_back(self, stream: GpuStream) -> None:
+        """Keep a stream that has nothing to do for the next who needs one."""
+        with self._copying:
+            self._idle.append(stream)
+
+    def launch(
+        self, stream: Any, function: GpuFunction, blocks: int, threads: int, argument: int,
+        stack: int,
+    ) -> None:
+        """See :meth:`~.device.Stream.launch`."""
+        with self._entered() as driver:
+            self._reserve_stack(driver, stack)
+            self._start(driver, stream, function, blocks, threads, (argument,))
+
+    def _reserve_stack(self, driver: Driver, stack: int) -> None:
+        limit = driver.names.CUlimit.CU_LIMIT_STACK_SIZE
+        with self._copying:
+            if driver("cuCtxGetLimit", limit) >= stack:
+                return
+            try:
+                driver("cuCtxSetLimit", limit, stack)
+            except DriverError as error:
+                if error.loses_device:
+                    raise
+                here = self.properties
+                threads = here.multiprocessors * here.threads_per_multiprocessor
+                free, _ = driver("cuMemGetInfo")
+                raise CapacityError(
+                    f"the program may need {stack:,} bytes of stack a thread, {stack * threads:,}"
+                    f" for the {threads:,} threads that the GPU runs at once, and"
+                    f" {free:,} bytes are free",
+                    hint="a smaller call depth needs less: --call-depth",
+                ) from error
+
+    @staticmethod
+    def _start(
+        driver: Driver, stream: Any, function: GpuFunction, blocks: int, threads: int,
+        words: Sequence[int],
+    ) -> None:
+        types = (ctypes.c_uint64,) * len(words)
+        driver("cuLaunchKernel", function.handle, blocks, 1, 1, threads, 1, 1, 0, stream,
+               (tuple(words), types), 0)  # fmt: skip
+
+    def wait(self, stream: Any, meanwhile: Callable[[], None]) -> None:
+        """Wait until a stream is done, and call a function from time to time."""
+        begin = time.monotonic()
+        pause, longest = _SLEEP_SECONDS
+        with self._entered() as driver:
+            while not driver.finished(stream):
+                meanwhile()
+                if time.monotonic() - begin > _SPIN_SECONDS:
+                    time.sleep(pause)
+                    pause = min(2 * pause, longest)
+
+    # Ends.
+
+    def close(self) -> None:
+        if not self._closed:
+            self._staging.close(self.release)
+            for stream in self._idle:
+                stream.destroy()
+            self.release("cuStreamDestroy", self._copies)
+            self.release("cuDevicePrimaryCtxRelease", self._device)
+            self._closed = True
+
+    def reset(self) -> None:
+        """End everything that this process has on the GPU, of other libraries, too.
+
+        This object cannot be used any more; a new one can. It is how to go on after an error that
+        nothing on the GPU survives.
+        """
+        self._closed = True
+        self._driver("cuDevicePrimaryCtxReset", self._device)
+
+
+_RESET = "SwarmManager.reset_device() begins anew"
+
+_shared: Gpu | None = None
+_sharing = threading.Lock()
+
+
+def shared_gpu() -> Gpu:
+    """The first GPU of this machine, one object for all of the process.
+
+    Raises:
+        TargetError: there is none that can be used.
+    """
+    global _shared
+    with _sharing:
+        if _shared is None or _shared.ended:
+            _shared = Gpu()
+        return _shared
+
+
+class GpuStream:
+    """See :class:`~.device.Stream`."""
+
+    def __init__(self, gpu: Gpu, handle: Any, stop: _Pinned) -> None:
+        self._gpu = gpu
+        self._handle = handle
+        self._stop = stop
+        self._word = stop.array.view(np.int64)
+        self.stop_address = stop.device_address
+
+    def launch(
+        self, function: DeviceFunction, blocks: int, threads: int, argument: int, stack: int
+    ) -> None:
+        assert isinstance(function, GpuFunction)
+        self._gpu.launch(self._handle, function, blocks, threads, argument, stack)
+
+    def wait(self, stop: Int64s) -> None:
+        def pass_on() -> None:
+            self._word[0] = stop[0]
+
+        self._gpu.wait(self._handle, pass_on)
+
+    def close(self) -> None:
+        self._word[0] = 0
+        self._gpu.give_back(self)
+
+    def destroy(self) -> None:
+        """Give the stream back to the driver."""
+        self._gpu.release("cuStreamDestroy", self._handle)
+        self._gpu.release("cuMemFreeHost", self._stop.address)
+
+
+class _Pinned:
+    """Memory of the host that the device reaches."""
+
+    def __init__(self, driver: Driver, size: int) -> None:
+        flags = driver.names.CU_MEMHOSTALLOC_PORTABLE | driver.names.CU_MEMHOSTALLOC_DEVICEMAP
+        self.address = int(driver("cuMemHostAlloc", size, flags))
+        self.device_address = int(driver("cuMemHostGetDevicePointer", self.address, 0))
+        self.array: Bytes = np.ctypeslib.as_array(
+            (ctypes.c_uint8 * size).from_address(self.address)
+        )
+        self.array[:] = 0
+
+
+class _Staging:
+    """Copies through two halves of pinned memory; one thread at a time."""
+
+    def __init__(self, driver: Driver, stream: Any) -> None:
+        self._driver = driver
+        self._stream = stream
+        self._halves = [_Pinned(driver, _HALF), _Pinned(driver, _HALF)]
+        flag = int(driver.names.CUevent_flags.CU_EVENT_DISABLE_TIMING)
+        self._events = [driver("cuEventCreate", flag) for _ in self._halves]
+
+    def write(self, address: int, data: Bytes) -> None:
+        """Copy bytes to the device."""
+        for number, (start, end) in enumerate(_chunks(len(data))):
+            half, event = self._halves[number % 2], self._events[number % 2]
+            if number >= 2:
+                self._driver("cuEventSynchronize", event)
+            half.array[: end - start] = data[start:end]
+            self._driver(
+                "cuMemcpyHtoDAsync", address + start, half.address, end - start, self._stream
+            )
+            self._driver("cuEventRecord", event, self._stream)
+        self._driver("cuStreamSynchronize", self._stream)
+
+    def read(self, address: int, into: Bytes) -> None:
+        """Copy bytes from the device."""
+        chunks = list(_chunks(len(into)))
+        for number in range(len(chunks) + 1):
+            if number < len(chunks):
+                start, end = chunks[number]
+                half, event = self._halves[number % 2], self._events[number % 2]
+                self._driver(
+                    "cuMemcpyDtoHAsync", half.address, address + start, end - start, self._stream
+                )
+                self._driver("cuEventRecord", event, self._stream)
+            if number:
+                start, end = chunks[number - 1]
+                self._driver("cuEventSynchronize", self._events[(number - 1) % 2])
+                into[start:end] = self._halves[(number - 1) % 2].array[: end - start]
+
+    def close(self, release: Callable[..., None]) -> None:
+        """Give the memory back."""
+        for half, event in zip(self._halves, self._events, strict=True):
+            release("cuMemFreeHost", half.address)
+            release("cuEventDestroy", event)
+
+
+def _chunks(size: int) -> Iterator[tuple[int, int]]:
+    return ((start, min(start + _HALF, size)) for start in range(0, size, _HALF))
+
+
+def _batches(count: int, width: int) -> Iterator[tuple[int, int]]:
+    """Pieces that are moved together: the first, and how many."""
+    step = max(1, _BATCH // max(width, 1))
+    return ((first, min(step, count - first)) for first in range(0, count, step))
+
+
+def _unit(address: int, width: int, offsets: Int64s) -> int:
+    """The most bytes that a thread can copy at a time."""
+    bits = address | width | int(np.bitwise_or.reduce(offsets))
+    return next(unit for unit in UNITS if bits % unit == 0)
