@@ -4,6 +4,9 @@ A tail call can leave nothing on the stack. So parameters and results that do no
 go through the *transfer area*, a part of the agent's state block: they are written right before the
 call or the return, and read right after it. LLVM 22 needs this: it forgets arguments of a
 ``musttail`` call that lie on the stack, and cannot return a large struct from one.
+
+A target that knows no tail calls passes all parameters of one through the area: see
+:mod:`.llvm.trampolines`.
 """
 
 from __future__ import annotations
@@ -46,9 +49,18 @@ def divide_results(type_: FuncType, throws: bool) -> Division:
     return _divide(type_.results, integers - throws, floats)
 
 
+def param_slots(type_: FuncType) -> tuple[int, ...]:
+    """The 64-bit slot of each parameter, where all of them go through the transfer area."""
+    slots, cursor = [], 0
+    for param in type_.params:
+        slots.append(cursor)
+        cursor += _size(param)
+    return tuple(slots)
+
+
 def transfer_slots(types: Iterable[FuncType]) -> int:
     """64-bit slots of the transfer area that functions of these types need."""
-    return max((max(divide_params(type_).slots, divide_results(type_, True).slots)
+    return max((max(sum(map(_size, type_.params)), divide_results(type_, True).slots)
                 for type_ in types), default=0)
 
 
@@ -68,5 +80,9 @@ def _divide(types: Sequence[Type], integers: int, floats: int) -> Division:
             kept.append(number)
         else:
             moved.append((number, slots))
-            slots += 2 if wide else 1
+            slots += _size(type_)
     return Division(tuple(kept), tuple(moved), slots)
+
+
+def _size(type_: Type) -> int:
+    return 2 if type_ is Type.V128 else 1

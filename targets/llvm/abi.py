@@ -37,7 +37,9 @@ class Abi(Protocol):
     attributes: str  # of every compiled function
     declarations: tuple[str, ...]  # that the prelude needs
     memory: MemoryAccess
-    tail_calls: bool  # whether a call may take the place of its caller's frame
+    tail_calls: bool  # whether a call may take the place of its caller's frame; see trampolines
+
+    table_space: int  # LLVM's number of the address space of tables that code reads
 
     def support(self, layout: AgentLayout) -> str:
         """The functions above, in every module of a program."""

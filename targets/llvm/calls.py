@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ...errors import UnsupportedFeatureError
 from ...ir import ops
 from ...ir.function import Inst, Value
 from ...ir.ops import Op
 from ...ir.types import EntityId, FuncType, Type
+from ..transfer import param_slots
 from .convention import Convention, struct
 from .emit import Emitter, FunctionEmitter
 from .host_calls import emit_host_call
@@ -67,11 +67,20 @@ def _call_ref(e: FunctionEmitter, inst: Inst) -> None:
 
 
 def _return_call(e: FunctionEmitter, inst: Inst) -> None:
-    _tail_call(e, inst, _function(e, inst.attrs[0]))
+    id_ = inst.attrs[0]
+    if e.abi.tail_calls:
+        _tail_call(e, inst, _function(e, id_))
+    elif id_ == e.function.id:
+        e.repeat(inst)
+    else:
+        _step(e, inst, str(e.program.numbers[id_] + 1), e.program.module.sig_of(id_))
 
 
 def _return_call_ref(e: FunctionEmitter, inst: Inst) -> None:
-    _tail_call(e, inst, _referenced(e, inst))
+    if e.abi.tail_calls:
+        _tail_call(e, inst, _referenced(e, inst))
+    else:
+        _step(e, inst, e.name(inst.args[0]), inst.attrs[0])
 
 
 def _try_call(e: FunctionEmitter, inst: Inst) -> None:
@@ -87,11 +96,10 @@ def _plain_call(e: FunctionEmitter, inst: Inst, callee: _Callee) -> None:
     exception = _take_results(e, inst.results, convention, result)
     if not callee.may_throw:
         return
-    own = e.program.convention(e.function.type, throws=True)
     leave, go_on = e.fresh_label(), e.fresh_label()
     thrown = e.assign(f"icmp ne i64 {exception}, 0")
     e.line(f"br i1 {thrown}, label %{leave}, label %{go_on}, !prof !0")
-    lines, operand = struct(own, e.fuel, exception, (), _names(e))
+    lines, operand = struct(e.convention, e.fuel, exception, (), _names(e))
     e.cold += [f"{leave}:", *lines, f"ret {operand}"]
     e.start_block(go_on)
 
@@ -108,16 +116,18 @@ def _call_with_handler(e: FunctionEmitter, inst: Inst, callee: _Callee) -> None:
 
 
 def _tail_call(e: FunctionEmitter, inst: Inst, callee: _Callee) -> None:
-    if not e.abi.tail_calls:
-        raise UnsupportedFeatureError(
-            "tail calls cannot be compiled for GPUs yet",
-            feature="tail-call",
-            offset=inst.loc,
-            function=e.function.name or None,
-        )
     # A tail call frees the caller's frame, so the callee starts from the caller's own depth.
     convention, result = _call_through(e, inst, callee, "%depth.in", "musttail ")
     e.line(f"ret {convention.returned} {result}")
+
+
+def _step(e: FunctionEmitter, inst: Inst, reference: str, sig: int) -> None:
+    """Leave the call of a function of some type to the trampoline; see :mod:`.trampolines`."""
+    type_ = e.program.module.types[sig]
+    values = inst.args[len(inst.args) - len(type_.params) :]
+    _move_out(e, list(enumerate(param_slots(type_))), values)
+    lines, operand = struct(e.convention, e.fuel, _NULL, (), _names(e), reference)
+    e.lines += [*lines, f"ret {operand}"]
 
 
 def _call_through(
@@ -162,18 +172,13 @@ def _take_results(
     return exception
 
 
-def _own_convention(e: FunctionEmitter) -> Convention:
-    throws = e.program.throwing.returns_exception(e.function.id)
-    return e.program.convention(e.function.type, throws)
-
-
 def _names(e: FunctionEmitter) -> Iterator[str]:
     while True:
         yield e.fresh()
 
 
 def _return(e: FunctionEmitter, inst: Inst) -> None:
-    convention = _own_convention(e)
+    convention = e.convention
     _move_out(e, convention.moved_results, inst.args)
     operands = []
     for number, type_, _ in convention.fields():
@@ -187,7 +192,7 @@ def _return(e: FunctionEmitter, inst: Inst) -> None:
 
 
 def _throw(e: FunctionEmitter, inst: Inst) -> None:
-    lines, operand = struct(_own_convention(e), e.fuel, e.name(inst.args[0]), (), _names(e))
+    lines, operand = struct(e.convention, e.fuel, e.name(inst.args[0]), (), _names(e))
     e.lines += [*lines, f"ret {operand}"]
 
 

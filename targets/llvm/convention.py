@@ -22,6 +22,8 @@ class Convention:
 
     Attributes:
         throws: whether they return an exception, as field 1 of the struct.
+        steps: whether they return what is to be called next, or null, as the field after that:
+            see :mod:`.trampolines`.
         params: numbers of the parameters that are passed by value.
         results: (number of the result, LLVM type) of those that are returned by value, in order.
         moved_params, moved_results: (number, slot of the transfer area) of the others.
@@ -32,21 +34,27 @@ class Convention:
     results: tuple[tuple[int, str], ...]
     moved_params: tuple[tuple[int, int], ...] = ()
     moved_results: tuple[tuple[int, int], ...] = ()
+    steps: bool = False
 
     @property
     def returned(self) -> str:
         """LLVM type that they return."""
-        types = ["i64"] * (1 + self.throws) + [type_ for _, type_ in self.results]
+        types = ["i64"] * self.first + [type_ for _, type_ in self.results]
         return "i64" if len(types) == 1 else "{ " + ", ".join(types) + " }"
+
+    @property
+    def first(self) -> int:
+        """Field of the first result."""
+        return 1 + self.throws + self.steps
 
     @property
     def is_struct(self) -> bool:
         """Whether they return more than the fuel."""
-        return self.throws or bool(self.results)
+        return self.throws or self.steps or bool(self.results)
 
     def fields(self) -> Iterator[tuple[int, str, int]]:
         """(number of the result, LLVM type, field of the struct) of those in the struct."""
-        for field, (number, type_) in enumerate(self.results, 1 + self.throws):
+        for field, (number, type_) in enumerate(self.results, self.first):
             yield number, type_, field
 
 
@@ -64,15 +72,17 @@ def for_tail_calls(type_: FuncType, throws: bool) -> Convention:
 
 
 def struct(convention: Convention, fuel: str, exception: str, operands: Sequence[str],
-           fresh: Iterator[str]) -> tuple[list[str], str]:
+           fresh: Iterator[str], following: str = "0") -> tuple[list[str], str]:
     """The lines that make what a function returns, and the operand of its ``ret``.
 
     Args:
         operands: the results that are returned by value, with their LLVM types; may be fewer.
+        following: what is to be called next, or null, where the convention has it.
     """
     if not convention.is_struct:
         return [], f"i64 {fuel}"
-    parts = [f"i64 {fuel}", *([f"i64 {exception}"] if convention.throws else []), *operands]
+    parts = [f"i64 {fuel}", *([f"i64 {exception}"] if convention.throws else []),
+             *([f"i64 {following}"] if convention.steps else []), *operands]
     lines, value = [], "poison"
     for field, part in enumerate(parts):
         name = next(fresh)

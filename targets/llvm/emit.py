@@ -7,6 +7,8 @@ fuel is an SSA value that each block gets by a phi; call depth is a parameter.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ...ir import exceptions
 from ...ir.analysis.cfg import reverse_postorder
@@ -20,6 +22,9 @@ from .abi import Abi
 from .convention import Convention, by_value, for_tail_calls
 from .types import LLVM_TYPES, constant
 
+if TYPE_CHECKING:
+    from .trampolines import Trampolines
+
 #: Alias class of an agent's state; see :mod:`.state_ops`.
 STATE = "!tbaa !2"
 
@@ -32,7 +37,9 @@ class ProgramEmitter:
     Attributes:
         declarations: LLVM intrinsics used, as declarations.
         later: functions that the target defines when all others are written.
-        calling: the calling convention; ``tailcc`` where the program has tail calls.
+        calling: the calling convention; ``tailcc`` where the program has tail calls, and the
+            target, too.
+        trampolines: what stands for tail calls where the target has none.
         throwing: which functions return exceptions.
     """
 
@@ -43,6 +50,7 @@ class ProgramEmitter:
         abi: Abi,
         emitters: Mapping[Op, Emitter],
         throwing: Throwing,
+        trampolines: Trampolines,
         split: bool = False,
     ) -> None:
         self.module = module
@@ -60,7 +68,8 @@ class ProgramEmitter:
         self.linkage = "hidden" if split else "internal"
         self._used: set[EntityId] = set()
         self._defined: set[EntityId] = set()
-        self._tail_calls = has_tail_calls(module)
+        self.trampolines = trampolines
+        self._tail_calls = abi.tail_calls and has_tail_calls(module)
         self.calling = "tailcc" if self._tail_calls else "fastcc"
         self.throwing = throwing
         self._conventions: dict[tuple[FuncType, bool], Convention] = {}
@@ -87,6 +96,13 @@ class ProgramEmitter:
         """LLVM name of a function that is defined in this module."""
         self._defined.add(id_)
         return self.symbol(id_)
+
+    def body_of(self, id_: EntityId) -> tuple[str, Convention]:
+        """LLVM name of what holds a function's code, and how that is called and returns."""
+        convention = self.convention_of(id_)
+        if self.trampolines.steps(id_):
+            return f"{self.symbol(id_)}.step", replace(convention, steps=True)
+        return self.symbol(id_), convention
 
     def externals(self) -> list[str]:
         """Declarations of the functions that are used here and defined in another module."""
@@ -126,12 +142,18 @@ class FunctionEmitter:
         self.label = "entry"
         self._counter = 0
         self._prologue: dict[str, str] = {}  # expression -> name, computed once at entry
+        self._repeats = False
         self._numbers = {block: n for n, block in enumerate(function.blocks)}
         self._incoming: dict[Block, list[tuple[str, str, list[Value]]]] = {
             block: [] for block in function.blocks
         }
         # What the first edge between two labels passes. A br_table may have 100,000 edges.
         self._passed: dict[tuple[str, str], list[Value]] = {}
+
+    @property
+    def convention(self) -> Convention:
+        """How the function returns."""
+        return self.program.body_of(self.function.id)[1]
 
     # What emitters call.
 
@@ -237,6 +259,12 @@ class FunctionEmitter:
     def memory(self, id_: EntityId) -> MemorySlot:
         return self.program.memories[id_]
 
+    def repeat(self, inst: Inst) -> None:
+        """Run the function from its beginning, with an instruction's operands as its arguments."""
+        self._incoming[self.function.blocks[0]].append((self.label, self.fuel, inst.args))
+        self.line("br label %b0")
+        self._repeats = True
+
     def start_block(self, label: str) -> None:
         self.label = label
         self.lines.append(f"{label}:")
@@ -317,13 +345,22 @@ class FunctionEmitter:
 
     def _header(self) -> str:
         program, function = self.program, self.function
-        convention, values = program.convention_of(function.id), function.blocks[0].params
-        params = "".join(f", {self.operand(values[number])}" for number in convention.params)
+        program.define(function.id)
+        symbol, convention = program.body_of(function.id)
+        types = function.type.params
+        params = "".join(
+            f", {LLVM_TYPES[types[number]]} {self._argument(number)}"
+            for number in convention.params
+        )
         return (
             f"define {program.linkage} {program.calling} {convention.returned} "
-            f"{program.define(function.id)}(ptr noalias nonnull %ctx, i64 %fuel, i32 %depth.in"
+            f"{symbol}(ptr noalias nonnull %ctx, i64 %fuel, i32 %depth.in"
             f"{params}) {self.abi.attributes} {{"
         )
+
+    def _argument(self, number: int) -> str:
+        """What the function is called with for a parameter, which may change if it repeats."""
+        return f"%a{number}" if self._repeats else self.name(self.function.blocks[0].params[number])
 
     def _enter(self) -> list[str]:
         """Charge call depth; the entry block's fuel comes straight from the parameter."""
@@ -346,8 +383,14 @@ class FunctionEmitter:
         incoming = self._incoming[block]
         fuels = ", ".join(f"[ {fuel}, %{pred} ]" for pred, fuel, _ in incoming)
         text.append(f"%fuel.{label} = phi i64 {fuels}")
-        if block is self.function.blocks[0]:
+        first = block is self.function.blocks[0]
+        if first and not self._repeats:
             return
         for n, param in enumerate(block.params):
-            values = ", ".join(f"[ {self.name(args[n])}, %{pred} ]" for pred, _, args in incoming)
+            names = [self.name(args[n]) for _, _, args in incoming]
+            if first:
+                names[0] = self._argument(n)
+            values = ", ".join(
+                f"[ {name}, %{pred} ]" for name, (pred, _, _) in zip(names, incoming, strict=True)
+            )
             text.append(f"{self.name(param)} = phi {LLVM_TYPES[param.type]} {values}")

@@ -15,6 +15,7 @@ from .abi import Abi
 from .emit import FunctionEmitter, ProgramEmitter
 from .host_calls import entry_wrapper, host_thunk, start_function
 from .ops import EMITTERS
+from .trampolines import Trampolines
 
 METADATA = """\
 !0 = !{!"branch_weights", i32 1, i32 4000}
@@ -54,6 +55,7 @@ def lower(
     module = lowering.module
     referenced = referenced_functions(module)
     throwing = Throwing(module)
+    trampolines = Trampolines(module, throwing, referenced, needed=not lowering.abi.tail_calls)
     functions = list(module.functions.values())
     wanted = referenced | _called_hosts(module, lowering.entries)
     functions += [host_thunk(h) for id_, h in module.host_functions.items() if id_ in wanted]
@@ -62,11 +64,13 @@ def lower(
     done = 0
     for number in range(parts):
         program = ProgramEmitter(module, lowering.layout, lowering.abi, EMITTERS, throwing,
-                                 parts > 1)
+                                 trampolines, parts > 1)
         text = [lowering.abi.support(lowering.layout)]
         while functions and (done < total * (number + 1) / parts or number == parts - 1):
             function = functions.pop(0)
             text.append(FunctionEmitter(program, function).emit())
+            if trampolines.steps(function.id):
+                text.append(trampolines.wrapper(program, function.id))
             done += _size(function)
             if progress is not None:
                 progress(done / total)
@@ -94,6 +98,7 @@ def _driver(
     text = [lowering.abi.driver(lowering.layout)]
     text += [entry_wrapper(program, n, export.id) for n, export in enumerate(entries)]
     text.append(_enter_entry(len(entries)))
+    text += program.trampolines.text(program)
     text += lowering.abi.references(program, referenced)
     text.append(f"@swarm_call_depth = internal constant i32 {lowering.call_depth}")
     text.append(start_function(program))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import wasmtime
 
-from swarmc.errors import TargetError, UnsupportedFeatureError
+from swarmc.errors import TargetError
 from swarmc.runtime.compile import read_module, to_program
 from swarmc.targets.addressing import MemoryLayout
 from swarmc.targets.cuda.codegen import compile_to_ptx
@@ -102,8 +102,18 @@ def test_many_candidates_go_through_a_table() -> None:
     assert ".callprototype" in text
 
 
-def test_what_cannot_be_compiled_is_refused_by_name() -> None:
-    with pytest.raises(UnsupportedFeatureError, match="tail calls cannot be compiled for GPUs"):
-        ptx_of('(module (func $f (export "f") (return_call $f)))')
+def test_only_functions_that_end_with_calls_of_others_need_a_trampoline() -> None:
+    plain = ptx_of((CORPUS / "lib.wasm").read_bytes(), opt_level=0)
+    loop = ptx_of('(module (func $f (export "f") (return_call $f)))', opt_level=0)
+    assert "swarm_trampoline" not in plain + loop and "step" not in plain + loop
+    pair = ptx_of("""(module (func $f (export "f") (param i32) (return_call $g (local.get 0)))
+      (func $g (param i32) (return_call $f (local.get 0))) (func $h (param i64)))""", opt_level=0)
+    steps = set(re.findall(r"\bf0_\$_(\d)_\$_(step|tail)\b", pair))
+    assert steps == {("0", "step"), ("1", "step"), ("0", "tail"), ("1", "tail")}
+    assert set(re.findall(r"swarm_trampoline_\$_\d+", pair)) == {"swarm_trampoline_$_0"}
+    assert ".callprototype" not in pair
+
+
+def test_architectures_are_known_by_name() -> None:
     with pytest.raises(TargetError, match=r"no architecture 'sm_60'.*sm_75"):
         ptx_of(ARITHMETIC, arch="sm_60")

@@ -10,13 +10,15 @@ from swarmc.ir.analysis.throwing import Throwing
 from swarmc.ir.types import EntityId, Trap
 from swarmc.runtime import SwarmManager
 from swarmc.runtime.compile import read_module, to_program
-from swarmc.runtime.tools.differential import check
+from swarmc.runtime.tools.differential import check, compare
 from swarmc.runtime.tools.execution import Call, Executor, Script, Setup, Workload
 from swarmc.runtime.tools.executors import InterpreterExecutor
 from swarmc.runtime.tools.oracle import Oracle
 from swarmc.runtime.tools.target_executor import TargetExecutor
+from swarmc.targets.addressing import MemoryLayout
 from swarmc.targets.cpu import CpuTarget
 from swarmc.targets.executable import CompileOptions
+from swarmc.targets.ptx import PtxTarget
 
 HEAD = """(tag $i (param i32)) (tag $other (param i32)) (tag $none)
   (tag $all (param i32 i64 f32 f64 v128 funcref externref))
@@ -69,7 +71,7 @@ BODIES = {
     "label of a loop": """(local i32) (loop $l (local.set 1 (i32.add (local.get 1) (i32.const 1)))
       (try_table (catch_all $l) (call $throw (i32.lt_u (local.get 1) (local.get 0)))))
       (local.get 1)""",
-    "label of the function": "(try_table (catch $i 1) (call $throw (local.get 0))) (i32.const 3)",
+    "label of the function": "(try_table (catch $i 0) (call $throw (local.get 0))) (i32.const 3)",
     "in a handler": """(block $a (result i32) (try_table (result i32) (catch $i $a)
       (block $b (result i32) (try_table (result i32) (catch $i $b) (call $throw (local.get 0))
         (i32.const 3))) (call $throw (i32.const 6))))""",
@@ -82,7 +84,7 @@ BODIES = {
     "endless recursion in a try_table": """(block $b (result i32) (try_table (result i32)
       (catch $i $b) (call $deep (i32.mul (local.get 0) (i32.const 300)))))""",
     "tail call in a try_table":
-        "(try_table (catch $i 1) (return_call $tail (local.get 0))) (i32.const 1)",
+        "(try_table (catch $i 0) (return_call $tail (local.get 0))) (i32.const 1)",
     "tail call of what throws": """(block $b (result i32) (try_table (result i32) (catch $i $b)
       (call $tail (local.get 0))))""",
     "many tags": """(block $a (block $b (result i32) (block $c (result i32) (try_table
@@ -109,7 +111,9 @@ FUNCTIONS = """
     (f32.const nan:0x200001) (f64.const 3) (v128.const i64x2 5 6) (ref.func $throw)
     (ref.null extern)))))"""
 EXECUTORS: list[Executor] = [InterpreterExecutor(level=0), InterpreterExecutor(level=2),
-             TargetExecutor(CpuTarget(), opt_level=0), TargetExecutor(CpuTarget(), opt_level=2)]
+             TargetExecutor(CpuTarget(), opt_level=0), TargetExecutor(CpuTarget(), opt_level=2),
+             TargetExecutor(PtxTarget(MemoryLayout.FLAT), opt_level=1),
+             TargetExecutor(PtxTarget(MemoryLayout.INTERLEAVED_8), opt_level=2)]
 
 
 def module_of(body: str) -> bytes:
@@ -121,11 +125,14 @@ def module_of(body: str) -> bytes:
 def test_every_budget_of_fuel(name: str) -> None:
     data = module_of(BODIES[name])
     scripts = tuple(Script((Call("f", (value,)), Call("f", (value,)))) for value in (0, 1, 2, 5))
-    oracle = Oracle()
+    oracle = Oracle().load(data, Setup())
+    workloads = [Workload(scripts, fuel) for fuel in (20_000, *range(1, 30))]
+    expected = [(workload, oracle.run(workload)) for workload in workloads]
     for executor in EXECUTORS:
-        for fuel in (*range(1, 30, 2 if executor is EXECUTORS[0] else 9), 20_000):
-            found = check(oracle, executor, data, Setup(), Workload(scripts, fuel))
-            assert found is None, f"{executor.name}, fuel {fuel}: {found}"
+        loaded = executor.load(data, Setup())
+        for workload, runs in expected[:: 2 if executor is EXECUTORS[0] else 9]:
+            found = compare(runs, loaded.run(workload), workload, executor.name)
+            assert found is None, f"{executor.name}, fuel {workload.fuel}: {found}"
 
 
 LOOP = """(module (tag $t (param i64 i64)) (tag $n)

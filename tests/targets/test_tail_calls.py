@@ -12,18 +12,24 @@ from swarmc.ir.types import Trap
 from swarmc.runtime import SwarmManager
 from swarmc.runtime.compile import read_module, to_program
 from swarmc.runtime.tools import fuzz_imports
-from swarmc.runtime.tools.differential import check
-from swarmc.runtime.tools.execution import Call, Script, Setup, Workload
+from swarmc.runtime.tools.differential import compare
+from swarmc.runtime.tools.execution import Call, Executor, Script, Setup, Workload
 from swarmc.runtime.tools.executors import InterpreterExecutor
 from swarmc.runtime.tools.oracle import Oracle
 from swarmc.runtime.tools.target_executor import TargetExecutor
+from swarmc.targets.addressing import MemoryLayout
 from swarmc.targets.cpu import CpuTarget
 from swarmc.targets.cpu.abi import CpuAbi
 from swarmc.targets.executable import CompileOptions
 from swarmc.targets.layout import plan_layout
 from swarmc.targets.llvm.program import Lowering, lower
+from swarmc.targets.ptx import PtxTarget, code
 
 MILLION = 1_000_000
+#: Bytes of stack that the stand-in for a GPU has: less than a million return addresses take.
+STACK = 1 << 20
+
+TARGETS = (CpuTarget(), PtxTarget(MemoryLayout.FLAT), PtxTarget(MemoryLayout.INTERLEAVED_8))
 
 
 def _params(count: int) -> str:
@@ -69,9 +75,15 @@ PROGRAM = f"(module {UNEVEN} {RESULTS} {INDIRECT})"
 
 
 @pytest.mark.parametrize("level", [0, 1, 2, 3])
-def test_a_million_tail_calls(level: int) -> None:
+@pytest.mark.parametrize("target", ["cpu", "ptx"])
+def test_a_million_tail_calls(
+    target: str, level: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(code, "STACK_SIZE", STACK + code.STACK_MARGIN)
     wasm = bytes(wat2wasm(PROGRAM))
-    with SwarmManager.from_wasm(wasm, cache=False, opt_level=level, call_depth=20) as swarm:
+    with SwarmManager.from_wasm(
+        wasm, cache=False, opt_level=level, call_depth=20, target=target
+    ) as swarm:
         uneven = [swarm.spawn_agent("uneven", args=[MILLION + n]) for n in range(2)]
         results = [swarm.spawn_agent("results", args=[MILLION + n]) for n in range(2)]
         indirect = [swarm.spawn_agent("indirect", args=[MILLION + n, 0]) for n in range(2)]
@@ -119,6 +131,37 @@ CALLEES = {
     "null in a table": """
       (table 2 funcref)
       (func (export "f") (param i32) (return_call_indirect (local.get 0)))""",
+    "in a function that calls itself": """
+      (type $t (func (param i32) (result i32))) (table 2 funcref) (elem (i32.const 0) $f $g)
+      (func $f (export "f") (type $t) (if (result i32) (local.get 0)
+        (then (call $g (i32.add (local.get 0) (call $f (i32.sub (local.get 0) (i32.const 1))))))
+        (else (i32.const 7))))
+      (func $g (type $t) (return_call_indirect (type $t)
+        (i32.rotr (local.get 0) (i32.const 1)) (i32.lt_s (local.get 0) (i32.const 9))))""",
+    "one of many": """
+      (type $t (func (param i32) (result i64))) (table 300 funcref)
+      (elem (i32.const 0) """ + " ".join(f"$f{n % 100}" for n in range(300)) + ")" + "".join(
+        f"""(func $f{n} (type $t) (if (i32.eqz (local.get 0)) (then (return (i64.const {n}))))
+        (return_call_indirect (type $t) (i32.sub (local.get 0) (i32.const 1))
+          (i32.mul (local.get 0) (i32.const 59))))""" for n in range(100)) + """
+      (func (export "f") (param i32) (result i64) (return_call_indirect (type $t)
+        (local.get 0) (i32.const 99)))""",
+    "itself and others": """
+      (func $f (export "f") (param i32) (result i32)
+        (if (i32.eqz (local.get 0)) (then (return (i32.const 5))))
+        (if (i32.eq (local.get 0) (i32.const 5)) (then (return_call $g (i64.const 4))))
+        (return_call $f (i32.sub (local.get 0) (i32.const 1))))
+      (func $g (param i64) (result i32) (local i32)
+        (local.set 1 (i32.add (local.get 1) (i32.const 1)))
+        (if (i64.eqz (local.get 0)) (then (return_call $f (local.get 1))))
+        (return_call $g (i64.sub (local.get 0) (i64.const 1))))""",
+    "swapped arguments": """
+      (func $f (param i32 i32 f64) (result i32)
+        (if (i32.gt_u (local.get 0) (i32.const 8)) (then (return (local.get 1))))
+        (return_call $f (i32.add (local.get 1) (i32.const 3)) (local.get 0)
+          (f64.add (local.get 2) (f64.const 1))))
+      (func (export "f") (param i32) (result i32)
+        (return_call $f (local.get 0) (i32.const 1) (f64.const 0)))""",
     "itself": '(func $f (export "f") (param i32) (result i32) (return_call $f (local.get 0)))',
 }
 
@@ -127,13 +170,18 @@ CALLEES = {
 def test_every_budget_of_fuel(name: str) -> None:
     fuzz_imports.install()
     data = bytes(wat2wasm(f"(module {CALLEES[name]})"))
-    oracle, setup = Oracle(), Setup(missing_imports="trap")
+    setup = Setup(missing_imports="trap")
     scripts = tuple(Script((Call("f", (value,)),)) for value in (0, 1, 2, 5))
-    for executor in (InterpreterExecutor(level=0), InterpreterExecutor(level=2),
-                     TargetExecutor(CpuTarget())):
-        for fuel in (*range(1, 20), 1000):
-            found = check(oracle, executor, data, setup, Workload(scripts, fuel))
-            assert found is None, f"fuel {fuel}: {found}"
+    workloads = [Workload(scripts, fuel) for fuel in (*range(1, 20), 1000)]
+    reference = Oracle().load(data, setup)
+    runs = [(workload, reference.run(workload)) for workload in workloads]
+    executors: list[Executor] = [InterpreterExecutor(level=0), InterpreterExecutor(level=2)]
+    executors += [TargetExecutor(target) for target in TARGETS]
+    for executor in executors:
+        loaded = executor.load(data, setup)
+        for workload, expected in runs:
+            found = compare(expected, loaded.run(workload), workload, executor.name)
+            assert found is None, f"fuel {workload.fuel}: {found}"
 
 
 def test_assembles_for_aarch64() -> None:
