@@ -89,6 +89,24 @@ class LinkError(SwarmcError):
     """Imports that nothing provides, or provided with another type (*unlinkable*)."""
 
 
+class HostFunctionError(LinkError):
+    """A host function of the user's that cannot be one.
+
+    Args:
+        path, line: where the mistake is in the user's source, if it is there.
+    """
+
+    def __init__(self, message: str, *, path: str | None = None, line: int | None = None,
+                 function: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, function=function, hint=hint)
+        self.path = path
+        self.line = line
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if self.path is None else f"{self.path}:{self.line}: {text}"
+
+
 class InstantiationError(SwarmcError):
     """An active segment does not fit its memory or table."""
 

@@ -10,17 +10,25 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .host_api import Agent, HostFunction, host_function, trap
     from .manager import SwarmManager
     from .results import SwarmResult, TrapInfo
     from .wasm_runtime import WASMRuntime
 
-__all__ = ["SwarmManager", "SwarmResult", "TrapInfo", "WASMRuntime"]
+__all__ = [
+    "Agent", "HostFunction", "SwarmManager", "SwarmResult", "TrapInfo", "WASMRuntime",
+    "host_function", "trap",
+]  # fmt: skip
 
 _HOMES = {
+    "Agent": ".host_api",
+    "HostFunction": ".host_api",
     "SwarmManager": ".manager",
     "SwarmResult": ".results",
     "TrapInfo": ".results",
     "WASMRuntime": ".wasm_runtime",
+    "host_function": ".host_api",
+    "trap": ".host_api",
 }
 
 

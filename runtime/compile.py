@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import ArgumentError, TargetError
@@ -137,8 +138,8 @@ def to_program(
     report = progress or _silent
     report("translate", 0.0)
     missing: Literal["error", "trap"] = "trap" if options.missing_imports == "trap" else "error"
-    program = translate(module, missing_imports=missing, known_host=is_known,
-                        heap=options.heap)
+    known = partial(is_known, users=options.host_functions)
+    program = translate(module, missing_imports=missing, known_host=known, heap=options.heap)
     choose_exports(program, options.entry_points)
     initialise = find_initialise(module, program)
     if initialise is not None:

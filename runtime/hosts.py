@@ -1,8 +1,9 @@
 """Host functions: which exist, and their machine code.
 
-A host function is a Python function ``f(ctx, slots) -> status`` written with the accessors of
-:mod:`.guest`. Numba turns it into LLVM IR when a program first imports it; its object code is kept
-in the cache, so that later processes need neither Numba nor LLVM for it.
+A host function is a function ``f(ctx, slots) -> status`` written with the accessors of
+:mod:`.guest`, or made of a user's function (:mod:`.host_api`). Numba turns it into LLVM IR when
+a program first imports it; its object code is kept in the cache, so that later processes need
+neither Numba nor LLVM for it.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import LinkError
-from ..ir.types import FuncType, Trap
+from ..ir.types import FuncType
 from ..targets.executable import HostImport
+from .host_api import HostFunction
 from .wasi import table as wasi
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-HostFunction = Callable[[int, int], int]
+Implementation = Callable[[int, int], int]
 
 _KEY_PREFIX = b"host function\0"
 
@@ -37,14 +39,18 @@ class Registration:
     Attributes:
         implementation: name of its machine code, which several functions may share.
         build: makes the Python function.
+        lasting: whether the name says all about the machine code, so that it can be kept.
+        user: the user's function that it is made of, if any.
     """
 
     type: FuncType
     implementation: str
-    build: Callable[[], HostFunction]
+    build: Callable[[], Implementation]
+    lasting: bool = True
+    user: HostFunction | None = None
 
 
-#: Host functions besides those of WASI.
+#: Host functions besides those of WASI that everything in this process knows.
 _provided: dict[tuple[str, str], Registration] = {}
 
 
@@ -53,8 +59,13 @@ def provide(module: str, name: str, registration: Registration) -> None:
     _provided[module, name] = registration
 
 
-def find(module: str, name: str) -> Registration | None:
-    """The host function of that name, or None."""
+def find(
+    module: str, name: str, users: Sequence[HostFunction] = ()
+) -> Registration | None:
+    """The host function of that name, or None; ``users`` come before all others."""
+    for user in users:
+        if (user.module, user.name) == (module, name):
+            return _registration(user)
     if (module, name) in _provided:
         return _provided[module, name]
     type_ = wasi.signature(module, name)
@@ -64,10 +75,51 @@ def find(module: str, name: str) -> Registration | None:
     return Registration(type_, implementation, lambda: wasi.build(module, name))
 
 
-def is_known(module: str, name: str, type_: FuncType) -> bool:
-    """Whether there is a host function of that name and type."""
+def _registration(user: HostFunction) -> Registration:
+    from .function_digest import function_digest
+
+    def build() -> Implementation:
+        from .user_functions import build_user_function
+
+        return build_user_function(user)
+
+    digest = function_digest(user.function)
+    text = f"{user.takes_agent} {user.type} {digest or id(user)}"
+    if digest is None:
+        _unnamed.append(user)  # so that its id is not given twice
+    return Registration(user.type, f"user {user} {text}", build, digest is not None, user)
+
+
+_unnamed: list[HostFunction] = []
+
+
+def is_known(
+    module: str, name: str, type_: FuncType, users: Sequence[HostImport] = ()
+) -> bool:
+    """Whether there is a host function of that name and type.
+
+    Args:
+        users: the user's functions, which come before all others.
+
+    Raises:
+        LinkError: the user's function of that name has another type.
+    """
+    for user in users:
+        if (user.module, user.name) == (module, name):
+            if user.type != type_:
+                raise LinkError(
+                    f"incompatible import type: the module imports {module}.{name} as {type_},"
+                    f" the host function is {user.type}"
+                )
+            return True
     found = find(module, name)
     return found is not None and found.type == type_
+
+
+def imports_of(users: Sequence[HostFunction]) -> tuple[HostImport, ...]:
+    """What programs may import of the user's functions, in an order that does not matter."""
+    found = [HostImport(one.module, one.name, one.type) for one in users]
+    return tuple(sorted(found, key=lambda one: (one.module, one.name)))
 
 
 # Machine code stays loaded as long as the process: kernels hold bare addresses of it.
@@ -76,20 +128,29 @@ _code: list[LoadedCode] = []
 _lock = threading.Lock()
 
 
-def resolve(imports: Sequence[HostImport], *, cache: Cache | None = None) -> list[int]:
+def resolve(
+    imports: Sequence[HostImport], *, users: Sequence[HostFunction] = (),
+    cache: Cache | None = None,
+) -> list[int]:  # fmt: skip
     """Addresses of host functions for the CPU, in the order given.
 
     Args:
+        users: the user's functions, which come before all others.
         cache: where object code is kept from one process to the next.
 
     Raises:
-        LinkError: there is no host function of one's name and type.
+        LinkError: there is no host function of one's name and type, or Numba cannot compile it.
     """
     found = []
     for item in imports:
-        registration = find(item.module, item.name)
-        if registration is None or registration.type != item.type:
+        registration = find(item.module, item.name, users)
+        if registration is None:
             raise LinkError(f"unknown import: {item.module}.{item.name} {item.type}")
+        if registration.type != item.type:
+            raise LinkError(
+                f"incompatible import type: the program imports {item.module}.{item.name} as"
+                f" {item.type}, the host function is {registration.type}"
+            )
         found.append(registration)
     with _lock:
         missing = {one.implementation: one for one in found}
@@ -134,13 +195,17 @@ def _symbol(registration: Registration) -> str:
 
 def _object(registration: Registration, cache: Cache | None) -> bytes:
     """Object code of one host function, from the cache or from Numba."""
+    cache = cache if registration.lasting else None
     key = _cache_key(registration) if cache else ""
     if cache:
         found = cache.get_object(key)
         if found is not None:
             return found
     log.info("compiling the host function %s", registration.implementation)
-    data = compile_host_function(registration.build(), _symbol(registration))
+    from .host_code import host_text, object_code
+
+    text = host_text(registration.build(), _symbol(registration), registration.user)
+    data = object_code(text, registration.user)
     if cache:
         cache.put_object(key, data)
     return data
@@ -156,44 +221,3 @@ def _cache_key(registration: Registration) -> str:
     digest.update(f"{host_machine()}\0{version('numba')}\0".encode())
     digest.update(registration.implementation.encode())
     return digest.hexdigest()
-
-
-def compile_host_function(function: HostFunction, symbol: str) -> bytes:
-    """Object code in which ``symbol`` is ``int64 f(int64 ctx, int64 slots)``.
-
-    A Python exception in the function ends the agent with the trap "host function trapped".
-
-    Raises:
-        LinkError: Numba cannot compile the function.
-    """
-    import numba
-
-    from ..targets.cpu.machine import Compilation
-
-    # Wrappers for Python would bring the interpreter's symbols in.
-    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    try:
-        compiled = numba.njit("int64(int64, int64)", error_model="numpy", **options)(function)
-    except numba.core.errors.NumbaError as error:
-        raise LinkError(f"Numba cannot compile a host function: {error}") from error
-    signature = compiled.signatures[0]
-    overload: Any = compiled.overloads[signature]
-    inner = overload.fndesc.llvm_func_name
-    text = str(compiled.inspect_llvm(signature)) + _WRAPPER.format(
-        symbol=symbol, inner=inner, trap=int(Trap.HOST)
-    )
-    return Compilation(text, 2).object_code()
-
-
-# Numba's own convention: result and exception by pointer, and a status, 0 for a result.
-_WRAPPER = """
-define i64 @"{symbol}"(i64 %ctx, i64 %slots) {{
-  %result = alloca i64
-  %exception = alloca ptr
-  %status = call i32 @"{inner}"(ptr %result, ptr %exception, i64 %ctx, i64 %slots)
-  %returned = icmp eq i32 %status, 0
-  %value = load i64, ptr %result
-  %word = select i1 %returned, i64 %value, i64 {trap}
-  ret i64 %word
-}}
-"""

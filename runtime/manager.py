@@ -31,6 +31,8 @@ from .checks import (
     to_names,
 )
 from .compile import Progress, choose_target, compile_wasm
+from .host_api import HostFunction, check_functions
+from .hosts import imports_of
 from .inputs import Argv, Data, Env
 from .program import Program, check_usable, load_kernel
 from .recompile import Upgrade, upgrade_for
@@ -56,6 +58,8 @@ class SwarmManager(AgentAccess):
         fuel: instructions an agent may execute in one dispatch.
         call_depth: units of call depth an agent may use; None: 2048, or what a program that
             was compiled before is compiled for.
+        host_functions: functions of one's own that the program may import: see
+            :func:`~.host_api.host_function`.
         missing_imports: ``error``, or ``trap`` to let an agent that calls one trap.
         heap: bytes of the heap of an agent whose program makes objects or throws exceptions; None:
             1 MiB. Nothing on it is ever freed, until the agent is reset.
@@ -84,6 +88,7 @@ class SwarmManager(AgentAccess):
         max_memory: int | None = None,
         fuel: int = 10**10,
         call_depth: int | None = None,
+        host_functions: Sequence[HostFunction] = (),
         missing_imports: str = "error",
         heap: int | None = None,
         entry_points: Sequence[str] | None = None,
@@ -109,6 +114,7 @@ class SwarmManager(AgentAccess):
         self.fuel, self.seed, self.clock = check_fuel(fuel), check_seed(seed), check_clock(clock)
         self.last_result: SwarmResult | None = None
         self._call_depth = call_depth
+        self._host_functions = check_functions(host_functions)
         self._options = check_options(CompileOptions(
             self.target.name,
             None if entry_points is None else to_names(entry_points, "entry_points"),
@@ -118,6 +124,7 @@ class SwarmManager(AgentAccess):
             missing_imports=missing_imports,
             heap=DEFAULT_HEAP if heap is None else heap,
             layout=parse_layout(layout) if isinstance(layout, str) else layout,
+            host_functions=imports_of(self._host_functions),
         ))  # fmt: skip
         self._defaults = inputs.encode_defaults(stdin, argv, env)
         self._cache = open_cache(cache)
@@ -195,8 +202,9 @@ class SwarmManager(AgentAccess):
             if executable.provisional:
                 program = self._loaded("compiling it again")
                 self._upgrade = upgrade_for(
-                    program, data, self._options, self.target, self._cache
-                )
+                    program, data, self._options, self.target, self._cache,
+                    self._host_functions,
+                )  # fmt: skip
 
     def load_executable(self, executable: Executable) -> None:
         """Load a program that was compiled before. It is machine code: it must be trusted.
@@ -207,7 +215,7 @@ class SwarmManager(AgentAccess):
                 have.
         """
         check_usable(executable, self.target, self._call_depth, self._options.layout)
-        kernel = load_kernel(executable, self.target, self._cache)
+        kernel = load_kernel(executable, self.target, self._cache, self._host_functions)
         slices = kernel.allocate(self.max_agents, self.output_size)
         with self._lock:
             self.close()

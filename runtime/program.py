@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -20,6 +21,7 @@ from . import values
 from .agents import AgentTable, Stage
 from .cache import Cache
 from .entry_points import default_name, no_entry_point, no_such_function
+from .host_api import HostFunction
 from .launch import run_serialised
 from .results import Stream, SwarmResult, empty_stream
 
@@ -69,13 +71,23 @@ def check_usable(
         )
 
 
-def load_kernel(executable: Executable, target: Target, cache: Cache | None) -> Kernel:
-    """Load a program together with the host functions that it needs."""
+def load_kernel(
+    executable: Executable, target: Target, cache: Cache | None,
+    users: Sequence[HostFunction] = (),
+) -> Kernel:  # fmt: skip
+    """Load a program together with the host functions that it needs.
+
+    Args:
+        users: those of the user's own.
+
+    Raises:
+        LinkError: one that it needs is missing, or has another type.
+    """
     addresses: list[int] = []
     if executable.hosts:
         from .hosts import resolve  # host functions are compiled when they are needed
 
-        addresses = resolve(executable.hosts, cache=cache)
+        addresses = resolve(executable.hosts, users=users, cache=cache)
     return target.load(executable, addresses)
 
 

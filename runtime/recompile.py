@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 import weakref
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from ..targets.child import start_child
 from ..targets.executable import CompileOptions, Executable
 from .cache import Cache
 from .compile import compile_wasm, program_key, resolved
+from .host_api import HostFunction
 from .program import Program, load_kernel
 
 log = logging.getLogger(__name__)
@@ -100,6 +102,7 @@ class Upgrade:
     Args:
         program: the provisional program, loaded.
         wasm, options, target, cache: as for ``compile_wasm``, which made it.
+        users: the user's host functions.
 
     Raises:
         TargetError: no process can be started.
@@ -112,6 +115,7 @@ class Upgrade:
         options: CompileOptions,
         target: Target,
         cache: Cache | None,
+        users: Sequence[HostFunction] = (),
     ) -> None:
         options = resolved(options, target)
         key = program_key(wasm, options, target)
@@ -119,6 +123,7 @@ class Upgrade:
         self._program = program
         self._target = target
         self._cache = cache
+        self._users = users
         self._applied = False
 
     def apply(self, seconds: float = 0.0) -> bool:
@@ -133,7 +138,7 @@ class Upgrade:
         self._applied = True
         executable = self._recompilation.result()
         if executable is not None and executable.layout == self._program.executable.layout:
-            kernel = load_kernel(executable, self._target, self._cache)
+            kernel = load_kernel(executable, self._target, self._cache, self._users)
             self._program.exchange(executable, kernel)
         return True
 
@@ -143,11 +148,12 @@ class Upgrade:
 
 
 def upgrade_for(
-    program: Program, wasm: bytes, options: CompileOptions, target: Target, cache: Cache | None
-) -> Upgrade | None:
+    program: Program, wasm: bytes, options: CompileOptions, target: Target, cache: Cache | None,
+    users: Sequence[HostFunction] = (),
+) -> Upgrade | None:  # fmt: skip
     """Start to make a provisional program better; None where that cannot be."""
     try:
-        return Upgrade(program, wasm, options, target, cache)
+        return Upgrade(program, wasm, options, target, cache, users)
     except TargetError as error:
         log.warning("the program stays as quickly compiled as it is: %s", error)
         return None

@@ -28,13 +28,15 @@ class TrapInfo:
     """Why and where an agent trapped.
 
     ``offset`` is the instruction's byte offset in the module, ``function`` the name of its
-    function; None where the trap has no place.
+    function; None where the trap has no place. ``host_code`` is what a host function of the
+    user's gave to ``swarmc.trap``; None for every other trap.
     """
 
     code: Trap
     message: str
     offset: int | None
     function: str | None
+    host_code: int | None = None
 
     def __str__(self) -> str:
         where = [f"in function {self.function}"] if self.function is not None else []
@@ -214,10 +216,13 @@ class SwarmResult:
     def _trap_info(self, word: int) -> TrapInfo:
         code = Trap(word & 0xFF)
         offset = word >> 8 & _NO_OFFSET
+        said = (word >> 40 & 0xFFFFFF) if code is Trap.HOST else 0
+        message = f"{code.message}: {said - 1}" if said else code.message
+        host_code = said - 1 if said else None
         if offset == _NO_OFFSET:
-            return TrapInfo(code, code.message, None, None)
+            return TrapInfo(code, message, None, None, host_code)
         function = next((s.name for s in self._spans if s.start <= offset < s.end), None)
-        return TrapInfo(code, code.message, offset, function)
+        return TrapInfo(code, message, offset, function, host_code)
 
     @cached_property
     def exit_codes(self) -> dict[int, int]:

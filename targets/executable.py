@@ -38,6 +38,7 @@ class CompileOptions:
         heap: bytes of the heap of an agent whose program makes objects or throws exceptions.
         layout: how the bytes of agents lie in memory; None: as the target likes it.
         arch: compute capability of a GPU, e.g. ``sm_90``; None: as the target likes it.
+        host_functions: what the program may import of the host besides WASI.
     """
 
     target: str = "cpu"
@@ -50,10 +51,14 @@ class CompileOptions:
     heap: int = DEFAULT_HEAP
     layout: MemoryLayout | None = None
     arch: str | None = None
+    host_functions: tuple[HostImport, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
-        return asdict(self) | {"layout": self.layout and self.layout.value}
+        return asdict(self) | {
+            "layout": self.layout and self.layout.value,
+            "host_functions": [host.to_json() for host in self.host_functions],
+        }
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> CompileOptions:
@@ -61,6 +66,7 @@ class CompileOptions:
         names, layout = data["entry_points"], data["layout"]
         return CompileOptions(**data | {
             "entry_points": names and tuple(names), "layout": layout and MemoryLayout(layout),
+            "host_functions": tuple(map(HostImport.from_json, data["host_functions"])),
         })  # fmt: skip
 
 
@@ -85,6 +91,16 @@ class HostImport:
     module: str
     name: str
     type: FuncType
+
+    def to_json(self) -> list[Any]:
+        """As plain data."""
+        return [self.module, self.name, _type_to_json(self.type)]
+
+    @staticmethod
+    def from_json(data: list[Any]) -> HostImport:
+        """Inverse of :meth:`to_json`."""
+        module, name, type_ = data
+        return HostImport(module, name, _type_from_json(type_))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +196,7 @@ class Executable:
             "entries": [
                 [e.name, _type_to_json(e.type), e.number, e.nonnull] for e in self.entries
             ],
-            "hosts": [[h.module, h.name, _type_to_json(h.type)] for h in self.hosts],
+            "hosts": [host.to_json() for host in self.hosts],
             "global_exports": [
                 [g.name, g.type.value, g.mutable, g.offset, g.nonnull]
                 for g in self.global_exports
@@ -241,7 +257,7 @@ class Executable:
                 Entry(n, _type_from_json(t), k, tuple(nonnull))
                 for n, t, k, nonnull in header["entries"]
             ),
-            hosts=tuple(HostImport(m, n, _type_from_json(t)) for m, n, t in header["hosts"]),
+            hosts=tuple(map(HostImport.from_json, header["hosts"])),
             global_exports=tuple(
                 GlobalExport(n, Type(t), *rest) for n, t, *rest in header["global_exports"]
             ),

@@ -106,8 +106,8 @@ class Status(enum.IntEnum):
     """Low byte of a status word, where it is no :class:`~swarmc.ir.types.Trap`.
 
     Status word: bits 0-7 trap code or one of these; bits 8-39 byte offset of the trap (all ones:
-    none), or exit code; bits 40-63 instance of the trap. Host functions return such a word
-    (0: go on), without position.
+    none), or exit code; bits 40-63 instance of the trap, or what the host function gave whose trap
+    it is. Host functions return such a word (0: go on), without position.
     """
 
     RETURNED = 0

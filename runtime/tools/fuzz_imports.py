@@ -14,7 +14,7 @@ from ...ir.machine import HostCall
 from ...ir.state import AgentState
 from ...ir.types import FuncType, Type
 from ...targets.layout import Ctx, Job
-from ..hosts import HostFunction, Registration, provide
+from ..hosts import Implementation, Registration, provide
 
 MODULE = "fuzzing-support"
 
@@ -57,7 +57,7 @@ def install() -> None:
                                            partial(_make_log, type_)))
 
 
-def _make_log(type_: Type) -> HostFunction:
+def _make_log(type_: Type) -> Implementation:
     """The host function, as Numba compiles it."""
     from ..guest import job_load, load8, load64, state_load, state_store, store8
 

@@ -102,6 +102,11 @@ class Compilation:
     def assembly(self) -> str:
         return str(self._machine.emit_assembly(self._module))
 
+    def undefined(self) -> list[str]:
+        """Names of what the module uses but does not define."""
+        parts = (*self._module.functions, *self._module.global_variables)
+        return [part.name for part in parts if part.is_declaration]
+
     def text(self) -> str:
         """The module as LLVM IR, in its present state."""
         return str(self._module)

@@ -17,6 +17,10 @@ from .convention import Convention
 from .emit import FunctionEmitter, ProgramEmitter
 from .types import LLVM_TYPES, call_slots
 
+#: Of a status word: what a host function says of a trap, and what only its caller knows.
+_SAID = 0xFFFFFF00_000000FF
+_POSITION = 0xFF_FFFFFFFF & ~0xFF
+
 
 def emit_host_call(e: FunctionEmitter, inst: Inst, host: HostFunction) -> None:
     """Call a host function in place; an import that nothing provides traps here."""
@@ -43,12 +47,13 @@ def _leave_unless_zero(e: FunctionEmitter, status: str, inst: Inst) -> None:
     failed = e.assign(f"icmp ne i64 {status}, 0")
     e.line(f"br i1 {failed}, label %{ended}, label %{go_on}, !prof !0")
     low, is_exit, final = e.fresh(), e.fresh(), e.fresh()
-    placed = e.fresh()
+    kept, placed = e.fresh(), e.fresh()
     e.cold += [
         f"{ended}:",
         f"{low} = and i64 {status}, 255",
         f"{is_exit} = icmp eq i64 {low}, {int(Status.EXITED)}",
-        f"{placed} = or i64 {low}, {e.status(0, inst.loc)}",
+        f"{kept} = and i64 {status}, {_SAID}",
+        f"{placed} = or i64 {kept}, {e.status(0, inst.loc) & _POSITION}",
         f"{final} = select i1 {is_exit}, i64 {status}, i64 {placed}",
         f"call void @swarm_trap(ptr %ctx, i64 {final}, i64 {e.fuel})",
         "unreachable",

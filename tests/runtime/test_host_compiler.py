@@ -8,12 +8,19 @@ from pathlib import Path
 import pytest
 
 from swarmc.ir.types import FuncType, Type
+from swarmc.runtime import hosts
 from swarmc.runtime.cache import Cache
 from swarmc.runtime.host_compiler import compiled_meanwhile
 from swarmc.runtime.hosts import is_cached
 from swarmc.targets.executable import HostImport
 
 SCHED_YIELD = HostImport("wasi_snapshot_preview1", "sched_yield", FuncType((), (Type.I32,)))
+
+
+@pytest.fixture(autouse=True)
+def nothing_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests of this process may have loaded the function."""
+    monkeypatch.setattr(hosts, "_addresses", {})
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) == 1, reason="needs a second core")
