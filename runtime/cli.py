@@ -149,7 +149,9 @@ def compile_(
     missing_imports: o.Imports = None,
     opt_level: o.OptLevel = None,
     layout: o.Layout = None,
+    arch: o.Arch = None,
     no_cache: o.NoCache = False,
+    json: o.EmitJson = False,
 ) -> None:
     """Compile a program to machine code that `swarmc run` starts at once.
 
@@ -159,12 +161,12 @@ def compile_(
 
     options = compile_options(
         target.value, tuple(entry_point) if entry_point else None, max_memory, heap, call_depth,
-        opt_level, missing_imports and missing_imports.value, layout,
+        opt_level, missing_imports and missing_imports.value, layout, arch,
     )  # fmt: skip
     if emit is None:
         compile_file(file, output, options, cached=not no_cache)
     else:
-        emit_text(file, output, options, emit.value)
+        emit_text(file, output, options, emit.value, as_json=json)
 
 
 @app.command()

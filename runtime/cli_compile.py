@@ -33,6 +33,7 @@ def compile_options(
     opt_level: int | None,
     missing_imports: str | None,
     layout: str | None,
+    arch: str | None,
 ) -> CompileOptions:
     """The options as they were typed.
 
@@ -49,6 +50,7 @@ def compile_options(
         patient=True,  # who compiles beforehand wants it done well
         missing_imports=missing_imports or "error",
         layout=None if layout is None else parse_layout(layout),
+        arch=arch,
     )
 
 
@@ -73,33 +75,17 @@ def compile_file(
         stdout_console().print(f"{output}: {size_text(len(data))}, in {elapsed}", soft_wrap=True)
 
 
-def emit_text(path: Path, output: Path | None, options: CompileOptions, stage: str) -> None:
-    """Write the text of a stage: ``wat``, ``ir``, ``llvm`` or ``asm``."""
+def emit_text(
+    path: Path, output: Path | None, options: CompileOptions, stage: str, *, as_json: bool
+) -> None:
+    """Write the text of a stage, see :func:`~.cli_stages.stage_text`."""
+    from .cli_stages import stage_text
+
     wasm = read_wasm(path, "swarmc compile")
     with stage_progress() as progress, naming(path):
         progress(f"making {stage}", 0.0)
-        text = interruptible(partial(_text, wasm, options, stage))
+        text = interruptible(partial(stage_text, wasm, options, stage, as_json=as_json))
     _write(output or Path("-"), text.encode("utf-8", "backslashreplace"))
-
-
-def _text(wasm: bytes, options: CompileOptions, stage: str) -> str:
-    from .compile import read_module, to_program
-
-    if stage == "wat":
-        from ..compiler.wasm.printer import print_wat
-
-        return print_wat(read_module(wasm))
-    program = to_program(read_module(wasm), options)
-    if stage == "ir":
-        from ..ir.printer import print_module
-
-        return print_module(program)
-    from ..targets.cpu import CpuTarget
-
-    target = CpuTarget()
-    if stage == "llvm":
-        return target.llvm_text(program, options, optimised=False)
-    return target.assembly(program, options)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -14,6 +14,7 @@ class Target(StrEnum):
     """Where agents run."""
 
     CPU = "cpu"
+    CUDA = "cuda"
     PTX = "ptx"
 
 
@@ -31,6 +32,9 @@ class Emit(StrEnum):
     IR = "ir"
     LLVM = "llvm"
     ASM = "asm"
+    PTX = "ptx"
+    SASS = "sass"
+    RESOURCES = "resources"
 
 
 class Generator(StrEnum):
@@ -88,13 +92,19 @@ Layout = Annotated[str | None, _option(
     " or 16 bytes (interleaved:8). Results do not depend on it.",
     show_default="flat on the CPU",
 )]  # fmt: skip
+Arch = Annotated[str | None, _option(
+    metavar="SM", help="Compute capability of a GPU to compile for, e.g. sm_90.",
+    show_default="sm_90",
+)]  # fmt: skip
+EmitJson = Annotated[bool, _option("--json", help="With --emit resources: print JSON.")]
 NoCache = Annotated[bool, _option("--no-cache", help="Neither read nor write the cache.")]
 Output = Annotated[Path | None, _option(
     "--output", "-o", metavar="FILE", help="Where to write; - prints.",
     show_default="FILE with .swarmc; text is printed",
 )]  # fmt: skip
 EmitOption = Annotated[Emit | None, _option(
-    "--emit", help="Print a stage's text instead of compiling to a file.",
+    "--emit", help="Print a stage's text instead of compiling to a file; asm is the CPU's,"
+    " ptx, sass and resources are a GPU's.",
 )]  # fmt: skip
 EntryPoints = Annotated[list[str] | None, _option(
     "--entry-point", metavar="NAME", help="Exported function to keep.", show_default="all",

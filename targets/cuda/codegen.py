@@ -10,7 +10,8 @@ from ..executable import CompileOptions
 from ..layout import plan_layout
 from ..llvm.program import Lowering, entry_exports, lower
 from .abi import CudaAbi
-from .machine import DEFAULT_ARCH, nvptx_compilation, parse_arch
+from .arch import DEFAULT_ARCH, find_arch
+from .machine import nvptx_compilation
 from .signs import signs_by_bits
 
 #: How agents lie in the memory of a GPU where nothing else is asked for.
@@ -45,13 +46,19 @@ def ptx_of(
         TargetError: there is no such architecture.
         UnsupportedFeatureError: the program uses what GPUs do not run yet.
     """
-    chosen = parse_arch(arch or DEFAULT_ARCH)
+    chosen = find_arch(arch or DEFAULT_ARCH)
     report = progress or _silent
     (text,) = lower(lowering, progress=lambda share: report("lower", share))
     report("compile", 0.0)
     compilation = nvptx_compilation(text, chosen, _LEVEL if level is None else level)
     compilation.optimise()
     return signs_by_bits(compilation.assembly())
+
+
+def llvm_text(module: ir.Module, options: CompileOptions) -> str:
+    """An optimised program as LLVM IR for a GPU."""
+    (text,) = lower(cuda_lowering(module, options))
+    return text
 
 
 def compile_to_ptx(module: ir.Module, options: CompileOptions) -> str:

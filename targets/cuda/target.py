@@ -9,10 +9,11 @@ from ..addressing import MemoryLayout
 from ..base import Kernel
 from ..executable import CompileOptions, Executable
 from ..packing import pack
+from .arch import DEFAULT_ARCH, find_arch
 from .codegen import DEFAULT_LAYOUT, cuda_lowering, ptx_of
 from .gpu import Gpu, shared_gpu
 from .kernel import DeviceKernel
-from .machine import DEFAULT_ARCH, llvm_version, parse_arch
+from .machine import llvm_version
 
 
 class PtxCompiler:
@@ -26,7 +27,7 @@ class PtxCompiler:
 
     def __init__(self, layout: MemoryLayout = DEFAULT_LAYOUT, arch: str = DEFAULT_ARCH) -> None:
         self.layout = layout
-        self.arch: str | None = str(parse_arch(arch))
+        self.arch: str | None = find_arch(arch).name
 
     def fingerprint(self) -> str:
         return f"{self.name} PTX by LLVM {llvm_version()}"

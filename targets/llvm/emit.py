@@ -140,6 +140,7 @@ class FunctionEmitter:
         self.widened: dict[Value, str] = {}  # i64 form of i32 addresses, in this block
         self.fuel = "%fuel"
         self.label = "entry"
+        self._traps: list[tuple[str, int, str]] = []  # label, status and fuel where one is
         self._counter = 0
         self._prologue: dict[str, str] = {}  # expression -> name, computed once at entry
         self._repeats = False
@@ -278,12 +279,12 @@ class FunctionEmitter:
         trap, go_on = self.fresh_label(), self.fresh_label()
         self.lines.append(f"br i1 {condition}, label %{trap}, label %{go_on}, !prof !0")
         self.cold.append(f"{trap}:")
-        self._leave(self.cold, code, inst)
+        self._leave(self.cold, trap, code, inst)
         self.start_block(go_on)
 
     def trap(self, code: Trap, inst: Inst) -> None:
         """End the agent here."""
-        self._leave(self.lines, code, inst)
+        self._leave(self.lines, self.label, code, inst)
 
     def status(self, code: int, loc: int) -> int:
         """Status word of a trap at a byte offset of this function's module."""
@@ -305,15 +306,16 @@ class FunctionEmitter:
         incoming.append((self.label, self.fuel, args))
         return label
 
-    def _leave(self, lines: list[str], code: Trap, inst: Inst) -> None:
+    def _leave(self, lines: list[str], label: str, code: Trap, inst: Inst) -> None:
+        """Go from a block to the function's one call that ends the agent: that is short."""
         fuel = self.fuel
         if inst.prepaid:
             self._counter += 1
             lines.append(f"%x{self._counter} = add i64 {fuel}, {inst.prepaid}")
             fuel = f"%x{self._counter}"
         status = self.status(code, inst.loc)
-        lines.append(f"call void @swarm_trap(ptr %ctx, i64 {status}, i64 {fuel})")
-        lines.append("unreachable")
+        lines.append("br label %trap")
+        self._traps.append((label, status, fuel))
 
     # The function as a whole.
 
@@ -336,8 +338,22 @@ class FunctionEmitter:
             self._phis(block, label, text)
             text += lines
         text += self.cold
+        self._trap_block(text)
         text.append("}")
         return "\n".join(text)
+
+    def _trap_block(self, text: list[str]) -> None:
+        if not self._traps:
+            return
+        statuses = ", ".join(f"[ {status}, %{label} ]" for label, status, _ in self._traps)
+        fuels = ", ".join(f"[ {fuel}, %{label} ]" for label, _, fuel in self._traps)
+        text += [
+            "trap:",
+            f"%trap.status = phi i64 {statuses}",
+            f"%trap.fuel = phi i64 {fuels}",
+            "call void @swarm_trap(ptr %ctx, i64 %trap.status, i64 %trap.fuel)",
+            "unreachable",
+        ]
 
     def prologue(self) -> list[str]:
         """What is computed once at entry."""

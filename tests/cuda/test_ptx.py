@@ -11,8 +11,8 @@ import wasmtime
 from swarmc.errors import TargetError
 from swarmc.runtime.compile import read_module, to_program
 from swarmc.targets.addressing import MemoryLayout
+from swarmc.targets.cuda.arch import ARCHES
 from swarmc.targets.cuda.codegen import compile_to_ptx
-from swarmc.targets.cuda.machine import ARCHES
 from swarmc.targets.executable import CompileOptions
 
 CORPUS = Path(__file__).resolve().parents[2] / "corpus"

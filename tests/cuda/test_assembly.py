@@ -1,0 +1,267 @@
+"""NVIDIA's assembler takes what is compiled, and what it says of it is understood."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import wasmtime
+from typer.testing import CliRunner, Result
+
+from swarmc.errors import SwarmcError, TargetError, UnsupportedFeatureError
+from swarmc.ir.module import Module
+from swarmc.runtime.cli import app
+from swarmc.runtime.compile import read_module, to_program
+from swarmc.runtime.tools.choices import Choices, RandomSource
+from swarmc.runtime.tools.generator import generate
+from swarmc.targets.addressing import MemoryLayout
+from swarmc.targets.cuda import toolchain
+from swarmc.targets.cuda.arch import ARCHES
+from swarmc.targets.cuda.call_graph import CallGraph
+from swarmc.targets.cuda.codegen import compile_to_ptx
+from swarmc.targets.cuda.cubin import read_functions
+from swarmc.targets.cuda.resources import measure
+from swarmc.targets.executable import CompileOptions
+
+from .test_ptx import CORPUS, FORBIDDEN
+
+PROGRAMS = sorted(path.stem for path in CORPUS.glob("*.wasm"))
+SMALL = {"floats", "lib", "life", "memory", "multivalue", "sha256_lib", "start", "tables", "traps"}
+GENERATED = 24
+
+
+def installed(name: str) -> bool:
+    try:
+        toolchain.find_tool(name)
+    except TargetError:
+        return False
+    return True
+
+
+needs_ptxas = pytest.mark.skipif(not installed("ptxas"), reason="ptxas is not installed")
+
+
+def program_of(wasm: bytes | str, options: CompileOptions) -> Module:
+    data = bytes(wasmtime.wat2wasm(wasm)) if isinstance(wasm, str) else wasm
+    return to_program(read_module(data), options)
+
+
+@needs_ptxas
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_corpus(name: str) -> None:
+    layout = MemoryLayout.FLAT if len(name) % 2 else MemoryLayout.INTERLEAVED_8
+    level = 2 if name in SMALL else 1  # others contain all of printf
+    options = CompileOptions(layout=layout, missing_imports="trap", opt_level=level)
+    program = program_of((CORPUS / f"{name}.wasm").read_bytes(), options)
+    for arch in (ARCHES["sm_75"], ARCHES["sm_90"]):
+        ptx = compile_to_ptx(program, replace(options, arch=arch.name))
+        assert not FORBIDDEN.search(ptx)
+        found = measure(ptx, arch, program, options.call_depth, level=3 if name in SMALL else 0)
+        assert 16 <= found.registers <= 255
+        assert found.occupancy == arch.occupancy(found.registers, found.block)
+        assert found.kernel.registers <= found.registers
+        # Each unit of call depth is worth no more than the largest frame, and dispatchers'.
+        assert found.stack <= (options.call_depth + 20) * 2 * max(f.frame for f in found.functions)
+
+
+@needs_ptxas
+@pytest.mark.parametrize("seed", range(GENERATED))
+def test_generated_modules(seed: int) -> None:
+    generated = generate(Choices(RandomSource(f"assembly:{seed}")))
+    layout = list(MemoryLayout)[seed % 4]
+    arch = ("sm_75", "sm_90", "sm_120")[seed % 3]
+    options = CompileOptions(arch=arch, layout=layout, missing_imports="trap", opt_level=seed % 3)
+    try:
+        program = program_of(generated.data, options)
+        ptx = compile_to_ptx(program, options)
+    except UnsupportedFeatureError as error:
+        pytest.skip(str(error))
+    except SwarmcError as error:
+        assert "out of bounds" in str(error)
+        return
+    assert not FORBIDDEN.search(ptx)
+    assert toolchain.assemble(ptx, ARCHES[arch]).cubin
+
+
+@needs_ptxas
+@pytest.mark.parametrize("arch", ARCHES)
+def test_every_architecture(arch: str) -> None:
+    options = CompileOptions(arch=arch)
+    program = program_of((CORPUS / "lib.wasm").read_bytes(), options)
+    assert measure(compile_to_ptx(program, options), ARCHES[arch], program, 100).registers
+
+
+RECURSIVE = """(module (memory 1)
+  (func $f (export "f") (param i32 f64) (result f64)
+    (if (result f64) (local.get 0)
+      (then (f64.add (local.get 1) (f64.mul (call $g (i32.sub (local.get 0) (i32.const 1))
+        (local.get 1)) (f64.load (local.get 0)))))
+      (else (local.get 1))))
+  (func $g (param i32 f64) (result f64)
+    (f64.add (f64.load offset=8 (local.get 0)) (call $f (local.get 0) (f64.sqrt (local.get 1))))))
+"""
+
+
+@needs_ptxas
+def test_stack_grows_with_the_call_depth() -> None:
+    needs = []
+    for depth in (50, 100, 200):
+        options = CompileOptions(call_depth=depth)
+        program = program_of(RECURSIVE, options)
+        found = measure(compile_to_ptx(program, options), ARCHES["sm_90"], program, depth)
+        assert found.call_depth == depth
+        needs.append(found.stack)
+    frame = max(f.frame for f in found.functions)
+    assert 0 < needs[1] - needs[0] <= 50 * frame
+    assert needs[2] - needs[1] == 2 * (needs[1] - needs[0])
+
+
+@needs_ptxas
+@pytest.mark.skipif(not installed("nvlink"), reason="nvlink is not installed")
+@pytest.mark.parametrize("name", ["hello", "sha256", "memory"])
+def test_the_linker_says_the_same(name: str, tmp_path: Path) -> None:
+    options = CompileOptions(missing_imports="trap")
+    program = program_of((CORPUS / f"{name}.wasm").read_bytes(), options)
+    ptx = compile_to_ptx(program, options)
+    body = r"\1{\n\tst.param.b64 \t[func_retval0], 0;\n\tret;\n}"
+    ptx = re.sub(r"(?m)^\.extern (\.func[^;{]*)^;", body, ptx)
+    found = measure(ptx, ARCHES["sm_90"], program, options.call_depth)
+    code = tmp_path / "code.cubin"
+    code.write_bytes(toolchain.assemble(ptx, ARCHES["sm_90"]).cubin)
+    command = [str(toolchain.find_tool("nvlink")), "-v", "-arch=sm_90", str(code),
+               "-o", str(tmp_path / "linked.cubin")]  # fmt: skip
+    said = subprocess.run(command, capture_output=True, text=True, check=True)
+    match = re.search(r"used (\d+) registers, .*?(\d+) stack", said.stdout + said.stderr)
+    assert match, said
+    assert (int(match[1]), int(match[2])) == (found.registers, found.stack)
+
+
+GRAPH = """
+.func a ( .param .b64 a_0 ) ;
+.visible .entry swarm_kernel( .param .b64 p )
+{
+	call.uni (r), a, (x);
+	call.uni helper, (x);
+}
+.func  (.param .b64 func_retval0) a( .param .b64 a_0 )
+{
+	@%p1 bra L;
+	call.uni (retval0), b, (x);
+	call (retval0), %rd1, (x), prototype_0;
+}
+.func b()
+{
+	call.uni a;
+	call.uni swarm_trap, (x);
+}
+.func helper() .noreturn
+{
+	call.uni b, (x);
+}
+.func swarm_trap()
+{
+	call.uni swarm_report, (x);
+}
+.func swarm_report()
+{
+	ret;
+}
+.func t() { ret; }
+.func unused()
+{
+	call.uni t, (x);
+}
+.global .align 8 .u64 swarm_functions[3] = {0, t, b};
+"""
+
+
+def brute_force(graph: CallGraph, frames: dict[str, int], units: dict[str, int], name: str,
+                left: int) -> int:
+    left -= units.get(name, 0)
+    if left < 0:
+        return frames[name] + frames["swarm_trap"] + frames["swarm_report"]
+    deeper = [brute_force(graph, frames, units, callee, left) for callee in graph.callees[name]]
+    return frames[name] + max(deeper, default=0)
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 5, 12])
+def test_stack_along_the_call_graph(depth: int) -> None:
+    graph = CallGraph.of(GRAPH)
+    assert graph.callees == {
+        "swarm_kernel": {"a", "helper"}, "a": {"b", "t"}, "b": {"a", "swarm_trap"},
+        "helper": {"b"}, "swarm_trap": {"swarm_report"}, "swarm_report": set(), "t": set(),
+        "unused": {"t"},
+    }  # fmt: skip
+    frames = {"swarm_kernel": 8, "a": 16, "b": 40, "helper": 100, "swarm_trap": 7,
+              "swarm_report": 3, "t": 1000, "unused": 10**6}  # fmt: skip
+    for units in ({"a": 1, "b": 1, "t": 1}, {"a": 1, "b": 3, "t": 2}, {"a": 2, "b": 1, "t": 1}):
+        expected = brute_force(graph, frames, units, "swarm_kernel", depth)
+        assert graph.stack(frames, units, depth) == expected
+    assert "unused" not in graph.reached() and "t" in graph.reached()
+
+
+def test_occupancy() -> None:
+    # Of the CUDA occupancy calculator: registers are given to warps by 256.
+    for arch, registers, block, warps in (
+        ("sm_90", 32, 128, 64), ("sm_90", 33, 128, 48), ("sm_90", 64, 128, 32),
+        ("sm_90", 255, 128, 8), ("sm_90", 168, 128, 12), ("sm_75", 64, 128, 32),
+        ("sm_75", 255, 256, 8), ("sm_86", 40, 128, 48), ("sm_86", 16, 32, 16),
+    ):
+        assert ARCHES[arch].resident_warps(registers, block) == warps, (arch, registers, block)
+    assert ARCHES["sm_90"].occupancy(255, 128) == 0.125
+
+
+def test_no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toolchain, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(TargetError, match=r"ptxas .* not installed; install swarmc\[cuda\]"):
+        toolchain.find_tool("ptxas")
+
+
+def test_a_file_that_is_no_cubin() -> None:
+    for data in (b"", b"\x7fELF" + bytes(200)):
+        with pytest.raises(TargetError, match="cannot be read"):
+            read_functions(data)
+
+
+@pytest.fixture
+def swarmc() -> Callable[..., Result]:
+    return lambda *args: CliRunner().invoke(app, [str(arg) for arg in args])
+
+
+@needs_ptxas
+@pytest.mark.skipif(not installed("nvdisasm"), reason="nvdisasm is not installed")
+def test_command_line(swarmc: Callable[..., Result], tmp_path: Path) -> None:
+    program = CORPUS / "lib.wasm"
+    compile_ = ("compile", program, "--target", "cuda", "--arch", "sm_80", "--emit")
+    report = swarmc(*compile_, "resources").output
+    assert re.match(r"sm_80, assembled by ptxas 1\d\.\d+\.\d+ in \d+\.\d s", report)
+    assert re.search(r"\nregisters  \d+ a thread\n", report) and "swarm_kernel" in report
+    found = json.loads(swarmc(*compile_, "resources", "--json").output)
+    assert found["arch"] == "sm_80" and f"\nregisters  {found['registers']} a thread\n" in report
+    assert {f["name"] for f in found["functions"]} >= {"fib"}
+    assert ".section\t.text.swarm_kernel" in swarmc(*compile_, "sass").output
+    assert swarmc(*compile_, "ptx", "-o", tmp_path / "x.ptx").exit_code == 0
+    assert ".target sm_80" in (tmp_path / "x.ptx").read_text()
+    assert "llvm.nvvm.exit" in swarmc(*compile_, "llvm").output
+
+
+def test_wrong_stages(swarmc: Callable[..., Result]) -> None:
+    program = CORPUS / "start.wasm"
+    for arguments, message in (
+        (("--emit", "ptx"), "target cpu has no stage ptx"),
+        (("--emit", "asm", "--target", "cuda"), "target cuda has no stage asm"),
+        (("--emit", "ptx", "--target", "cuda", "--json"), "--json is for --emit resources"),
+        (("--emit", "ptx", "--target", "cuda", "--arch", "sm_50"), "no architecture 'sm_50'"),
+    ):
+        result = swarmc("compile", program, *arguments)
+        assert result.exit_code == 2
+        assert message in result.output
+    result = swarmc("run", program, "--invoke", "calls", "--target", "cuda")
+    assert result.exit_code == 2
+    assert "not run on them yet" in result.output
