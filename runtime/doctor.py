@@ -42,7 +42,7 @@ def report() -> int:
     """Print every check; the exit code is 1 if swarmc cannot run agents here."""
     console = stdout_console()
     failed = False
-    for check in (_machine, _packages, _cpu_target, _gpu, _cache, _optional):
+    for check in (_machine, _packages, _cpu_target, _gpu, _cuda_tools, _cache, _optional):
         for good, what, text in check():
             failed |= good is False
             mark, style = {True: ("ok  ", "green"), False: ("FAIL", "red"), None: ("-   ", "dim")}[
@@ -131,6 +131,16 @@ def _gpu() -> Iterator[_Check]:
         return
     text = f"compiled a program and ran {_AGENTS} agents of it in {elapsed}"
     yield elapsed is not None, "target cuda", text if elapsed else _WRONG
+
+
+def _cuda_tools() -> Iterator[_Check]:
+    from ..targets.cuda.toolchain import TOOLS, find_tool, tool_version
+
+    for name, use in TOOLS.items():
+        try:
+            yield True, name, f"{tool_version(name)}, {use}: {find_tool(name)}"
+        except TargetError as error:
+            yield None, name, f"{error}; it is needed {use}"
 
 
 def _cache() -> Iterator[_Check]:

@@ -2,7 +2,9 @@
 
 Limits are those of the CUDA Programming Guide, "Compute Capabilities" (table of technical
 specifications), and of ``cuda/__device/arch_traits.h`` in NVIDIA's CCCL. All have 65,536 registers
-a multiprocessor in four parts, give them to warps by 256, and at most 255 to a thread.
+a multiprocessor in four parts, give them to warps by 256, and at most 255 to a thread. How many warps
+that leaves room for is computed as the CUDA Toolkit's ``cuda_occupancy.h`` does, for kernels without
+shared memory, which ours are.
 """
 
 from __future__ import annotations
@@ -61,12 +63,14 @@ ARCHES: dict[str, Arch] = {
         Arch("sm_80", 80, 2048, 32),
         Arch("sm_86", 80, 1536, 16),
         Arch("sm_87", 80, 1536, 16),
+        Arch("sm_88", 90, 1536, 16),
         Arch("sm_89", 80, 1536, 24),
         Arch("sm_90", 80, 2048, 32),
         Arch("sm_100", 86, 2048, 32),
         Arch("sm_103", 88, 2048, 32),
-        Arch("sm_120", 87, 1536, 32),
-        Arch("sm_121", 88, 1536, 32),
+        Arch("sm_110", 90, 1536, 24),
+        Arch("sm_120", 87, 1536, 24),
+        Arch("sm_121", 88, 1536, 24),
     )
 }
 

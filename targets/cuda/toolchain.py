@@ -18,6 +18,14 @@ EXTRA_HINT = (
     "install swarmc[cuda], or put the bin folder of a CUDA toolkit of version 12.9 or newer on PATH"
 )
 
+#: Those that are used, and what for.
+TOOLS = {
+    "ptxas": "for --emit resources and sass",
+    "nvdisasm": "for --emit sass",
+}
+
+_UNKNOWN_ARCH = "is not defined for option 'gpu-name'"
+
 #: Characters of PTX from which on the assembler works on several functions at once.
 _LARGE = 1 << 20
 
@@ -43,13 +51,19 @@ def find_tool(name: str) -> Path:
     """
     spec = find_spec("nvidia")
     for folder in (spec.submodule_search_locations or []) if spec else []:
-        for path in sorted(Path(folder).glob(f"*/bin/{name}"), reverse=True):
-            if path.is_file():
-                return path
+        packaged = [path for path in Path(folder).glob(f"*/bin/{name}") if path.is_file()]
+        if packaged:
+            return max(packaged, key=_generation)
     found = shutil.which(name)
     if found is None:
         raise TargetError(f"{name} of the CUDA toolkit is not installed", hint=EXTRA_HINT)
     return Path(found)
+
+
+def _generation(path: Path) -> int:
+    """CUDA's major version by the folder: ``cu13``; packages of CUDA 12 have others."""
+    match = re.fullmatch(r"cu(\d+)", path.parts[-3])
+    return int(match[1]) if match else 0
 
 
 def tool_version(name: str) -> str:
@@ -73,7 +87,8 @@ def assemble(ptx: str, arch: Arch, *, level: int = 3) -> Assembly:
         level: the assembler's optimisation level, 0 to 3.
 
     Raises:
-        TargetError: the assembler is not installed, or refuses the program, which is our bug.
+        TargetError: the assembler is not installed, is too old for the architecture, or refuses
+            the program, which is our bug.
     """
     tool = find_tool("ptxas")
     with tempfile.TemporaryDirectory(prefix="swarmc-") as folder:
@@ -84,9 +99,22 @@ def assemble(ptx: str, arch: Arch, *, level: int = 3) -> Assembly:
         if len(ptx) >= _LARGE:
             command.append("--split-compile=0")
         started = time.perf_counter()
-        log = _run([*command, str(source), "-o", str(target)])
+        try:
+            log = _run([*command, str(source), "-o", str(target)])
+        except TargetError as error:
+            if _UNKNOWN_ARCH in error.message:
+                raise _too_old(arch) from error
+            raise
         ms = (time.perf_counter() - started) * 1000
         return Assembly(target.read_bytes(), log, ms)
+
+
+def _too_old(arch: Arch) -> TargetError:
+    needed = f"{arch.ptx_version // 10 + 4}"  # PTX 8 came with CUDA 12
+    return TargetError(
+        f"ptxas {tool_version('ptxas')} does not know {arch}",
+        hint=f"{arch} needs a newer one, of CUDA {needed}",
+    )
 
 
 def disassemble(cubin: bytes) -> str:

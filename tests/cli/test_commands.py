@@ -270,6 +270,7 @@ def test_doctor(swarmc: Swarmc) -> None:
     assert result.exit_code == 0, result.output
     assert "ran 1000 agents" in result.output
     assert "gpu" in result.output
+    assert "ptxas" in result.output and "nvdisasm" in result.output
 
 
 def test_many_inputs(swarmc: Swarmc, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import wasmtime
 from typer.testing import CliRunner, Result
 
 from swarmc.errors import SwarmcError, TargetError, UnsupportedFeatureError
+from swarmc.ir import ops
 from swarmc.ir.module import Module
 from swarmc.runtime.cli import app
 from swarmc.runtime.compile import read_module, to_program
@@ -28,11 +29,11 @@ from swarmc.targets.cuda.cubin import read_functions
 from swarmc.targets.cuda.resources import measure
 from swarmc.targets.executable import CompileOptions
 
-from .test_ptx import CORPUS, FORBIDDEN
+from .test_ptx import CORPUS, FORBIDDEN, FUSED
 
-PROGRAMS = sorted(path.stem for path in CORPUS.glob("*.wasm"))
-SMALL = {"floats", "lib", "life", "memory", "multivalue", "sha256_lib", "start", "tables", "traps"}
-GENERATED = 24
+PROGRAMS = sorted(CORPUS.glob("*.wasm")) + sorted(CORPUS.glob("bench/*.wasm"))
+GENERATED = 80
+CONFIGURATIONS = (("sm_75", MemoryLayout.FLAT), ("sm_90", MemoryLayout.INTERLEAVED_8))
 
 
 def installed(name: str) -> bool:
@@ -44,6 +45,9 @@ def installed(name: str) -> bool:
 
 
 needs_ptxas = pytest.mark.skipif(not installed("ptxas"), reason="ptxas is not installed")
+needs_nvdisasm = pytest.mark.skipif(
+    not installed("nvdisasm"), reason="nvdisasm is not installed"
+)
 
 
 def program_of(wasm: bytes | str, options: CompileOptions) -> Module:
@@ -52,29 +56,29 @@ def program_of(wasm: bytes | str, options: CompileOptions) -> Module:
 
 
 @needs_ptxas
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_corpus(name: str) -> None:
-    layout = MemoryLayout.FLAT if len(name) % 2 else MemoryLayout.INTERLEAVED_8
-    level = 2 if name in SMALL else 1  # others contain all of printf
-    options = CompileOptions(layout=layout, missing_imports="trap", opt_level=level)
-    program = program_of((CORPUS / f"{name}.wasm").read_bytes(), options)
-    for arch in (ARCHES["sm_75"], ARCHES["sm_90"]):
-        ptx = compile_to_ptx(program, replace(options, arch=arch.name))
-        assert not FORBIDDEN.search(ptx)
-        found = measure(ptx, arch, program, options.call_depth, level=3 if name in SMALL else 0)
-        assert 16 <= found.registers <= 255
-        assert found.occupancy == arch.occupancy(found.registers, found.block)
-        assert found.kernel.registers <= found.registers
-        # Each unit of call depth is worth no more than the largest frame, and dispatchers'.
-        assert found.stack <= (options.call_depth + 20) * 2 * max(f.frame for f in found.functions)
+@pytest.mark.parametrize(("arch", "layout"), CONFIGURATIONS, ids=["sm_75", "sm_90"])
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: str(path.relative_to(CORPUS)))
+def test_corpus(path: Path, arch: str, layout: MemoryLayout) -> None:
+    options = CompileOptions(layout=layout, missing_imports="trap", arch=arch)
+    program = program_of(path.read_bytes(), options)
+    ptx = compile_to_ptx(program, options)
+    assert not FORBIDDEN.search(ptx)
+    chip = ARCHES[arch]
+    found = measure(ptx, chip, program, options.call_depth)
+    assert 16 <= found.registers <= 255
+    assert found.occupancy == chip.occupancy(found.registers, found.block)
+    assert found.kernel.registers <= found.registers
+    # Each unit of call depth is worth no more than the largest frame, and dispatchers'.
+    assert found.stack <= (options.call_depth + 20) * 2 * max(f.frame for f in found.functions)
 
 
 @needs_ptxas
 @pytest.mark.parametrize("seed", range(GENERATED))
 def test_generated_modules(seed: int) -> None:
     generated = generate(Choices(RandomSource(f"assembly:{seed}")))
-    layout = list(MemoryLayout)[seed % 4]
-    arch = ("sm_75", "sm_90", "sm_120")[seed % 3]
+    arch, layout = CONFIGURATIONS[seed % 2]
+    if layout is not MemoryLayout.FLAT:
+        layout = list(MemoryLayout)[1 + seed // 2 % 3]
     options = CompileOptions(arch=arch, layout=layout, missing_imports="trap", opt_level=seed % 3)
     try:
         program = program_of(generated.data, options)
@@ -84,8 +88,35 @@ def test_generated_modules(seed: int) -> None:
     except SwarmcError as error:
         assert "out of bounds" in str(error)
         return
-    assert not FORBIDDEN.search(ptx)
-    assert toolchain.assemble(ptx, ARCHES[arch]).cubin
+    # Relaxed SIMD asks for products and sums that are rounded once; nothing else has any.
+    asked = any(
+        inst.op in (ops.FMA, ops.VFMA)
+        for function in program.functions.values() for inst in function.insts()
+    )  # fmt: skip
+    text = FUSED.sub("", ptx) if asked else ptx
+    assert not FORBIDDEN.search(text)
+    assert toolchain.assemble(ptx, ARCHES[arch], level=0 if seed % 4 else 3).cubin
+
+
+SUMS = """(module
+  (func (export "f") (param f32 f32 f32) (result f32)
+    (f32.sub (f32.add (f32.mul (local.get 0) (local.get 1)) (local.get 2)) (local.get 1)))
+  (func (export "d") (param f64 f64 f64) (result f64)
+    (f64.sub (f64.add (f64.mul (local.get 0) (local.get 1)) (local.get 2)) (local.get 1)))
+  (func (export "fused") (param v128 v128 v128) (result v128)
+    (f32x4.relaxed_madd (local.get 0) (local.get 1) (local.get 2))))"""
+
+
+@needs_ptxas
+@needs_nvdisasm
+@pytest.mark.parametrize("arch", ["sm_75", "sm_90"])
+def test_the_assembler_does_not_fuse(arch: str) -> None:
+    for entry, fused in (("f", False), ("d", False), ("fused", True)):
+        options = CompileOptions(arch=arch, entry_points=(entry,))
+        ptx = compile_to_ptx(program_of(SUMS, options), options)
+        sass = toolchain.disassemble(toolchain.assemble(ptx, ARCHES[arch]).cubin)
+        assert bool(re.search(r"\b[FD]FMA\b", sass)) == fused
+        assert fused or re.search(r"\b[FD]MUL\b", sass)
 
 
 @needs_ptxas
@@ -93,7 +124,12 @@ def test_generated_modules(seed: int) -> None:
 def test_every_architecture(arch: str) -> None:
     options = CompileOptions(arch=arch)
     program = program_of((CORPUS / "lib.wasm").read_bytes(), options)
-    assert measure(compile_to_ptx(program, options), ARCHES[arch], program, 100).registers
+    ptx = compile_to_ptx(program, options)
+    if ARCHES[arch].ptx_version >= 90 and toolchain.tool_version("ptxas") < "13":
+        with pytest.raises(TargetError, match=rf"ptxas 12\S+ does not know {arch}; .* 13"):
+            toolchain.assemble(ptx, ARCHES[arch])
+    else:
+        assert measure(ptx, ARCHES[arch], program, 100).registers
 
 
 RECURSIVE = """(module (memory 1)
@@ -210,6 +246,7 @@ def test_occupancy() -> None:
     for arch, registers, block, warps in (
         ("sm_90", 32, 128, 64), ("sm_90", 33, 128, 48), ("sm_90", 64, 128, 32),
         ("sm_90", 255, 128, 8), ("sm_90", 168, 128, 12), ("sm_75", 64, 128, 32),
+        ("sm_120", 32, 32, 24), ("sm_90", 255, 1024, 0),
         ("sm_75", 255, 256, 8), ("sm_86", 40, 128, 48), ("sm_86", 16, 32, 16),
     ):
         assert ARCHES[arch].resident_warps(registers, block) == warps, (arch, registers, block)
@@ -235,7 +272,7 @@ def swarmc() -> Callable[..., Result]:
 
 
 @needs_ptxas
-@pytest.mark.skipif(not installed("nvdisasm"), reason="nvdisasm is not installed")
+@needs_nvdisasm
 def test_command_line(swarmc: Callable[..., Result], tmp_path: Path) -> None:
     program = CORPUS / "lib.wasm"
     compile_ = ("compile", program, "--target", "cuda", "--arch", "sm_80", "--emit")

@@ -17,9 +17,14 @@ from swarmc.targets.executable import CompileOptions
 
 CORPUS = Path(__file__).resolve().parents[2] / "corpus"
 
-#: Fused or inexact arithmetic, and accesses that need not be aligned.
+#: Products and sums that are rounded once.
+FUSED = re.compile(r"\b(?:fma|mad)\.(?:r[nzmp]\.)?(?:sat\.)?f(?:16|32|64)")
+
+#: Those, what leaves the assembler the choice, inexact arithmetic, and accesses that need not be
+#: aligned.
 FORBIDDEN = re.compile(
-    r"\b(?:fma|mad)\.(?:r[nzmp]\.)?(?:sat\.)?f(?:16|32|64)|\.ftz|\.approx|div\.full|\.unaligned"
+    FUSED.pattern + r"|\b(?:add|sub|mul)\.(?:sat\.)?f(?:16|32|64)"
+    r"|\.ftz|\.approx|div\.full|\.unaligned"
 )
 
 
@@ -53,11 +58,11 @@ def test_arithmetic_is_exact(arch: str) -> None:
 
 @pytest.mark.parametrize("text", [
     "fma.rn.f32 %f1, %f2, %f3, %f4;", "mad.f64", "add.rn.ftz.f32", "div.full.f32",
-    "sqrt.approx.f32", "div.approx.ftz.f32",
+    "sqrt.approx.f32", "div.approx.ftz.f32", "add.f32", "mul.f64",
 ])  # fmt: skip
 def test_the_check_finds_what_it_is_for(text: str) -> None:
     assert FORBIDDEN.search(text)
-    assert not FORBIDDEN.search("mad.lo.s64 add.f32 div.rn.f32 mul.f64 fmax.s mad.wide.u32")
+    assert not FORBIDDEN.search("mad.lo.s64 add.rn.f32 div.rn.f32 mul.rn.f64 fmax.s mad.wide.u32")
 
 
 @pytest.mark.parametrize("layout", [MemoryLayout.FLAT, MemoryLayout.INTERLEAVED_8], ids=str)
