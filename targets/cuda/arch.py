@@ -1,10 +1,10 @@
 """Compute capabilities: what PTX they take, and what a multiprocessor of theirs holds.
 
 Limits are those of the CUDA Programming Guide, "Compute Capabilities" (table of technical
-specifications), and of ``cuda/__device/arch_traits.h`` in NVIDIA's CCCL. All have 65,536 registers a
-multiprocessor in four parts, give them to warps by 256, and at most 255 to a thread. How many warps
-that leaves room for is computed as ``cuda_occupancy.h`` of the CUDA Toolkit does, for kernels
-without shared memory, which ours are.
+specifications), and of ``cuda/__device/arch_traits.h`` in NVIDIA's CCCL. All have 65,536
+registers a multiprocessor in four parts, give them to warps by 256, and at most 255 to a thread.
+How many warps that leaves room for is computed as ``cuda_occupancy.h`` of the CUDA Toolkit does,
+for kernels without shared memory, which ours are.
 """
 
 from __future__ import annotations

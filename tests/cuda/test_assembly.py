@@ -298,6 +298,3 @@ def test_wrong_stages(swarmc: Callable[..., Result]) -> None:
         result = swarmc("compile", program, *arguments)
         assert result.exit_code == 2
         assert message in result.output
-    result = swarmc("run", program, "--invoke", "calls", "--target", "cuda")
-    assert result.exit_code == 2
-    assert "not run on them yet" in result.output
