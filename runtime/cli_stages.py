@@ -62,11 +62,12 @@ def _cpu_text(program: Module, options: CompileOptions, stage: str) -> str:
 def _cuda_text(program: Module, options: CompileOptions, stage: str, *, as_json: bool) -> str:
     from ..targets.cuda.arch import DEFAULT_ARCH, find_arch
     from ..targets.cuda.codegen import compile_to_ptx, llvm_text
+    from .hosts import host_codes
 
     if stage == "llvm":
         return llvm_text(program, options)
     arch = find_arch(options.arch or DEFAULT_ARCH)
-    ptx = compile_to_ptx(program, options)
+    ptx = compile_to_ptx(program, options, host_codes)
     if stage == "ptx":
         return ptx
     if stage == "sass":

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -14,7 +15,7 @@ from ..errors import ArgumentError, TargetError
 from ..ir import module as ir
 from ..ir.types import EntityId, FuncType
 from ..targets.addressing import MemoryLayout
-from ..targets.base import Target
+from ..targets.base import HostCode, Target
 from ..targets.executable import CompileOptions, Executable, FunctionSpan, HostImport
 from .cache import Cache, cache_key
 from .entry_points import no_such_function
@@ -22,6 +23,7 @@ from .host_compiler import compiled_meanwhile
 
 if TYPE_CHECKING:
     from ..compiler.wasm.module import Module
+    from .host_api import HostFunction
 
 Progress = Callable[[str, float], None]
 
@@ -68,10 +70,12 @@ def compile_wasm(
     target: Target | None = None,
     cache: Cache | None = None,
     progress: Progress | None = None,
+    users: Sequence[HostFunction] = (),
 ) -> Executable:
     """Compile a module, or take what an earlier compilation left in the cache.
 
     Args:
+        users: the user's host functions, of which ``options`` names those that may be imported.
         target: an instance of ``options.target``; None: make one.
         progress: called with the name of a stage and how much of it is done, 0.0 to 1.0.
 
@@ -82,19 +86,43 @@ def compile_wasm(
     target = target or target_named(options.target)
     options = resolved(options, target)
     key = program_key(wasm, options, target) if cache else ""
+    if target.embeds_hosts and users:
+        key, cache = _with_users(key, cache, users)
     if cache:
         found = cache.get(key)
         if found is not None and not (found.provisional and options.patient):
             return found
     with collector_paused():
         module = read_module(wasm, progress)
-        with compiled_meanwhile(host_imports(module), cache):
+        meanwhile = () if target.embeds_hosts else host_imports(module)
+        with compiled_meanwhile(meanwhile, cache):
             program = to_program(module, options, progress)
-            executable = target.compile(program, options, progress)
+            codes = partial(_host_codes, users=users, cache=cache)
+            executable = target.compile(program, options, progress, codes)
         executable = replace(executable, spans=function_spans(module), command=is_command(module))
     if cache:
         cache.put(key, executable)
     return executable
+
+
+def _host_codes(
+    imports: Sequence[HostImport], *, users: Sequence[HostFunction], cache: Cache | None
+) -> Sequence[HostCode]:
+    from .hosts import host_codes  # most programs on the CPU never ask
+
+    return host_codes(imports, users=users, cache=cache)
+
+
+def _with_users(
+    key: str, cache: Cache | None, users: Sequence[HostFunction]
+) -> tuple[str, Cache | None]:
+    """Key of a program that contains the user's functions; no cache if nothing tells them apart."""
+    from .hosts import implementations
+
+    found = implementations(users)
+    if found is None:
+        return "", None
+    return hashlib.sha256("\0".join([key, *sorted(found)]).encode()).hexdigest(), cache
 
 
 def program_key(wasm: bytes, options: CompileOptions, target: Target) -> str:

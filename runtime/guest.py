@@ -38,13 +38,16 @@ def device(function: _F) -> _F:
     return marked
 
 
-def _load(bits: int) -> Callable[[int], int]:
-    """Accessor: the unsigned integer of ``bits`` at an absolute address of any alignment."""
+def _load(bits: int, align: int = 1) -> Callable[[int], int]:
+    """Accessor: the unsigned integer of ``bits`` at an absolute address, a multiple of ``align``.
+
+    A GPU loads byte by byte what is not known to be aligned.
+    """
 
     def load(typing: Any, address: Any) -> tuple[Any, _Codegen]:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             pointer = builder.inttoptr(args[0], ir.IntType(bits).as_pointer())
-            value = builder.load(pointer, align=1)
+            value = builder.load(pointer, align=align)
             return value if bits == 64 else builder.zext(value, _I64)
 
         return _INT(_INT), generate
@@ -52,14 +55,14 @@ def _load(bits: int) -> Callable[[int], int]:
     return cast(Callable[[int], int], intrinsic(load))
 
 
-def _store(bits: int) -> Callable[[int, int], None]:
-    """Accessor: store the low ``bits`` of a value at an absolute address of any alignment."""
+def _store(bits: int, align: int = 1) -> Callable[[int, int], None]:
+    """Accessor: store the low ``bits`` of a value at an absolute address, see :func:`_load`."""
 
     def store(typing: Any, address: Any, value: Any) -> tuple[Any, _Codegen]:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             pointer = builder.inttoptr(args[0], ir.IntType(bits).as_pointer())
             value = args[1] if bits == 64 else builder.trunc(args[1], ir.IntType(bits))
-            builder.store(value, pointer, align=1)
+            builder.store(value, pointer, align=align)
             return context.get_dummy_value()
 
         return types.void(_INT, _INT), generate
@@ -88,16 +91,15 @@ def _below(typing: Any, left: Any, right: Any) -> tuple[Any, _Codegen]:
 
 
 load8 = _load(8)
-load32 = _load(32)
-load64 = _load(64)
+load32 = _load(32, 4)
+load64 = _load(64, 8)
 store8 = _store(8)
-store64 = _store(64)
+store64 = _store(64, 8)
 copy_bytes = cast(Callable[[int, int, int], None], intrinsic(_copy_bytes))
 below = cast(Callable[[int, int], bool], intrinsic(_below))
 
-_load16 = _load(16)
-_store16 = _store(16)
-_store32 = _store(32)
+_load16, _load32, _load64 = _load(16), _load(32), _load(64)
+_store16, _store32, _store64 = _store(16), _store(32), _store(64)
 
 
 @device
@@ -161,14 +163,14 @@ def guest_load16(ctx: int, address: int) -> int:
 @device
 def guest_load32(ctx: int, address: int) -> int:
     if _together(ctx, address, 4):
-        return load32(_place(ctx, address))
+        return _load32(_place(ctx, address))
     return guest_load16(ctx, address) | guest_load16(ctx, address + 2) << 16
 
 
 @device
 def guest_load64(ctx: int, address: int) -> int:
     if _together(ctx, address, 8):
-        return load64(_place(ctx, address))
+        return _load64(_place(ctx, address))
     return guest_load32(ctx, address) | guest_load32(ctx, address + 4) << 32
 
 
@@ -198,7 +200,7 @@ def guest_store32(ctx: int, address: int, value: int) -> None:
 @device
 def guest_store64(ctx: int, address: int, value: int) -> None:
     if _together(ctx, address, 8):
-        store64(_place(ctx, address), value)
+        _store64(_place(ctx, address), value)
     else:
         guest_store32(ctx, address, value)
         guest_store32(ctx, address + 4, value >> 32)

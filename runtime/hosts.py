@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import LinkError
 from ..ir.types import FuncType
+from ..targets.base import HostCode
 from ..targets.executable import HostImport
 from .host_api import HostFunction
 from .wasi import table as wasi
@@ -141,6 +142,16 @@ def resolve(
     Raises:
         LinkError: there is no host function of one's name and type, or Numba cannot compile it.
     """
+    found = _registrations(imports, users)
+    with _lock:
+        missing = {one.implementation: one for one in found}
+        _load([one for name, one in missing.items() if name not in _addresses], cache)
+        return [_addresses[one.implementation] for one in found]
+
+
+def _registrations(
+    imports: Sequence[HostImport], users: Sequence[HostFunction]
+) -> list[Registration]:
     found = []
     for item in imports:
         registration = find(item.module, item.name, users)
@@ -152,10 +163,25 @@ def resolve(
                 f" {item.type}, the host function is {registration.type}"
             )
         found.append(registration)
-    with _lock:
-        missing = {one.implementation: one for one in found}
-        _load([one for name, one in missing.items() if name not in _addresses], cache)
-        return [_addresses[one.implementation] for one in found]
+    return found
+
+
+def host_codes(
+    imports: Sequence[HostImport], *, users: Sequence[HostFunction] = (),
+    cache: Cache | None = None,
+) -> list[HostCode]:  # fmt: skip
+    """Host functions as LLVM IR for any machine; arguments and errors are :func:`resolve`'s."""
+    found = _registrations(imports, users)
+    return [
+        HostCode(f"{item.module}.{item.name}", _symbol(one), _text(one, cache))
+        for item, one in zip(imports, found, strict=True)
+    ]
+
+
+def implementations(users: Sequence[HostFunction]) -> list[str] | None:
+    """What says all about the user's functions; None if nothing does."""
+    found = [_registration(user) for user in users]
+    return [one.implementation for one in found] if all(one.lasting for one in found) else None
 
 
 def is_cached(item: HostImport, cache: Cache) -> bool:
@@ -201,23 +227,41 @@ def _object(registration: Registration, cache: Cache | None) -> bytes:
         found = cache.get_object(key)
         if found is not None:
             return found
-    log.info("compiling the host function %s", registration.implementation)
-    from .host_code import host_text, object_code
+    text = _text(registration, None)
+    from .host_code import object_code
 
-    text = host_text(registration.build(), _symbol(registration), registration.user)
     data = object_code(text, registration.user)
     if cache:
         cache.put_object(key, data)
     return data
 
 
-def _cache_key(registration: Registration) -> str:
+def _text(registration: Registration, cache: Cache | None) -> str:
+    """LLVM IR of one host function, from the cache or from Numba."""
+    cache = cache if registration.lasting else None
+    key = _cache_key(registration, portable=True) if cache else ""
+    if cache:
+        found = cache.get_object(key)
+        if found is not None:
+            return found.decode()
+    log.info("compiling the host function %s", registration.implementation)
+    from .host_code import host_text
+
+    text = host_text(registration.build(), _symbol(registration), registration.user)
+    if cache:
+        cache.put_object(key, text.encode())
+    return text
+
+
+def _cache_key(registration: Registration, *, portable: bool = False) -> str:
+    """Key of a host function's object code, or of what is the same on every machine."""
     from importlib.metadata import version
 
     from ..targets.cpu.machine import host_machine
     from .cache import source_digest
 
     digest = hashlib.sha256(_KEY_PREFIX + source_digest())
-    digest.update(f"{host_machine()}\0{version('numba')}\0".encode())
+    machine = "any machine" if portable else host_machine()
+    digest.update(f"{machine}\0{version('numba')}\0".encode())
     digest.update(registration.implementation.encode())
     return digest.hexdigest()

@@ -195,7 +195,8 @@ class SwarmManager(AgentAccess):
         """
         data = inputs.encode_data(wasm, "bytecode")
         executable = compile_wasm(
-            data, self._options, target=self.target, cache=self._cache, progress=self._progress
+            data, self._options, target=self.target, cache=self._cache, progress=self._progress,
+            users=self._host_functions,
         )
         with self._lock:
             self.load_executable(executable)

@@ -84,7 +84,7 @@ def load_kernel(
         LinkError: one that it needs is missing, or has another type.
     """
     addresses: list[int] = []
-    if executable.hosts:
+    if executable.hosts and not target.embeds_hosts:
         from .hosts import resolve  # host functions are compiled when they are needed
 
         addresses = resolve(executable.hosts, users=users, cache=cache)

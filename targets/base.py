@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..ir import module as ir
 from .addressing import MemoryLayout
-from .executable import CompileOptions, Executable
+from .executable import CompileOptions, Executable, HostImport
 from .layout import Ctx
 
 Int64s = NDArray[np.int64]
@@ -143,10 +143,34 @@ class Kernel(Protocol):
         ...
 
 
-class Target(Protocol):
-    """A kind of machine that runs agents."""
+@dataclass(frozen=True, slots=True)
+class HostCode:
+    """A host function as LLVM IR that means the same on every machine.
+
+    Attributes:
+        name: for errors. symbol: of the function ``i64 (i64 context, i64 slots)`` in the text.
+        text: the module, which says nothing of a machine.
+    """
 
     name: str
+    symbol: str
+    text: str
+
+
+#: Gives the code of host functions, in the same order.
+HostCodes = Callable[[Sequence[HostImport]], Sequence[HostCode]]
+
+
+class Target(Protocol):
+    """A kind of machine that runs agents.
+
+    Attributes:
+        embeds_hosts: whether a program contains its host functions; otherwise they are loaded with
+            it.
+    """
+
+    name: str
+    embeds_hosts: bool
     layout: MemoryLayout  # of programs whose options name none
     arch: str | None  # the same of a GPU's compute capability
 
@@ -159,12 +183,25 @@ class Target(Protocol):
         module: ir.Module,
         options: CompileOptions,
         progress: Callable[[str, float], None] | None = None,
+        hosts: HostCodes | None = None,
     ) -> Executable:
-        """Lower an optimised program to machine code; progress takes a stage and 0.0 to 1.0."""
+        """Lower an optimised program to machine code.
+
+        Args:
+            progress: takes a stage, and how much of it is done, 0.0 to 1.0.
+            hosts: asked if the target embeds host functions and the program calls some.
+
+        Raises:
+            TargetError: a host function does what there is no code for on such a machine.
+        """
         ...
 
     def load(self, executable: Executable, hosts: Sequence[int]) -> Kernel:
-        """Load code; ``hosts`` are the addresses of ``executable.hosts``, in their order."""
+        """Load code.
+
+        Args:
+            hosts: addresses of ``executable.hosts``, in their order; none if they are embedded.
+        """
         ...
 
     def reset_device(self) -> None:

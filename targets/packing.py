@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from ..ir import module as ir
 from .executable import Entry, Executable, GlobalExport, HostImport
 from .image import initial_state
 from .llvm.program import Lowering
+
+
+def host_imports(module: ir.Module) -> tuple[HostImport, ...]:
+    """The host functions that a program calls, by number."""
+    return tuple(
+        HostImport(h.module, h.name, h.type) for h in module.host_functions.values()
+        if not h.missing
+    )  # fmt: skip
 
 
 def pack(
@@ -31,10 +40,7 @@ def pack(
             Entry(export.name, module.types[module.sig_of(export.id)], number, export.nonnull)
             for number, export in enumerate(lowering.entries)
         ),
-        hosts=tuple(
-            HostImport(h.module, h.name, h.type) for h in module.host_functions.values()
-            if not h.missing
-        ),
+        hosts=host_imports(module),
         global_exports=tuple(
             GlobalExport(e.name, g.type, g.mutable, layout.globals[e.id], bool(e.nonnull))
             for e in module.exports

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...errors import SwarmcError
 from ...ir import module as ir
 from ...ir.ops import Op
-from ...targets.base import Dispatch, Int64s, Kernel, Outcome, Slices, Target
+from ...targets.base import Dispatch, HostCodes, Int64s, Kernel, Outcome, Slices, Target
 from ...targets.executable import CompileOptions, Executable
 from ..compile import target_named
 from ..manager import SwarmManager
@@ -164,6 +164,7 @@ class _TimedTarget:
         self._target = target
         self._without = without
         self.name = target.name
+        self.embeds_hosts = target.embeds_hosts
         self.layout, self.arch = target.layout, target.arch
         self.ms = 0.0
 
@@ -171,10 +172,11 @@ class _TimedTarget:
         return self._target.fingerprint()
 
     def compile(self, module: ir.Module, options: CompileOptions,
-                progress: Callable[[str, float], None] | None = None) -> Executable:
+                progress: Callable[[str, float], None] | None = None,
+                hosts: HostCodes | None = None) -> Executable:
         if self._without:
             take_out(module, self._without)
-        return self._target.compile(module, options, progress)
+        return self._target.compile(module, options, progress, hosts)
 
     def load(self, executable: Executable, hosts: Sequence[int]) -> Kernel:
         return _TimedKernel(self._target.load(executable, hosts), self)

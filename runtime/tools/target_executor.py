@@ -19,6 +19,7 @@ from ...targets.base import Outcome as TargetOutcome
 from ...targets.executable import CompileOptions, Executable
 from ...targets.layout import Status
 from ..compile import read_module, to_program
+from ..hosts import host_codes
 from ..inputs import encode_argv, encode_env, pack_strings
 from .execution import AgentRun, Call, Loaded, Outcome, Setup, State, Workload
 from .executors import function_handle, refusals
@@ -47,8 +48,9 @@ class TargetExecutor:
                 opt_level=self._level, missing_imports=setup.missing_imports, heap=setup.heap)
             module = read_module(data)
             program = to_program(module, options)
-            executable = self._target.compile(program, options)
-        return _Compiled(module, program, self._target.load(executable, _hosts(executable)))
+            executable = self._target.compile(program, options, hosts=host_codes)
+        hosts = [] if self._target.embeds_hosts else _hosts(executable)
+        return _Compiled(module, program, self._target.load(executable, hosts))
 
 
 class _Compiled:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import llvmlite
@@ -85,6 +86,17 @@ class Compilation:
         except RuntimeError as error:
             raise TargetError(f"LLVM refused the generated code: {error}") from error
         self._level = level
+
+    def link(self, other: Compilation) -> None:
+        """Add another module, which is used up by that."""
+        for module in (self._module, other._module):
+            module.triple, module.data_layout = self._machine.triple, str(self._machine.target_data)
+        self._module.link_in(other._module)
+
+    def hide(self, names: Iterable[str]) -> None:
+        """Make functions known to this module alone."""
+        for name in names:
+            self._module.get_function(name).linkage = "internal"
 
     def optimise(self) -> None:
         """Run LLVM's own pipeline for the level; none at level 0."""

@@ -9,6 +9,7 @@ from ...errors import TargetError
 from ...ir import module as ir
 from ...ir import ops
 from ..addressing import MemoryLayout
+from ..base import HostCodes
 from ..executable import CompileOptions, Executable
 from ..layout import plan_layout
 from ..llvm.program import Lowering, entry_exports, lower
@@ -44,6 +45,7 @@ class CpuTarget:
     """
 
     name = "cpu"
+    embeds_hosts = False
     arch: str | None = None
 
     def __init__(self, layout: MemoryLayout = MemoryLayout.FLAT) -> None:
@@ -58,6 +60,7 @@ class CpuTarget:
         module: ir.Module,
         options: CompileOptions,
         progress: Progress | None = None,
+        hosts: HostCodes | None = None,
     ) -> Executable:
         lowering = self._lowering(module, options)
         size = sum(len(b.insts) for f in module.functions.values() for b in f.blocks)

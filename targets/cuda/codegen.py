@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 from ...ir import module as ir
 from ..addressing import MemoryLayout
+from ..base import HostCodes
 from ..executable import CompileOptions
 from ..layout import plan_layout
 from ..llvm.program import Lowering, entry_exports, lower
+from ..packing import host_imports
 from .abi import CudaAbi
 from .arch import DEFAULT_ARCH, find_arch
+from .hosts import link_hosts
 from .machine import nvptx_compilation
 from .signs import signs_by_bits
 
@@ -35,12 +38,14 @@ def cuda_lowering(
 
 
 def ptx_of(
-    lowering: Lowering, arch: str | None, level: int | None, progress: Progress | None = None
-) -> str:
+    lowering: Lowering, arch: str | None, level: int | None, progress: Progress | None = None,
+    hosts: HostCodes | None = None,
+) -> str:  # fmt: skip
     """A program as PTX.
 
     Args:
         arch, level: None where nothing is asked for.
+        hosts: gives host functions; None: they stay external.
 
     Raises:
         TargetError: there is no such architecture.
@@ -51,6 +56,8 @@ def ptx_of(
     (text,) = lower(lowering, progress=lambda share: report("lower", share))
     report("compile", 0.0)
     compilation = nvptx_compilation(text, chosen, _LEVEL if level is None else level)
+    if hosts is not None:
+        link_hosts(compilation, hosts(host_imports(lowering.module)), chosen)
     compilation.optimise()
     return signs_by_bits(compilation.assembly())
 
@@ -61,9 +68,11 @@ def llvm_text(module: ir.Module, options: CompileOptions) -> str:
     return text
 
 
-def compile_to_ptx(module: ir.Module, options: CompileOptions) -> str:
+def compile_to_ptx(
+    module: ir.Module, options: CompileOptions, hosts: HostCodes | None = None
+) -> str:
     """An optimised program as PTX; see :func:`ptx_of`."""
-    return ptx_of(cuda_lowering(module, options), options.arch, options.opt_level)
+    return ptx_of(cuda_lowering(module, options), options.arch, options.opt_level, hosts=hosts)
 
 
 def _silent(stage: str, share: float) -> None:

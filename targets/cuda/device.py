@@ -6,7 +6,6 @@ NVIDIA's GPUs, and the stand-in that runs the same PTX on the host (``targets/pt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -151,14 +150,11 @@ class Device(Protocol):
         """Set bytes."""
         ...
 
-    def load(self, ptx: str, hosts: Sequence[int]) -> DeviceModule:
+    def load(self, ptx: str) -> DeviceModule:
         """Bring code to the device.
 
-        Args:
-            hosts: code addresses of the functions that the module imports as ``swarm_host_N``.
-
         Raises:
-            TargetError: the device or its driver refuses the code, or has no such functions.
+            TargetError: the device or its driver refuses the code.
         """
         ...
 

@@ -89,6 +89,8 @@ class Gpu:
         try:
             self._device = self._driver("cuDeviceGet", number)
         except DriverError as error:
+            if error.code != "CUDA_ERROR_INVALID_DEVICE":
+                raise
             raise TargetError(f"there is no GPU number {number}") from error
         self._context = self._driver("cuDevicePrimaryCtxRetain", self._device)
         self._lost: str | None = None
@@ -265,12 +267,7 @@ class Gpu:
 
     # Code.
 
-    def load(self, ptx: str, hosts: Sequence[int]) -> DeviceModule:
-        if hosts:
-            raise TargetError(
-                "this program calls functions of the host, which swarmc has no GPU code for yet",
-                hint="run it on the CPU: --target cpu",
-            )
+    def load(self, ptx: str) -> DeviceModule:
         with self._entered():
             return GpuModule(self, self._load_text(ptx))
 

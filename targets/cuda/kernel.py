@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
 
 import numpy as np
 
-from ...errors import TargetError
 from ..base import Dispatch, Int64s, Outcome, Slices, Uint64s
 from ..executable import Executable
 from ..layout import Job, Shared
@@ -27,15 +25,11 @@ STACK_PER_UNIT = 64
 class DeviceKernel:
     """See :class:`~swarmc.targets.base.Kernel`."""
 
-    def __init__(self, device: Device, executable: Executable, hosts: Sequence[int]) -> None:
-        if len(hosts) != len(executable.hosts):
-            raise TargetError(
-                f"the program needs {len(executable.hosts)} host functions, got {len(hosts)}"
-            )
+    def __init__(self, device: Device, executable: Executable) -> None:
         self.executable = executable
         self._device = device
         (ptx,) = executable.objects
-        self._module = device.load(ptx.decode(), hosts)
+        self._module = device.load(ptx.decode())
         self._function = self._module.function(KERNEL)
         self._shared, allocation = self._place_shared()
         self._stack = executable.call_depth * STACK_PER_UNIT

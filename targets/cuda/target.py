@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ...ir import module as ir
 from ..addressing import MemoryLayout
-from ..base import Kernel
+from ..base import HostCodes, Kernel
 from ..executable import CompileOptions, Executable
 from ..packing import pack
 from .arch import DEFAULT_ARCH, find_arch
@@ -24,6 +24,7 @@ class PtxCompiler:
     """
 
     name = "cuda"
+    embeds_hosts = True
 
     def __init__(self, layout: MemoryLayout = DEFAULT_LAYOUT, arch: str = DEFAULT_ARCH) -> None:
         self.layout = layout
@@ -37,9 +38,10 @@ class PtxCompiler:
         module: ir.Module,
         options: CompileOptions,
         progress: Callable[[str, float], None] | None = None,
+        hosts: HostCodes | None = None,
     ) -> Executable:
         lowering = cuda_lowering(module, options, self.layout)
-        ptx = ptx_of(lowering, options.arch or self.arch, options.opt_level, progress)
+        ptx = ptx_of(lowering, options.arch or self.arch, options.opt_level, progress, hosts)
         return pack(
             lowering, target=self.name, fingerprint=self.fingerprint(), objects=(ptx.encode(),)
         )
@@ -60,7 +62,7 @@ class CudaTarget(PtxCompiler):
         self._connect = connect
 
     def load(self, executable: Executable, hosts: Sequence[int]) -> Kernel:
-        return DeviceKernel(self._connect(), executable, hosts)
+        return DeviceKernel(self._connect(), executable)
 
     def reset_device(self) -> None:
         self._connect().reset()

@@ -118,9 +118,8 @@ class PtxDevice:
         else:
             buffer.array()[offset : offset + size] = byte
 
-    def load(self, ptx: str, hosts: Sequence[int]) -> PtxDeviceModule:
-        names = {f"swarm_host_{number}": address for number, address in enumerate(hosts)}
-        return PtxDeviceModule(PtxCode(ptx, names))
+    def load(self, ptx: str) -> PtxDeviceModule:
+        return PtxDeviceModule(PtxCode(ptx, {}))
 
     def stream(self) -> PtxStream:
         return PtxStream(self)

@@ -21,7 +21,7 @@ class PtxTarget(PtxCompiler):
     name = "ptx"
 
     def load(self, executable: Executable, hosts: Sequence[int]) -> Kernel:
-        return DeviceKernel(PtxDevice(), executable, hosts)
+        return DeviceKernel(PtxDevice(), executable)
 
     def reset_device(self) -> None:
         raise TargetError("there is nothing to reset: agents run on the stand-in for a GPU")

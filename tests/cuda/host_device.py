@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from swarmc.targets.addressing import Rows
@@ -65,7 +63,7 @@ class HostDevice:
     def fill(self, address: int, size: int, byte: int) -> None:
         self._bytes(address, size)[:] = byte
 
-    def load(self, ptx: str, hosts: Sequence[int]) -> DeviceModule:
+    def load(self, ptx: str) -> DeviceModule:
         raise NotImplementedError("this device runs nothing")
 
     def stream(self) -> Stream:

@@ -132,7 +132,7 @@ def test_it_works_from_any_thread(gpu: Gpu) -> None:
 
 def test_refused_code_shows_the_drivers_report(gpu: Gpu) -> None:
     with pytest.raises(TargetError, match=r"(?s)refuses the program.*INVALID_PTX.*line 4"):
-        gpu.load(".version 8.0\n.target sm_90\n.address_size 64\n.nonsense\n", [])
+        gpu.load(".version 8.0\n.target sm_90\n.address_size 64\n.nonsense\n")
 
 
 PROGRAM = """(module (memory (export "memory") 1)

@@ -58,7 +58,7 @@ class Swarm:
 
     def launch(self, body: str, stop: np.ndarray | None = None) -> None:
         places = {"count": int(Job.COUNT), "slots": int(Job.SLOTS), "state": int(Job.STATE)}
-        module = self.device.load(HEAD + KERNEL.format(body=body, **places), [])
+        module = self.device.load(HEAD + KERNEL.format(body=body, **places))
         stream = self.device.stream()
         try:
             stream.launch(module.function("k"), 2, 64, self.job, 1024)
@@ -166,7 +166,7 @@ def test_a_launch_is_told_to_stop() -> None:
     body += f"{OWN_FLAT} st.b64 [%a], %x;"
     places = {"count": int(Job.COUNT), "slots": int(Job.SLOTS), "state": int(Job.STATE)}
     text = KERNEL.replace("{body}", body).format(**places)
-    module = swarm.device.load(HEAD + text, [])
+    module = swarm.device.load(HEAD + text)
     stream.launch(module.function("k"), 1, 1, swarm.job, 0)
     timer = threading.Timer(0.1, stop.fill, (5,))
     timer.start()
@@ -182,7 +182,7 @@ def test_launches_of_a_stream_run_in_order() -> None:
     stream = swarm.device.stream()
     places = {"count": int(Job.COUNT), "slots": int(Job.SLOTS), "state": int(Job.STATE)}
     bodies = [f"ld.b64 %x, [%a]; mad.lo.s64 %x, %x, 10, {n}; st.b64 [%a], %x;" for n in (1, 2, 3)]
-    modules = [swarm.device.load(HEAD + KERNEL.format(body=b, **places), []) for b in bodies]
+    modules = [swarm.device.load(HEAD + KERNEL.format(body=b, **places)) for b in bodies]
     for module in modules:
         stream.launch(module.function("k"), 1, 32, swarm.job, 0)
     stream.wait(np.zeros(1, np.int64))
@@ -195,7 +195,7 @@ def test_nothing_runs_after_a_fault() -> None:
     stream = swarm.device.stream()
     places = {"count": int(Job.COUNT), "slots": int(Job.SLOTS), "state": int(Job.STATE)}
     bad, good = (
-        swarm.device.load(HEAD + KERNEL.format(body=body, **places), [])
+        swarm.device.load(HEAD + KERNEL.format(body=body, **places))
         for body in ("trap;", "st.b64 [%a], 1;")
     )
     for module in (bad, good):
@@ -208,8 +208,8 @@ def test_nothing_runs_after_a_fault() -> None:
 
 def test_what_a_module_does_not_have() -> None:
     device = PtxDevice()
-    module = device.load(HEAD, [])
+    module = device.load(HEAD)
     with pytest.raises(TargetError, match="no kernel swarm_kernel"):
         module.function("swarm_kernel")
     with pytest.raises(TargetError, match="nothing provides these functions: swarm_host_1"):
-        device.load(HEAD + ".extern .func swarm_host_1 (.param .b64 a);\n", [0])
+        device.load(HEAD + ".extern .func swarm_host_1 (.param .b64 a);\n")
