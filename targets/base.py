@@ -172,7 +172,11 @@ class Target(Protocol):
     name: str
     embeds_hosts: bool
     layout: MemoryLayout  # of programs whose options name none
-    arch: str | None  # the same of a GPU's compute capability
+
+    @property
+    def arch(self) -> str | None:
+        """A GPU's compute capability, of programs whose options name none."""
+        ...
 
     def fingerprint(self) -> str:
         """Everything about machine and toolchain that compiled code depends on."""

@@ -89,3 +89,20 @@ def find_arch(name: str) -> Arch:
             f"no architecture {name!r}", hint=f"the architectures are: {', '.join(ARCHES)}"
         )
     return found
+
+
+def arch_for(capability: str) -> Arch:
+    """The newest architecture whose PTX a device runs.
+
+    Args:
+        capability: the device's own, e.g. ``sm_90``; it need not be one of ours.
+
+    Raises:
+        TargetError: the device is too old.
+    """
+    number = int(capability.removeprefix("sm_"))
+    older = [arch for arch in ARCHES.values() if int(arch.name.removeprefix("sm_")) <= number]
+    if not older:
+        oldest = next(iter(ARCHES))
+        raise TargetError(f"the GPU is an {capability}, and swarmc needs {oldest} or newer")
+    return older[-1]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ...errors import TargetError
 from ...ir import module as ir
 from ..addressing import MemoryLayout
 from ..base import HostCodes, Kernel
 from ..executable import CompileOptions, Executable
 from ..packing import pack
-from .arch import DEFAULT_ARCH, find_arch
+from .arch import DEFAULT_ARCH, arch_for, find_arch
 from .codegen import DEFAULT_LAYOUT, cuda_lowering, ptx_of
 from .gpu import Gpu, shared_gpu
 from .kernel import DeviceKernel
@@ -26,9 +27,16 @@ class PtxCompiler:
     name = "cuda"
     embeds_hosts = True
 
-    def __init__(self, layout: MemoryLayout = DEFAULT_LAYOUT, arch: str = DEFAULT_ARCH) -> None:
+    def __init__(
+        self, layout: MemoryLayout = DEFAULT_LAYOUT, arch: str | None = None
+    ) -> None:
         self.layout = layout
-        self.arch: str | None = find_arch(arch).name
+        self._arch = None if arch is None else find_arch(arch)
+
+    @property
+    def arch(self) -> str:
+        """The architecture of programs whose options name none."""
+        return DEFAULT_ARCH if self._arch is None else self._arch.name
 
     def fingerprint(self) -> str:
         return f"{self.name} PTX by LLVM {llvm_version()}"
@@ -51,18 +59,30 @@ class CudaTarget(PtxCompiler):
     """NVIDIA's GPUs.
 
     Args:
+        arch: of programs whose options name none; None: the GPU's, or without one the default.
         connect: gives the GPU to run on, when it is first needed.
     """
 
     def __init__(
-        self, layout: MemoryLayout = DEFAULT_LAYOUT, arch: str = DEFAULT_ARCH,
+        self, layout: MemoryLayout = DEFAULT_LAYOUT, arch: str | None = None,
         connect: Callable[[], Gpu] = shared_gpu,
     ) -> None:  # fmt: skip
         super().__init__(layout, arch)
         self._connect = connect
 
+    @property
+    def arch(self) -> str:
+        if self._arch is None:
+            try:
+                self._arch = arch_for(self._connect().properties.arch)
+            except TargetError:  # compiling needs no GPU
+                return DEFAULT_ARCH
+        return self._arch.name
+
     def load(self, executable: Executable, hosts: Sequence[int]) -> Kernel:
-        return DeviceKernel(self._connect(), executable)
+        gpu = self._connect()
+        arch_for(gpu.properties.arch)  # one that is too old is named, not left to the driver
+        return DeviceKernel(gpu, executable)
 
     def reset_device(self) -> None:
         self._connect().reset()

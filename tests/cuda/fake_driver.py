@@ -17,8 +17,6 @@ from swarmc.errors import SwarmcError
 from swarmc.targets.ptx.buffer import Buffer
 from swarmc.targets.ptx.code import Grant, PtxCode, PtxFaultError
 
-ARCH = (9, 0)
-
 
 class FakeDriver:
     """Behaves like the module ``cuda.bindings.driver``, of which it takes types and constants.
@@ -28,6 +26,7 @@ class FakeDriver:
 
     Attributes:
         calls: names of the functions called.
+        arch: compute capability.
         fail_launches: error that the next launches end with; None: they work.
     """
 
@@ -39,6 +38,7 @@ class FakeDriver:
         self.fail_launches: Any = None
         self._current = threading.local()
         self._initialised = False
+        self.arch = (9, 0)
         self._sticky: Any = None
         self._context = 0
         self._next = 100
@@ -98,7 +98,7 @@ class FakeDriver:
 
     def _attribute(self, attribute: Any, device: int) -> int:
         values = {
-            "COMPUTE_CAPABILITY_MAJOR": ARCH[0], "COMPUTE_CAPABILITY_MINOR": ARCH[1],
+            "COMPUTE_CAPABILITY_MAJOR": self.arch[0], "COMPUTE_CAPABILITY_MINOR": self.arch[1],
             "MULTIPROCESSOR_COUNT": 4, "MAX_THREADS_PER_MULTIPROCESSOR": 2048,
         }  # fmt: skip
         return values[attribute.name.removeprefix("CU_DEVICE_ATTRIBUTE_")]

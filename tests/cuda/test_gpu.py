@@ -174,6 +174,25 @@ def test_a_swarm(fake: FakeDriver, layout: str) -> None:
     manager.close()
 
 
+def test_programs_are_for_the_device_at_hand(fake: FakeDriver) -> None:
+    for capability, arch in (((7, 5), "sm_75"), ((9, 0), "sm_90"), ((10, 1), "sm_100"),
+                             ((13, 0), "sm_121")):  # fmt: skip
+        fake.arch = capability
+        gpu = Gpu(driver=Driver(fake))
+        target = CudaTarget(connect=lambda gpu=gpu: gpu)  # type: ignore[misc]
+        assert target.arch == arch
+        assert f".target {arch}" in SwarmManager.from_wasm(
+            wasmtime.wat2wasm(PROGRAM), target=target
+        ).executable.objects[0].decode()  # fmt: skip
+    fake.arch = 7, 0
+    gpu = Gpu(driver=Driver(fake))
+    assert CudaTarget(connect=lambda: gpu).arch == "sm_90"
+    with pytest.raises(TargetError, match="sm_70, and swarmc needs sm_75"):
+        SwarmManager.from_wasm(
+            wasmtime.wat2wasm(PROGRAM), target=CudaTarget(connect=lambda: gpu)
+        )  # fmt: skip
+
+
 def test_an_interrupt_reaches_the_device(fake: FakeDriver) -> None:
     manager = swarm(fake, fuel=1 << 62)
     agent = manager.spawn_agent()
