@@ -125,6 +125,25 @@ def test_same_as_wasmtime(
             assert result.instruction_counts[id_] == expected.fuel
 
 
+@pytest.fixture(scope="module")
+def by_gpu_code() -> SwarmManager:
+    """The program ``wasi``, functions of WASI included, as a GPU would run it."""
+    wasm = (CORPUS / "wasi.wasm").read_bytes()
+    return SwarmManager.from_wasm(wasm, target="ptx", output_size=1 << 16, fuel=FUEL)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.program == "wasi"], ids=str)
+def test_the_same_by_the_code_of_a_gpu(
+    case: Case, swarms: dict[str, SwarmManager], by_gpu_code: SwarmManager
+) -> None:
+    expected, result = (
+        dispatch(swarm, case, seed=3, clock=5) for swarm in (swarms["wasi"], by_gpu_code)
+    )
+    for name in ("agent_outputs", "agent_errors", "exit_codes", "traps", "instruction_counts"):
+        found, wanted = (list(getattr(one, name).values()) for one in (result, expected))
+        assert found == wanted
+
+
 def test_random_depends_on_seed_and_agent(swarms: dict[str, SwarmManager]) -> None:
     case = Case("wasi", ["random", "16"])
     swarm = swarms["wasi"]
