@@ -112,6 +112,7 @@ def run(
     heap: o.Heap = None,
     call_depth: o.CallDepth = None,
     missing_imports: o.Imports = None,
+    host_functions: o.HostFunctions = None,
     opt_level: o.OptLevel = None,
     layout: o.Layout = None,
     no_cache: o.NoCache = False,
@@ -131,7 +132,7 @@ def run(
         file, tuple(argv or ()), agents, invoke, tuple(args or ()), args_file, argv_lines, stdin,
         stdin_lines, stdin_dir, tuple(env or ()), seed, clock, fuel, target.value, max_memory, heap,
         call_depth, missing_imports and missing_imports.value, opt_level, layout, not no_cache,
-        output_size, show, json, csv, save_stdout,
+        output_size, show, json, csv, save_stdout, tuple(host_functions or ()),
     ))  # fmt: skip
 
 
@@ -147,6 +148,7 @@ def compile_(
     heap: o.Heap = None,
     call_depth: o.CallDepth = None,
     missing_imports: o.Imports = None,
+    host_functions: o.HostFunctions = None,
     opt_level: o.OptLevel = None,
     layout: o.Layout = None,
     arch: o.Arch = None,
@@ -158,15 +160,17 @@ def compile_(
     A .swarmc file is machine code for this processor: run only those that you trust.
     """
     from .cli_compile import compile_file, compile_options, emit_text
+    from .cli_hosts import read_host_functions
 
+    users = read_host_functions(host_functions or ())
     options = compile_options(
         target.value, tuple(entry_point) if entry_point else None, max_memory, heap, call_depth,
-        opt_level, missing_imports and missing_imports.value, layout, arch,
+        opt_level, missing_imports and missing_imports.value, layout, arch, users,
     )  # fmt: skip
     if emit is None:
-        compile_file(file, output, options, cached=not no_cache)
+        compile_file(file, output, options, users, cached=not no_cache)
     else:
-        emit_text(file, output, options, emit.value, as_json=json)
+        emit_text(file, output, options, emit.value, users, as_json=json)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from .cli_terminal import (
     stdout_console,
     write_file,
 )
+from .host_api import HostFunction
+from .hosts import imports_of
 
 SUFFIX = ".swarmc"
 
@@ -34,8 +37,12 @@ def compile_options(
     missing_imports: str | None,
     layout: str | None,
     arch: str | None,
+    users: Sequence[HostFunction] = (),
 ) -> CompileOptions:
     """The options as they were typed.
+
+    Args:
+        users: host functions of the user's.
 
     Raises:
         ArgumentError: a size is none, or there is no such layout.
@@ -51,12 +58,14 @@ def compile_options(
         missing_imports=missing_imports or "error",
         layout=None if layout is None else parse_layout(layout),
         arch=arch,
+        host_functions=imports_of(users),
     )
 
 
 def compile_file(
-    path: Path, output: Path | None, options: CompileOptions, *, cached: bool
-) -> None:
+    path: Path, output: Path | None, options: CompileOptions,
+    users: Sequence[HostFunction] = (), *, cached: bool,
+) -> None:  # fmt: skip
     """Compile a module to a .swarmc file."""
     from .cache import open_cache
     from .compile import compile_wasm
@@ -66,7 +75,9 @@ def compile_file(
     started = time.perf_counter()
     with stage_progress() as progress, naming(path):
         executable = interruptible(
-            lambda: compile_wasm(wasm, options, cache=open_cache(cached), progress=progress)
+            lambda: compile_wasm(
+                wasm, options, cache=open_cache(cached), progress=progress, users=users
+            )
         )
     data = executable.to_bytes()
     _write(output, data)
@@ -76,15 +87,16 @@ def compile_file(
 
 
 def emit_text(
-    path: Path, output: Path | None, options: CompileOptions, stage: str, *, as_json: bool
-) -> None:
+    path: Path, output: Path | None, options: CompileOptions, stage: str,
+    users: Sequence[HostFunction] = (), *, as_json: bool,
+) -> None:  # fmt: skip
     """Write the text of a stage, see :func:`~.cli_stages.stage_text`."""
     from .cli_stages import stage_text
 
     wasm = read_wasm(path, "swarmc compile")
     with stage_progress() as progress, naming(path):
         progress(f"making {stage}", 0.0)
-        text = interruptible(partial(stage_text, wasm, options, stage, as_json=as_json))
+        text = interruptible(partial(stage_text, wasm, options, stage, users, as_json=as_json))
     _write(output or Path("-"), text.encode("utf-8", "backslashreplace"))
 
 

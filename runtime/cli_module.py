@@ -9,6 +9,7 @@ from pathlib import Path
 from ..errors import (
     ArgumentError,
     DecodeError,
+    HostFunctionError,
     LinkError,
     SwarmcError,
     UnsupportedFeatureError,
@@ -45,6 +46,8 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except SwarmcError as error:
+        if isinstance(error, HostFunctionError):
+            raise  # it has a place of its own
         if isinstance(error, _ABOUT_THE_MODULE):
             error.message = f"{path}: {error.message}"
         if isinstance(error, LinkError) and error.hint:

@@ -84,6 +84,10 @@ Imports = Annotated[MissingImports | None, _option(
     help="Refuse a module with unknown imports, or let agents that call one trap.",
     show_default="error",
 )]  # fmt: skip
+HostFunctions = Annotated[list[Path] | None, _option(
+    metavar="FILE", help="A Python file with host functions, @swarmc.host_function, which the"
+    " program may import. It is run.",
+)]  # fmt: skip
 OptLevel = Annotated[int | None, _option(
     min=0, max=3, help="LLVM's optimisation level.", show_default="by size",
 )]  # fmt: skip

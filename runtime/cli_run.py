@@ -16,6 +16,7 @@ from ..ir.types import FuncType
 from ..targets.executable import Executable
 from . import cli_inputs as inputs
 from . import values
+from .cli_hosts import read_host_functions
 from .cli_module import naming, read_module
 from .cli_report import Report, print_report
 from .cli_terminal import interruptible, spinner, stage_progress
@@ -60,6 +61,7 @@ class RunCommand:
     json: bool = False
     csv: Path | None = None
     save_stdout: Path | None = None
+    host_functions: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,7 @@ def _load(command: RunCommand, program: bytes | Executable, count: int) -> Swarm
             fuel=inputs.parse_count(command.fuel, "--fuel"),
             call_depth=command.call_depth,
             missing_imports=command.missing_imports or "error",
+            host_functions=read_host_functions(command.host_functions),
             # what only other functions need is not compiled
             entry_points=None if command.invoke is None else (command.invoke,),
             opt_level=command.opt_level,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError
 from ..ir.module import Module
 from ..targets.executable import CompileOptions
+from .host_api import HostFunction
 
 if TYPE_CHECKING:
     from ..targets.cuda.resources import Resources
@@ -19,7 +22,10 @@ _TARGETS = {
 _LISTED = 20  # functions of a resource report
 
 
-def stage_text(wasm: bytes, options: CompileOptions, stage: str, *, as_json: bool = False) -> str:
+def stage_text(
+    wasm: bytes, options: CompileOptions, stage: str, users: Sequence[HostFunction] = (), *,
+    as_json: bool = False,
+) -> str:  # fmt: skip
     """The text of a stage: ``wat``, ``ir``, ``llvm``, ``asm``, ``ptx``, ``sass`` or ``resources``.
 
     Raises:
@@ -47,7 +53,7 @@ def stage_text(wasm: bytes, options: CompileOptions, stage: str, *, as_json: boo
         return print_module(program)
     if options.target == "cpu":
         return _cpu_text(program, options, stage)
-    return _cuda_text(program, options, stage, as_json=as_json)
+    return _cuda_text(program, options, stage, users, as_json=as_json)
 
 
 def _cpu_text(program: Module, options: CompileOptions, stage: str) -> str:
@@ -59,7 +65,10 @@ def _cpu_text(program: Module, options: CompileOptions, stage: str) -> str:
     return target.assembly(program, options)
 
 
-def _cuda_text(program: Module, options: CompileOptions, stage: str, *, as_json: bool) -> str:
+def _cuda_text(
+    program: Module, options: CompileOptions, stage: str, users: Sequence[HostFunction], *,
+    as_json: bool,
+) -> str:  # fmt: skip
     from ..targets.cuda.arch import DEFAULT_ARCH, find_arch
     from ..targets.cuda.codegen import compile_to_ptx, llvm_text
     from .hosts import host_codes
@@ -67,7 +76,7 @@ def _cuda_text(program: Module, options: CompileOptions, stage: str, *, as_json:
     if stage == "llvm":
         return llvm_text(program, options)
     arch = find_arch(options.arch or DEFAULT_ARCH)
-    ptx = compile_to_ptx(program, options, host_codes)
+    ptx = compile_to_ptx(program, options, partial(host_codes, users=users))
     if stage == "ptx":
         return ptx
     if stage == "sass":
