@@ -173,7 +173,8 @@ def to_program(
     if initialise is not None:
         program.starts.append(initialise)
     report("optimise", 0.0)
-    optimise(program, level=2 if options.opt_level is None else min(options.opt_level, 2))
+    level = 2 if options.opt_level is None else min(options.opt_level, 2)
+    optimise(program, level=level, align=level > 0 and options.tests_alignment)
     return program
 
 

@@ -53,6 +53,14 @@ class CompileOptions:
     arch: str | None = None
     host_functions: tuple[HostImport, ...] = ()
 
+    @property
+    def tests_alignment(self) -> bool:
+        """Whether code tests addresses that are not known to be aligned.
+
+        It does on GPUs, which fault otherwise, and wherever an access may straddle cells.
+        """
+        return self.target != "cpu" or self.layout not in (None, MemoryLayout.FLAT)
+
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
         return asdict(self) | {

@@ -17,12 +17,18 @@ from .target_executor import from_slots, to_slots
 MAX_MEMORY = 64 << 20
 
 
+def options_for(target: Target, opt_level: int) -> CompileOptions:
+    """How programs of scripts are compiled."""
+    return CompileOptions(
+        target.name, max_memory=MAX_MEMORY, opt_level=opt_level, layout=target.layout
+    )
+
+
 class Agent:
     """An agent of a linked program."""
 
     def __init__(self, target: Target, program: ir.Module, opt_level: int) -> None:
-        options = CompileOptions(target.name, max_memory=MAX_MEMORY, opt_level=opt_level)
-        executable = target.compile(program, options)
+        executable = target.compile(program, options_for(target, opt_level))
         self._layout = executable.layout
         self._entries = {entry.name: entry for entry in executable.entries}
         self._globals = {item.name: item for item in executable.global_exports}

@@ -26,7 +26,7 @@ from ...errors import (
 )
 from ...ir.types import FuncType, Trap, Type
 from ...targets.base import Target
-from .spec_agent import Agent
+from .spec_agent import Agent, options_for
 from .wast import (
     Command,
     Form,
@@ -225,7 +225,7 @@ class _Script:
         """Make the program of all modules, and an agent."""
         program, target = self._linker.program, self._target
         try:
-            optimise(program)
+            optimise(program, align=options_for(target, opt_level).tests_alignment)
             self._agent = Agent(target, program, opt_level)
             self._agent.call(self._spectest.instantiate, ())
         except SwarmcError as error:

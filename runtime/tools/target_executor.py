@@ -18,7 +18,7 @@ from ...targets.base import Dispatch, Kernel, Slices, Target
 from ...targets.base import Outcome as TargetOutcome
 from ...targets.executable import CompileOptions, Executable
 from ...targets.layout import Status
-from ..compile import read_module, to_program
+from ..compile import read_module, resolved, to_program
 from ..hosts import host_codes
 from ..inputs import encode_argv, encode_env, pack_strings
 from .execution import AgentRun, Call, Loaded, Outcome, Setup, State, Workload
@@ -43,9 +43,10 @@ class TargetExecutor:
     def load(self, data: bytes, setup: Setup) -> Loaded:
         """Compile; see :class:`~.execution.Executor`."""
         with refusals():
-            options = CompileOptions(
+            options = resolved(CompileOptions(
                 self._target.name, setup.entry_points, setup.max_memory,
-                opt_level=self._level, missing_imports=setup.missing_imports, heap=setup.heap)
+                opt_level=self._level, missing_imports=setup.missing_imports, heap=setup.heap,
+            ), self._target)
             module = read_module(data)
             program = to_program(module, options)
             executable = self._target.compile(program, options, hosts=host_codes)

@@ -24,7 +24,6 @@ class CpuAbi:
     """See :class:`~swarmc.targets.llvm.abi.Abi`."""
 
     tail_calls = True
-    table_space = 0
     declarations: tuple[str, ...] = (
         "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1 immarg)",
         *CELL_DECLARATIONS,

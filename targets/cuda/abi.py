@@ -27,7 +27,6 @@ class CudaAbi:
     attributes = "nounwind"
     declarations: tuple[str, ...] = (*DECLARATIONS, *CELL_DECLARATIONS)
     tail_calls = False
-    table_space = _GLOBAL
 
     def __init__(self, layout: AgentLayout) -> None:
         self._state = layout.memory_layout.state_cells

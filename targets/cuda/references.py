@@ -1,8 +1,9 @@
 """Calls through references on a GPU: one function for each type, which knows the candidates.
 
 A switch over the functions of the type that references may point to calls each directly, so that
-the assembler sees the whole call graph. Where there are many, it is a jump through a table of
-function pointers.
+the assembler sees the whole call graph, and LLVM may put a function in its place. A table of
+function pointers instead is larger, however many there are (docs/ptx.md has the numbers): functions
+with an address stay as they are, and take their parameters in memory.
 """
 
 from __future__ import annotations
@@ -12,9 +13,6 @@ from collections.abc import Sequence, Set
 from ...ir.types import EntityId
 from ..llvm.emit import ProgramEmitter
 from ..llvm.types import LLVM_TYPES
-
-#: Candidates from which on the table is taken.
-TABLE_FROM = 64
 
 
 def caller(program: ProgramEmitter, sig: int) -> str:
@@ -27,27 +25,14 @@ def caller(program: ProgramEmitter, sig: int) -> str:
 
 
 def callers(program: ProgramEmitter, referenced: Set[EntityId]) -> list[str]:
-    """All those functions that are used, and the table."""
+    """All those functions that are used."""
     module = program.module
     text = []
-    tabled: set[EntityId] = set()
     for name in sorted(program.later):
         sig = int(name.rpartition(".")[2])
         types = module.subtypes(sig)
         candidates = [id_ for id_ in sorted(referenced) if module.sig_of(id_) in types]
-        if len(candidates) < TABLE_FROM:
-            text.append(_switch(program, name, sig, candidates))
-        else:
-            tabled.update(candidates)
-            text.append(_through_table(program, name, sig))
-    if tabled:
-        symbols = [
-            program.symbol(id_) if id_ in tabled else "null" for id_ in sorted(program.numbers)
-        ]
-        items = ", ".join(f"ptr {symbol}" for symbol in symbols)
-        text.append(
-            f"@swarm_functions = internal addrspace(1) constant [{len(symbols)} x ptr] [{items}]"
-        )
+        text.append(_switch(program, name, sig, candidates))
     return text
 
 
@@ -80,16 +65,3 @@ def _switch(
             f"ret {returned} %r{n}",
         ]
     return "\n".join([*lines, "}"])
-
-
-def _through_table(program: ProgramEmitter, name: str, sig: int) -> str:
-    head, returned, arguments = _head(program, name, sig)
-    return "\n".join([
-        head,
-        "%number = sub i64 %reference, 1",
-        "%place = getelementptr ptr, ptr addrspace(1) @swarm_functions, i64 %number",
-        "%code = load ptr, ptr addrspace(1) %place, align 8, !invariant.load !1",
-        f"%result = call {program.calling} {returned} %code({arguments})",
-        f"ret {returned} %result",
-        "}",
-    ])  # fmt: skip

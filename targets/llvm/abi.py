@@ -39,8 +39,6 @@ class Abi(Protocol):
     memory: MemoryAccess
     tail_calls: bool  # whether a call may take the place of its caller's frame; see trampolines
 
-    table_space: int  # LLVM's number of the address space of tables that code reads
-
     def support(self, layout: AgentLayout) -> str:
         """The functions above, in every module of a program."""
         ...

@@ -31,9 +31,6 @@ from .types import LLVM_TYPES
 if TYPE_CHECKING:
     from .emit import ProgramEmitter
 
-#: Functions that a trampoline may call from which on it takes a table of pointers, not a switch.
-TABLE_FROM = 64
-
 #: How functions return, without regard to parameters.
 _Kind = tuple[bool, tuple[str, ...]]
 
@@ -94,18 +91,9 @@ class Trampolines:
         """All trampolines, and what they call."""
         everything = sorted(set().union(*self._callees)) if self._callees else []
         text = [_from_area(program, id_) for id_ in everything]
-        tabled: set[EntityId] = set()
         for (throws, results), number in self._kinds.items():
-            callees = sorted(self._callees[number])
-            if len(callees) >= TABLE_FROM:
-                tabled.update(callees)
             plain = Convention(throws, (), tuple(enumerate(results)))
-            text.append(_trampoline(program, number, plain, callees))
-        if tabled:
-            items = [f"ptr {program.symbol(id_)}.tail" if id_ in tabled else "ptr null"
-                     for id_ in sorted(program.numbers)]
-            text.append(f"@swarm_tails = internal addrspace({program.abi.table_space}) constant "
-                        f"[{len(items)} x ptr] [{', '.join(items)}]")
+            text.append(_trampoline(program, number, plain, sorted(self._callees[number])))
         return text
 
     def _find(self, function: Function, referenced: Set[EntityId]) -> None:
@@ -140,18 +128,6 @@ def _trampoline(
 ) -> str:
     stepping = replace(plain, steps=True)
     returned, calling = stepping.returned, program.calling
-    if len(callees) < TABLE_FROM:
-        make_step = _switch(program, returned, callees)
-    else:
-        pointer = f"ptr addrspace({program.abi.table_space})"
-        make_step = [
-            "%number = sub i64 %now, 1",
-            f"%place = getelementptr ptr, {pointer} @swarm_tails, i64 %number",
-            f"%code = load ptr, {pointer} %place, align 8, !invariant.load !1",
-            f"%step = call {calling} {returned} %code(ptr %ctx, i64 %fuel.now, i32 %depth)",
-            "br label %stepped",
-            "stepped:",
-        ]
     lines, operand = _rebuilt(stepping, plain, "%step")
     return "\n".join([
         f"define internal {calling} {plain.returned} @swarm_trampoline.{number}"
@@ -161,7 +137,7 @@ def _trampoline(
         "call:",
         "%now = phi i64 [ %first, %entry ], [ %next, %stepped ]",
         "%fuel.now = phi i64 [ %fuel, %entry ], [ %left, %stepped ]",
-        *make_step,
+        *_switch(program, returned, callees),
         f"%next = extractvalue {returned} %step, {stepping.first - 1}",
         f"%left = extractvalue {returned} %step, 0",
         "%more = icmp ne i64 %next, 0",

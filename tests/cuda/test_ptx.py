@@ -9,6 +9,7 @@ import pytest
 import wasmtime
 
 from swarmc.errors import TargetError
+from swarmc.ir import ops
 from swarmc.runtime.compile import read_module, to_program
 from swarmc.targets.addressing import MemoryLayout
 from swarmc.targets.cuda.arch import ARCHES
@@ -83,6 +84,22 @@ def test_accesses_that_are_not_known_to_be_aligned_are_tested() -> None:
     assert len(re.findall(r"call\.uni[^;]*swarm_load64", text)) == 1
 
 
+@pytest.mark.parametrize(("target", "layout", "known"), [
+    ("cpu", None, False), ("cpu", MemoryLayout.FLAT, False),
+    ("cpu", MemoryLayout.INTERLEAVED_4, True), ("cuda", MemoryLayout.FLAT, True),
+    ("cuda", None, True), ("ptx", MemoryLayout.INTERLEAVED_16, True),
+])  # fmt: skip
+def test_alignment_is_found_where_it_would_be_tested(
+    target: str, layout: MemoryLayout | None, known: bool
+) -> None:
+    options = CompileOptions(target, layout=layout, missing_imports="trap")
+    program = to_program(read_module((CORPUS / "sha256.wasm").read_bytes()), options)
+    wide = [inst.attrs[-1] for function in program.functions.values() for inst in function.insts()
+            if inst.op in (ops.LOAD, ops.STORE) and inst.attrs[2] > 1]
+    tested = sum(align == 1 for align in wide)
+    assert tested < len(wide) / 4 if known else tested == len(wide)
+
+
 def test_host_functions_are_external() -> None:
     text = ptx_of((CORPUS / "hello.wasm").read_bytes(), opt_level=1)
     declared = set(re.findall(r"\.extern \.func  \(\.param \.b64 func_retval0\) (swarm_host_\d+)",
@@ -96,15 +113,15 @@ def test_calls_through_references_are_direct() -> None:
     assert ".callprototype" not in text and "prototype_" not in text
 
 
-def test_many_candidates_go_through_a_table() -> None:
-    functions = "".join(f"(func $f{n} (result i32) (i32.const {n}))" for n in range(100))
+def test_many_candidates_are_called_directly_too() -> None:
+    functions = "".join(f"(func $f{n} (result i32) (i32.load (i32.const {n})))" for n in range(100))
     names = " ".join(f"$f{n}" for n in range(100))
-    text = ptx_of(f"""(module (type $t (func (result i32))) (table 100 funcref)
+    text = ptx_of(f"""(module (memory 1) (type $t (func (result i32))) (table 100 funcref)
       (elem (i32.const 0) {names}) {functions}
       (func (export "f") (param i32) (result i32)
         (call_indirect (type $t) (local.get 0))))""")
-    assert re.search(r"\.global \.align 8 \.u64 swarm_functions\[\d+\] = \{", text)
-    assert ".callprototype" in text
+    assert "brx.idx" in text
+    assert ".callprototype" not in text and "prototype_" not in text
 
 
 def test_only_functions_that_end_with_calls_of_others_need_a_trampoline() -> None:
