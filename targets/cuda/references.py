@@ -2,7 +2,7 @@
 
 A switch over the functions of the type that references may point to calls each directly, so that
 the assembler sees the whole call graph, and LLVM may put a function in its place. A table of
-function pointers instead is larger, however many there are (docs/ptx.md has the numbers): functions
+function pointers instead is larger, however many there are (docs/gpu.md has the numbers): functions
 with an address stay as they are, and take their parameters in memory.
 """
 
