@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .runtime import (
         Agent,
+        Columns,
         HostFunction,
         SwarmManager,
         SwarmResult,
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "Agent", "HostFunction", "SwarmManager", "SwarmResult", "TrapInfo", "WASMRuntime",
+    "Agent", "Columns", "HostFunction", "SwarmManager", "SwarmResult", "TrapInfo", "WASMRuntime",
     "host_function", "trap",
 ]  # fmt: skip
 

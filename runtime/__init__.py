@@ -10,18 +10,20 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .arrays import Columns
     from .host_api import Agent, HostFunction, host_function, trap
     from .manager import SwarmManager
     from .results import SwarmResult, TrapInfo
     from .wasm_runtime import WASMRuntime
 
 __all__ = [
-    "Agent", "HostFunction", "SwarmManager", "SwarmResult", "TrapInfo", "WASMRuntime",
+    "Agent", "Columns", "HostFunction", "SwarmManager", "SwarmResult", "TrapInfo", "WASMRuntime",
     "host_function", "trap",
 ]  # fmt: skip
 
 _HOMES = {
     "Agent": ".host_api",
+    "Columns": ".arrays",
     "HostFunction": ".host_api",
     "SwarmManager": ".manager",
     "SwarmResult": ".results",

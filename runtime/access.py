@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from ..errors import SwarmStateError, UnknownAgentError
-from . import inputs
+from ..targets.base import Int64s
+from . import inputs, memories
 from .checks import to_integer
 from .inputs import Data
 from .program import AgentSnapshot, Program
@@ -60,6 +62,62 @@ class AgentAccess:
             program, slot = self._slot(agent_id)
             offset, number = to_integer("offset", offset), _memory_number(program, memory)
             program.write_memory(slot, offset, inputs.encode_data(data, "data"), number)
+
+    def get_agent_memories(
+        self, agent_ids: Iterable[int] | None = None, offset: int = 0, count: int | None = None,
+        dtype: DTypeLike = np.uint8, *, memory: int | str = 0,
+    ) -> NDArray[Any]:  # fmt: skip
+        """The same part of many agents' memories, copied: dtype[agents, count].
+
+        Args:
+            agent_ids: whose; None: every living agent's.
+            offset: in bytes. count: elements of ``dtype``; None: as many as there are.
+
+        Raises:
+            KeyError: an agent does not live.
+            ArgumentError: the part is not in every memory, or there is no such memory or dtype.
+        """
+        with self._lock:
+            where = self._memories(agent_ids, offset, memory)
+            return memories.read(*where[:4], _count(count), dtype, where[4])
+
+    def view_agent_memories(
+        self, agent_ids: Iterable[int] | None = None, offset: int = 0, count: int | None = None,
+        dtype: DTypeLike = np.uint8, *, memory: int | str = 0,
+    ) -> NDArray[Any]:  # fmt: skip
+        """As ``get_agent_memories``, but the bytes themselves: writing to the array writes there.
+
+        Only on the CPU, in the layout ``flat``, for agents that were spawned one after another.
+        What an agent's memory is while it runs, or after it was reset or killed, nobody says.
+
+        Raises:
+            ArgumentError: the memories do not lie so.
+        """
+        with self._lock:
+            where = self._memories(agent_ids, offset, memory)
+            return memories.view(*where[:4], _count(count), dtype, where[4])
+
+    def set_agent_memories(
+        self, data: Any, agent_ids: Iterable[int] | None = None, offset: int = 0, *,
+        memory: int | str = 0,
+    ) -> None:  # fmt: skip
+        """Overwrite the same part of many agents' memories.
+
+        Args:
+            data: an array with a row for each agent, or one row for all, of NumPy or of a library
+                that knows DLPack; or bytes for all.
+        """
+        with self._lock:
+            program, ids, slots, offset, number = self._memories(agent_ids, offset, memory)
+            memories.write(program, ids, slots, offset, data, number)
+
+    def _memories(
+        self, agent_ids: Iterable[int] | None, offset: int, memory: int | str
+    ) -> tuple[Program, Int64s, Int64s, int, int]:
+        program = self._loaded("looking at memories")
+        table = program.table
+        ids, slots = table.living() if agent_ids is None else table.select(agent_ids)
+        return program, ids, slots, to_integer("offset", offset), _memory_number(program, memory)
 
     def get_agent_global(self, agent_id: int, name: str) -> Any:
         """Value of an exported global."""
@@ -114,6 +172,10 @@ class AgentAccess:
             program = self._loaded("killing agents")
             ids = program.table.living()[0] if agent_ids is None else agent_ids
             program.bury(program.table.remove_many(ids).tolist())
+
+
+def _count(count: int | None) -> int | None:
+    return None if count is None else to_integer("count", count)
 
 
 def _memory_number(program: Program, memory: int | str) -> int:

@@ -13,6 +13,7 @@ from ..errors import ArgumentError
 from ..targets.base import Dispatch, Int64s, Strings, Uint64s
 from . import inputs, values
 from .agents import NO_ENTRY
+from .arrays import Columns, columns_of, is_foreign, to_array
 from .checks import check_clock, check_fuel, check_seed, to_list
 from .inputs import InputColumn
 from .program import Program
@@ -124,7 +125,9 @@ def choose_args(
             if entry.type.params:
                 _check_stored(program, ids, slots, entries == entry.number, entry.number)
         return np.ascontiguousarray(program.table.args[slots, :width])
-    if not isinstance(args, np.ndarray):
+    if is_foreign(args):
+        args = to_array(args, "args")
+    if not isinstance(args, np.ndarray | Columns):
         args = to_list(args, "args", "values")
     if len(kinds) == 1:
         return values.encode_rows(kinds[0].type.params, args, len(slots), kinds[0].name)
@@ -154,6 +157,9 @@ def _check_stored(
 
 def _rows_of(args: Any, places: Int64s, count: int) -> Any:
     """The rows for some agents of a dispatch; one row for all stays what it is."""
+    if isinstance(args, Columns):
+        whole = columns_of(args, count, "the entry points")
+        return Columns(*(column[places] for column in whole))
     if isinstance(args, np.ndarray):
         return args[places] if len(args) == count else args
     if len(args) == count and all(isinstance(row, list | tuple | np.ndarray) for row in args):

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ..ir.module import DEFAULT_HEAP
 from ..ir.types import FuncType
@@ -19,6 +18,7 @@ from ..targets.executable import DEFAULT_CALL_DEPTH, CompileOptions, Entry, Exec
 from . import inputs, values
 from .access import AgentAccess
 from .agents import NO_ENTRY, AgentTable
+from .arrays import Arguments
 from .batch import Inputs, InputStrings, make_request
 from .cache import open_cache
 from .checks import (
@@ -310,7 +310,7 @@ class SwarmManager(AgentAccess):
         self,
         count: int,
         entry_point: str | None = None,
-        args: ArrayLike | Sequence[Any] | None = None,
+        args: Arguments | None = None,
         memory_init: Data | Sequence[Data] | None = None,
         *,
         stdin: Data | Sequence[Data] | None = None,
@@ -355,7 +355,7 @@ class SwarmManager(AgentAccess):
         self,
         agent_ids: Iterable[int] | None = None,
         entry_point: str | None = None,
-        args: ArrayLike | Sequence[Any] | None = None,
+        args: Arguments | None = None,
         *,
         fuel: int | None = None,
         seed: int | None = None,

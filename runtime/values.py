@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ..errors import ArgumentError
 from ..ir.types import Type
+from .arrays import Columns, columns_of, is_foreign, to_array
 from .checks import to_list
 
 Uint64s = NDArray[np.uint64]
@@ -157,13 +158,18 @@ def encode_rows(types: Sequence[Type], args: Any, count: int, name: str) -> Uint
 
     Args:
         args: an array whose first axis runs over the calls (1-D for one parameter, 2-D, or
-            structured with one field a parameter); a list or tuple with one row a call; or
-            one row for all calls. For one parameter, a flat sequence of ``count`` values
-            gives each call its own; if it is a v128, so does uint8[count, 16].
+            structured with one field a parameter), of NumPy or of a library that knows DLPack;
+            :class:`~.arrays.Columns`; a list or tuple with one row a call; or one row for all
+            calls. For one parameter, a flat sequence of ``count`` values gives each call its own;
+            if it is a v128, so does uint8[count, 16].
 
     Raises:
         ArgumentError: the shape or a value is wrong.
     """
+    if isinstance(args, Columns):
+        return _encode_columns(types, columns_of(args, count, name), count, name)
+    if is_foreign(args):
+        args = to_array(args, f"arguments of {name}")
     if isinstance(args, np.ndarray):
         return _encode_array(types, args, count, name)
     values = to_list(args, "args", "values")
@@ -200,13 +206,23 @@ def _encode_array(
         columns = [args]
     else:
         columns = [args[:, place] for place in range(args.shape[1])]
+    return _encode_columns(types, columns, count, name)
+
+
+def _encode_columns(
+    types: Sequence[Type], columns: Sequence[NDArray[Any]], count: int, name: str
+) -> Uint64s:
     if len(columns) != len(types):
         raise wrong_count(types, len(columns), name)
     table = np.empty((count, slot_count(types)), np.uint64)
     cursor = 0
     for place, (type_, column) in enumerate(zip(types, columns, strict=True)):
         where = f"argument {place} of {name}"
-        if column.dtype.kind == "O" or type_ is Type.V128 or type_.is_ref:
+        if type_ is Type.V128 and column.dtype == np.uint8 and column.shape[1:] == (16,):
+            table[:, cursor : cursor + 2] = np.ascontiguousarray(column).view(np.uint64)
+        elif column.ndim != 1:
+            raise ArgumentError(f"{where}: a column has one dimension, not {column.ndim}")
+        elif column.dtype.kind == "O" or type_ is Type.V128 or type_.is_ref:
             for row, value in enumerate(column.tolist()):
                 bits = encode(type_, value, f"{where} (row {row})")
                 table[row, cursor] = bits & _MASK64
@@ -219,9 +235,17 @@ def _encode_array(
     return table
 
 
+def _wrong_dtype(type_: Type, column: NDArray[Any], where: str) -> ArgumentError:
+    if not column.size:
+        return _wrong_type(type_, column.dtype, where)
+    error = _wrong_type(type_, column[0], where)
+    error.message += f" (an array of {column.dtype})"
+    return error
+
+
 def _int_column(type_: Type, column: NDArray[Any], where: str) -> Uint64s:
     if column.dtype.kind not in "iub":
-        raise _wrong_type(type_, column[0] if column.size else column.dtype, where)
+        raise _wrong_dtype(type_, column, where)
     if type_ is Type.I32 and column.dtype.itemsize > 4 and column.size:
         for value in (int(column.min()), int(column.max())):
             if not -(1 << 31) <= value < 1 << 32:
@@ -232,7 +256,7 @@ def _int_column(type_: Type, column: NDArray[Any], where: str) -> Uint64s:
 
 def _float_column(type_: Type, column: NDArray[Any], where: str) -> Uint64s:
     if column.dtype.kind not in "fiub":
-        raise _wrong_type(type_, column[0] if column.size else column.dtype, where)
+        raise _wrong_dtype(type_, column, where)
     if type_ is Type.F64:
         return column.astype(np.float64).view(np.uint64)
     if column.dtype == np.float32:

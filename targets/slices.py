@@ -147,7 +147,7 @@ class AgentSlices:
         ordered = np.unique(slots)
         self._reset_memories(ordered)
         self._zero(self.state, self._state_place, ordered, lambda _: self.layout.state_size)
-        for first, count in _runs(ordered):
+        for first, count in runs(ordered):
             self.stdout.discard(first * self.output_size, count * self.output_size)
             self.stderr.discard(first * self.output_size, count * self.output_size)
 
@@ -166,13 +166,13 @@ class AgentSlices:
         if not place.size:
             return
         if not place.cells.size:
-            for first, count in _runs(slots):
+            for first, count in runs(slots):
                 region.discard(first * place.size, count * place.size)
             return
         groups, counts = np.unique(slots // GROUP, return_counts=True)
         lanes = np.minimum(self.capacity - groups * GROUP, GROUP)
         whole = groups[counts == lanes]
-        for first, count in _runs(whole):
+        for first, count in runs(whole):
             region.discard(first * GROUP * place.size, count * GROUP * place.size)
         for slot in slots[~np.isin(slots // GROUP, whole)].tolist():
             _write(region, place, slot, 0, bytes(size_of(slot)))
@@ -220,7 +220,7 @@ class AgentSlices:
             region.close()
 
 
-def _runs(ordered: Int64s) -> list[tuple[int, int]]:
+def runs(ordered: Int64s) -> list[tuple[int, int]]:
     """Neighbours among ascending numbers: the first of each run, and how many there are."""
     if not len(ordered):
         return []
