@@ -18,7 +18,7 @@ from ..ir.types import EntityId, FuncType, Type
 from .addressing import MemoryLayout
 from .layout import AgentLayout, MemorySlot, TableSlot
 
-MAGIC = b"SWARMC\x00\x02"
+MAGIC = b"SWARMC\x00\x03"
 DEFAULT_CALL_DEPTH = 2048
 
 
@@ -157,6 +157,7 @@ class Executable:
         signatures: index of each function's type, by function number.
         command: whether it is a WASI command, whose agents start afresh at every dispatch.
         provisional: whether it was compiled quickly, so that compiling it again pays.
+        stack: bytes of stack that an agent may need at most on a GPU; None: nobody said.
     """
 
     target: str
@@ -177,6 +178,7 @@ class Executable:
     command: bool
     provisional: bool = False
     memory_exports: dict[str, int] = field(default_factory=dict)
+    stack: int | None = None
 
     def entry(self, name: str) -> Entry | None:
         """The entry point of that name, if there is one."""
@@ -215,6 +217,7 @@ class Executable:
             "command": self.command,
             "provisional": self.provisional,
             "memory_exports": self.memory_exports,
+            "stack": self.stack,
             "template": blob(self.template),
             "objects": [blob(data) for data in self.objects],
             "runs": [[r.memory, r.offset, blob(r.data)] for r in self.runs],
@@ -280,6 +283,7 @@ class Executable:
             command=header["command"],
             provisional=header["provisional"],
             memory_exports=header["memory_exports"],
+            stack=header["stack"],
         )
 
 

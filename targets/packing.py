@@ -23,6 +23,7 @@ def pack(
     fingerprint: str,
     objects: tuple[bytes, ...],
     provisional: bool = False,
+    stack: int | None = None,
 ) -> Executable:
     """An executable of a program whose code is in ``objects``.
 
@@ -56,6 +57,7 @@ def pack(
         call_depth=lowering.call_depth,
         command=False,
         provisional=provisional,
+        stack=stack,
         memory_exports={
             e.name: layout.memory_number(e.id) for e in module.exports if e.kind == "memory"
         },

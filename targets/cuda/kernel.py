@@ -18,7 +18,8 @@ from .slices import DeviceSlices
 #: Threads in a block.
 BLOCK = 128
 
-#: Bytes of stack for each unit of call depth.
+#: Bytes of stack for each unit of call depth of a program that was compiled where there was no
+#: assembler to say (see :mod:`.call_graph`): a guess, more than any program of the corpus needs.
 STACK_PER_UNIT = 64
 
 
@@ -32,7 +33,8 @@ class DeviceKernel:
         self._module = device.load(ptx.decode())
         self._function = self._module.function(KERNEL)
         self._shared, allocation = self._place_shared()
-        self._stack = executable.call_depth * STACK_PER_UNIT
+        guess = executable.call_depth * STACK_PER_UNIT
+        self._stack = guess if executable.stack is None else executable.stack
         weakref.finalize(self, _release, device, self._module, allocation)
 
     def allocate(self, capacity: int, output_size: int) -> DeviceSlices:

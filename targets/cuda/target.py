@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 from ...errors import TargetError
@@ -9,12 +10,15 @@ from ...ir import module as ir
 from ..addressing import MemoryLayout
 from ..base import HostCodes, Kernel
 from ..executable import CompileOptions, Executable
+from ..llvm.program import Lowering
 from ..packing import pack
-from .arch import DEFAULT_ARCH, arch_for, find_arch
+from .arch import DEFAULT_ARCH, Arch, arch_for, find_arch
 from .codegen import DEFAULT_LAYOUT, cuda_lowering, ptx_of
 from .gpu import Gpu, shared_gpu
 from .kernel import DeviceKernel
 from .machine import llvm_version
+from .resources import measure
+from .toolchain import ToolTooOldError, find_tool, tool_version
 
 
 class PtxCompiler:
@@ -49,10 +53,16 @@ class PtxCompiler:
         hosts: HostCodes | None = None,
     ) -> Executable:
         lowering = cuda_lowering(module, options, self.layout)
-        ptx = ptx_of(lowering, options.arch or self.arch, options.opt_level, progress, hosts)
+        arch = options.arch or self.arch
+        ptx = ptx_of(lowering, arch, options.opt_level, progress, hosts)
         return pack(
-            lowering, target=self.name, fingerprint=self.fingerprint(), objects=(ptx.encode(),)
-        )
+            lowering, target=self.name, fingerprint=self.fingerprint(), objects=(ptx.encode(),),
+            stack=self.stack(ptx, find_arch(arch), lowering),
+        )  # fmt: skip
+
+    def stack(self, ptx: str, arch: Arch, lowering: Lowering) -> int | None:
+        """Bytes of stack that an agent may need at most; None: it is not known, or all the same."""
+        return None
 
 
 class CudaTarget(PtxCompiler):
@@ -79,6 +89,18 @@ class CudaTarget(PtxCompiler):
                 return DEFAULT_ARCH
         return self._arch.name
 
+    def fingerprint(self) -> str:
+        """The assembler is part of it: what it says of the stack is kept with the program."""
+        return f"{super().fingerprint()}, {_assembler() or 'no assembler'}"
+
+    def stack(self, ptx: str, arch: Arch, lowering: Lowering) -> int | None:
+        if _assembler() is None:
+            return None
+        try:
+            return measure(ptx, arch, lowering.module, lowering.call_depth).stack
+        except ToolTooOldError:
+            return None
+
     def load(self, executable: Executable, hosts: Sequence[int]) -> Kernel:
         gpu = self._connect()
         arch_for(gpu.properties.arch)  # one that is too old is named, not left to the driver
@@ -86,3 +108,13 @@ class CudaTarget(PtxCompiler):
 
     def reset_device(self) -> None:
         self._connect().reset()
+
+
+@functools.cache
+def _assembler() -> str | None:
+    """The assembler of this machine; None: there is none."""
+    try:
+        find_tool("ptxas")
+    except TargetError:
+        return None
+    return f"ptxas {tool_version('ptxas')}"

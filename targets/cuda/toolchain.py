@@ -30,6 +30,10 @@ _UNKNOWN_ARCH = "is not defined for option 'gpu-name'"
 _LARGE = 1 << 20
 
 
+class ToolTooOldError(TargetError):
+    """The assembler that is installed does not know an architecture."""
+
+
 @dataclass(frozen=True, slots=True)
 class Assembly:
     """What the assembler made of a program.
@@ -87,8 +91,8 @@ def assemble(ptx: str, arch: Arch, *, level: int = 3) -> Assembly:
         level: the assembler's optimisation level, 0 to 3.
 
     Raises:
-        TargetError: the assembler is not installed, is too old for the architecture, or refuses
-            the program, which is our bug.
+        ToolTooOldError: the assembler does not know the architecture.
+        TargetError: it is not installed, or refuses the program, which is our bug.
     """
     tool = find_tool("ptxas")
     with tempfile.TemporaryDirectory(prefix="swarmc-") as folder:
@@ -109,9 +113,9 @@ def assemble(ptx: str, arch: Arch, *, level: int = 3) -> Assembly:
         return Assembly(target.read_bytes(), log, ms)
 
 
-def _too_old(arch: Arch) -> TargetError:
+def _too_old(arch: Arch) -> ToolTooOldError:
     needed = f"{arch.ptx_version // 10 + 4}"  # PTX 8 came with CUDA 12
-    return TargetError(
+    return ToolTooOldError(
         f"ptxas {tool_version('ptxas')} does not know {arch}",
         hint=f"{arch} needs a newer one, of CUDA {needed}",
     )
