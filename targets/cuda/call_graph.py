@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from .prelude import KERNEL
 
+#: Units of call depth that are followed one by one; beyond, the need is estimated from above.
+_FOLLOWED = 8192
+
 _FUNCTION = re.compile(
     r"^(?:\.visible |\.weak )?\.(?:func|entry)\s+(?:\([^)]*\)\s*)?([\w$]+)", re.MULTILINE
 )
@@ -66,6 +69,18 @@ class CallGraph:
         """
         names = list(self.callees)
         place = {name: n for n, name in enumerate(names)}
+        need = self._needs(frames, units, min(depth, _FOLLOWED))
+        # A longer way is one of so many units after another, each from whatever function.
+        whole = _FOLLOWED - max(units.values(), default=0)
+        more = -(-max(depth - _FOLLOWED, 0) // max(whole, 1))
+        return int(need[place[KERNEL]] + more * need.max(initial=0))
+
+    def _needs(
+        self, frames: Mapping[str, int], units: Mapping[str, int], depth: int
+    ) -> NDArray[np.int64]:
+        """For each function, bytes of stack from it on."""
+        names = list(self.callees)
+        place = {name: n for n, name in enumerate(names)}
         edges = [[place[c] for c in self.callees[name] if c in place] for name in names]
         cost = [units.get(name, 0) for name in names]
         # A place of its own, after the others, for the callee of those that call nothing.
@@ -89,7 +104,8 @@ class CallGraph:
                 row[group.members] = frame[group.members] + deeper
             for n in free:
                 row[n] = frame[n] + row[edges[n]].max(initial=0)
-        return int(need[depth % period][place[KERNEL]])
+        row: NDArray[np.int64] = need[depth % period]
+        return row
 
 
 class _Group:

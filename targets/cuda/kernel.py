@@ -24,7 +24,11 @@ STACK_PER_UNIT = 64
 
 
 class DeviceKernel:
-    """See :class:`~swarmc.targets.base.Kernel`."""
+    """See :class:`~swarmc.targets.base.Kernel`.
+
+    Attributes:
+        stack: bytes of stack that launches ask for, for each thread.
+    """
 
     def __init__(self, device: Device, executable: Executable) -> None:
         self.executable = executable
@@ -34,7 +38,7 @@ class DeviceKernel:
         self._function = self._module.function(KERNEL)
         self._shared, allocation = self._place_shared()
         guess = executable.call_depth * STACK_PER_UNIT
-        self._stack = guess if executable.stack is None else executable.stack
+        self.stack = guess if executable.stack is None else executable.stack
         weakref.finalize(self, _release, device, self._module, allocation)
 
     def allocate(self, capacity: int, output_size: int) -> DeviceSlices:
@@ -58,7 +62,7 @@ class DeviceKernel:
             arena = Arena.allocate(self._device, measured, "the records of a dispatch", Use())
             job = self._build_job(slices, request, outcome, stream.stop_address, arena)
             arena.write(self._device)
-            stream.launch(self._function, -(-count // BLOCK), BLOCK, job, self._stack)
+            stream.launch(self._function, -(-count // BLOCK), BLOCK, job, self.stack)
             stream.wait(request.stop)
             arena.read(self._device, [outcome.results, outcome.status, outcome.used])
         finally:

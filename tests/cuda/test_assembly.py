@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,13 +21,15 @@ from swarmc.runtime.compile import read_module, to_program
 from swarmc.runtime.tools.choices import Choices, RandomSource
 from swarmc.runtime.tools.generator import generate
 from swarmc.targets.addressing import MemoryLayout
-from swarmc.targets.cuda import toolchain
+from swarmc.targets.cuda import CudaTarget, target, toolchain
 from swarmc.targets.cuda.arch import ARCHES
 from swarmc.targets.cuda.call_graph import CallGraph
 from swarmc.targets.cuda.codegen import compile_to_ptx
 from swarmc.targets.cuda.cubin import read_functions
+from swarmc.targets.cuda.kernel import STACK_PER_UNIT, DeviceKernel
 from swarmc.targets.cuda.resources import measure
-from swarmc.targets.executable import CompileOptions
+from swarmc.targets.executable import CompileOptions, Executable
+from swarmc.targets.ptx.device import PtxDevice
 
 from .test_ptx import CORPUS, FORBIDDEN, FUSED
 
@@ -154,6 +157,28 @@ def test_stack_grows_with_the_call_depth() -> None:
     frame = max(f.frame for f in found.functions)
     assert 0 < needs[1] - needs[0] <= 50 * frame
     assert needs[2] - needs[1] == 2 * (needs[1] - needs[0])
+
+
+@needs_ptxas
+def test_launches_ask_for_what_the_assembler_says() -> None:
+    options = CompileOptions(target="cuda", call_depth=100, arch="sm_80")
+    program = program_of(RECURSIVE, options)
+    executable = CudaTarget().compile(program, options)
+    (ptx,) = executable.objects
+    found = measure(ptx.decode(), ARCHES["sm_80"], program, 100)
+    assert executable.stack == found.stack > 0
+    assert Executable.from_bytes(executable.to_bytes()).stack == found.stack
+    assert DeviceKernel(PtxDevice(), executable).stack == found.stack
+    alone = replace(executable, stack=None)
+    assert DeviceKernel(PtxDevice(), alone).stack == 100 * STACK_PER_UNIT > found.stack
+
+
+def test_programs_are_compiled_without_an_assembler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target, "_assembler", lambda: None)
+    options = CompileOptions(target="cuda")
+    compiler = CudaTarget()
+    assert compiler.compile(program_of(RECURSIVE, options), options).stack is None
+    assert "no assembler" in compiler.fingerprint()
 
 
 @needs_ptxas

@@ -17,6 +17,7 @@ from swarmc.ir.types import Trap
 from swarmc.runtime import SwarmManager
 from swarmc.targets.addressing import Rows
 from swarmc.targets.cuda import CudaTarget
+from swarmc.targets.cuda import target as cuda_target
 from swarmc.targets.cuda.driver import Driver, DriverError
 from swarmc.targets.cuda.gpu import Gpu
 from swarmc.targets.cuda.pieces import UNITS
@@ -204,7 +205,8 @@ def test_an_interrupt_reaches_the_device(fake: FakeDriver) -> None:
     assert time.monotonic() - begin < 60
 
 
-def test_stack_that_is_not_there(fake: FakeDriver) -> None:
+def test_stack_that_is_not_there(fake: FakeDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda_target, "_assembler", lambda: None)  # then much is asked for
     fake.stack_limit = 10_000
     manager = swarm(fake)
     manager.spawn_agent()
