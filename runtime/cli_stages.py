@@ -100,8 +100,9 @@ def resource_report(found: Resources) -> str:
         f"registers  {found.registers} a thread",
         f"occupancy  {found.occupancy:.0%}: {found.warps} warps of 32 agents a multiprocessor,"
         f" {found.block} agents a block",
-        f"stack      {found.stack:,} bytes an agent at most, with a call depth of"
-        f" {found.call_depth:,}",
+        "stack      no limit: functions of the host call each other in a circle"
+        if found.stack is None else f"stack      {found.stack:,} bytes an agent at most, with a"
+        f" call depth of {found.call_depth:,}",
         f"memory     {found.constants:,} bytes constant, {found.shared:,} shared,"
         f" {found.globals:,} global",
         "",

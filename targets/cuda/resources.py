@@ -46,7 +46,8 @@ class Resources:
         registers: of each thread: as many as any function takes that the kernel may call.
         occupancy: share of a multiprocessor's warps that there is room for, with ``block``
             threads in a block; ``warps`` is their number.
-        stack: bytes that a thread may need at most, within ``call_depth``.
+        stack: bytes that a thread may need at most, within ``call_depth``; None: host functions
+            that call each other in a circle set no limit.
         constants, shared, globals: bytes. ptx, cubin: bytes. assembling_ms: how long it took.
         functions: those that take the most registers first.
     """
@@ -57,7 +58,7 @@ class Resources:
     block: int
     warps: int
     occupancy: float
-    stack: int
+    stack: int | None
     call_depth: int
     constants: int
     shared: int

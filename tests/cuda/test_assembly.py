@@ -21,7 +21,7 @@ from swarmc.runtime.compile import read_module, to_program
 from swarmc.runtime.tools.choices import Choices, RandomSource
 from swarmc.runtime.tools.generator import generate
 from swarmc.targets.addressing import MemoryLayout
-from swarmc.targets.cuda import CudaTarget, target, toolchain
+from swarmc.targets.cuda import CudaTarget, call_graph, target, toolchain
 from swarmc.targets.cuda.arch import ARCHES
 from swarmc.targets.cuda.call_graph import CallGraph
 from swarmc.targets.cuda.codegen import compile_to_ptx
@@ -71,6 +71,7 @@ def test_corpus(path: Path, arch: str, layout: MemoryLayout) -> None:
     assert found.occupancy == chip.occupancy(found.registers, found.block)
     assert found.kernel.registers <= found.registers
     # Each unit of call depth is worth no more than the largest frame, and dispatchers'.
+    assert found.stack is not None
     assert found.stack <= (options.call_depth + 20) * 2 * max(f.frame for f in found.functions)
 
 
@@ -152,7 +153,7 @@ def test_stack_grows_with_the_call_depth() -> None:
         options = CompileOptions(call_depth=depth)
         program = program_of(RECURSIVE, options)
         found = measure(compile_to_ptx(program, options), ARCHES["sm_90"], program, depth)
-        assert found.call_depth == depth
+        assert found.call_depth == depth and found.stack is not None
         needs.append(found.stack)
     frame = max(f.frame for f in found.functions)
     assert 0 < needs[1] - needs[0] <= 50 * frame
@@ -166,7 +167,7 @@ def test_launches_ask_for_what_the_assembler_says() -> None:
     executable = CudaTarget().compile(program, options)
     (ptx,) = executable.objects
     found = measure(ptx.decode(), ARCHES["sm_80"], program, 100)
-    assert executable.stack == found.stack > 0
+    assert executable.stack == found.stack and found.stack
     assert Executable.from_bytes(executable.to_bytes()).stack == found.stack
     assert DeviceKernel(PtxDevice(), executable).stack == found.stack
     alone = replace(executable, stack=None)
@@ -202,26 +203,26 @@ def test_the_linker_says_the_same(name: str, tmp_path: Path) -> None:
 
 
 GRAPH = """
-.func a ( .param .b64 a_0 ) ;
+.func f0_$_0 ( .param .b64 a_0 ) ;
 .visible .entry swarm_kernel( .param .b64 p )
 {
-	call.uni (r), a, (x);
+	call.uni (r), f0_$_0, (x);
 	call.uni helper, (x);
 }
-.func  (.param .b64 func_retval0) a( .param .b64 a_0 )
+.func  (.param .b64 func_retval0) f0_$_0( .param .b64 a_0 )
 {
 	@%p1 bra L;
-	call.uni (retval0), b, (x);
-	call (retval0), %rd1, (x), prototype_0;
+	call.uni (retval0), f0_$_1, (x);
+	call.uni (retval0), trampoline, (x);
 }
-.func b()
+.func f0_$_1()
 {
-	call.uni a;
+	call.uni f0_$_0;
 	call.uni swarm_trap, (x);
 }
 .func helper() .noreturn
 {
-	call.uni b, (x);
+	call.uni f0_$_1, (x);
 }
 .func swarm_trap()
 {
@@ -231,38 +232,61 @@ GRAPH = """
 {
 	ret;
 }
-.func t() { ret; }
+.func f0_$_2_$_step() { call.uni f0_$_1; }
+.func trampoline()
+{
+	call.uni f0_$_2_$_tail, (x);
+	call.uni f0_$_3_$_tail, (x);
+}
+.func f0_$_2_$_tail()
+{
+	call.uni f0_$_2_$_step, (x);
+}
+.func f0_$_3_$_tail() { call.uni f0_$_0; }
 .func unused()
 {
-	call.uni t, (x);
+	call.uni f0_$_2_$_tail, (x);
 }
-.global .align 8 .u64 swarm_functions[3] = {0, t, b};
 """
 
 
-def brute_force(graph: CallGraph, frames: dict[str, int], units: dict[str, int], name: str,
+def brute_force(graph: CallGraph, frames: dict[str, int], costs: dict[str, int], name: str,
                 left: int) -> int:
-    left -= units.get(name, 0)
+    left -= costs[name]
     if left < 0:
         return frames[name] + frames["swarm_trap"] + frames["swarm_report"]
-    deeper = [brute_force(graph, frames, units, callee, left) for callee in graph.callees[name]]
+    deeper = [brute_force(graph, frames, costs, callee, left) for callee in graph.callees[name]]
     return frames[name] + max(deeper, default=0)
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2, 5, 12])
-def test_stack_along_the_call_graph(depth: int) -> None:
+def test_stack_along_the_call_graph(depth: int, monkeypatch: pytest.MonkeyPatch) -> None:
     graph = CallGraph.of(GRAPH)
-    assert graph.callees == {
-        "swarm_kernel": {"a", "helper"}, "a": {"b", "t"}, "b": {"a", "swarm_trap"},
-        "helper": {"b"}, "swarm_trap": {"swarm_report"}, "swarm_report": set(), "t": set(),
-        "unused": {"t"},
-    }  # fmt: skip
-    frames = {"swarm_kernel": 8, "a": 16, "b": 40, "helper": 100, "swarm_trap": 7,
-              "swarm_report": 3, "t": 1000, "unused": 10**6}  # fmt: skip
-    for units in ({"a": 1, "b": 1, "t": 1}, {"a": 1, "b": 3, "t": 2}, {"a": 2, "b": 1, "t": 1}):
-        expected = brute_force(graph, frames, units, "swarm_kernel", depth)
+    assert graph.callees["swarm_kernel"] == {"f0_$_0", "helper"}
+    assert graph.callees["f0_$_1"] == {"f0_$_0", "swarm_trap"}
+    assert "unused" not in graph.reached() and "f0_$_3_$_tail" in graph.reached()
+    frames = {name: (37 * n) % 101 for n, name in enumerate(graph.callees)}
+    frames |= {"unused": 10**6, "f0_$_3_$_tail": 1000}
+    for a, b, c, d in ((1, 1, 1, 1), (1, 3, 2, 1), (2, 1, 1, 3)):
+        units = {"f0_$_0": a, "f0_$_1": b, "f0_$_2": c, "f0_$_3": d}
+        costs = graph.costs(units)
+        assert (costs["f0_$_2_$_step"], costs["f0_$_2_$_tail"], costs["f0_$_3_$_tail"]) == (c, 0, d)
+        expected = brute_force(graph, frames, costs, "swarm_kernel", depth)
         assert graph.stack(frames, units, depth) == expected
-    assert "unused" not in graph.reached() and "t" in graph.reached()
+        with monkeypatch.context() as patch:  # deep calls are not followed one by one
+            patch.setattr(call_graph, "_FOLLOWED", 4)
+            estimated = graph.stack(frames, units, depth)
+            assert estimated is not None and expected <= estimated
+            assert depth > 4 or estimated == expected
+
+
+def test_a_circle_without_units_has_no_limit() -> None:
+    text = GRAPH.replace(".func helper() .noreturn\n{", ".func helper()\n{\n\tcall.uni helper;")
+    graph = CallGraph.of(text)
+    assert "helper" in graph.callees["helper"]
+    assert graph.stack({}, {"f0_$_0": 1, "f0_$_1": 1, "f0_$_2": 1, "f0_$_3": 1}, 10) is None
+    with pytest.raises(TargetError, match="swarm_report calls nobody knows whom"):
+        CallGraph.of(GRAPH.replace("ret;", "call (r), %rd1, (x), prototype_0;"))
 
 
 def test_occupancy() -> None:
