@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .runtime import (
         Agent,
         Columns,
+        DispatchHandle,
         HostFunction,
         SwarmManager,
         SwarmResult,
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "Agent", "Columns", "HostFunction", "SwarmManager", "SwarmResult", "TrapInfo", "WASMRuntime",
-    "host_function", "trap",
+    "Agent", "Columns", "DispatchHandle", "HostFunction", "SwarmManager", "SwarmResult",
+    "TrapInfo", "WASMRuntime", "host_function", "trap",
 ]  # fmt: skip
 
 __version__ = "0.1.0"

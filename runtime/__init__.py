@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .arrays import Columns
+    from .handles import DispatchHandle
     from .host_api import Agent, HostFunction, host_function, trap
     from .manager import SwarmManager
     from .results import SwarmResult, TrapInfo
     from .wasm_runtime import WASMRuntime
 
 __all__ = [
-    "Agent", "Columns", "HostFunction", "SwarmManager", "SwarmResult", "TrapInfo", "WASMRuntime",
-    "host_function", "trap",
+    "Agent", "Columns", "DispatchHandle", "HostFunction", "SwarmManager", "SwarmResult",
+    "TrapInfo", "WASMRuntime", "host_function", "trap",
 ]  # fmt: skip
 
 _HOMES = {
     "Agent": ".host_api",
     "Columns": ".arrays",
+    "DispatchHandle": ".handles",
     "HostFunction": ".host_api",
     "SwarmManager": ".manager",
     "SwarmResult": ".results",

@@ -96,6 +96,7 @@ def run(
     file: o.Module,
     argv: o.ProgramArgv = None,
     agents: o.Agents = None,
+    at_a_time: o.AtATime = None,
     invoke: o.Invoke = None,
     args: o.Args = None,
     args_file: o.ArgsFile = None,
@@ -132,7 +133,7 @@ def run(
         file, tuple(argv or ()), agents, invoke, tuple(args or ()), args_file, argv_lines, stdin,
         stdin_lines, stdin_dir, tuple(env or ()), seed, clock, fuel, target.value, max_memory, heap,
         call_depth, missing_imports and missing_imports.value, opt_level, layout, not no_cache,
-        output_size, show, json, csv, save_stdout, tuple(host_functions or ()),
+        output_size, show, json, csv, save_stdout, tuple(host_functions or ()), at_a_time,
     ))  # fmt: skip
 
 

@@ -123,6 +123,10 @@ Agents = Annotated[str | None, _option(
     "--agents", "-n", metavar="N", help="How many agents.",
     show_default="one for each input, else 1",
 )]  # fmt: skip
+AtATime = Annotated[str | None, _option(
+    "--at-a-time", metavar="N", help="Most agents at a time; others wait until these are done.",
+    show_default="all",
+)]  # fmt: skip
 Invoke = Annotated[str | None, _option(
     metavar="NAME", help="Exported function to call.",
     show_default="_start, else main, else the only one",

@@ -6,7 +6,9 @@ import importlib
 import logging
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from .cli_report import Report, print_report
 from .cli_terminal import interruptible, spinner, stage_progress
 from .entry_points import default_name, exported_functions, no_entry_point, no_such_function
 from .manager import SwarmManager
+from .results import SwarmResult
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +65,7 @@ class RunCommand:
     csv: Path | None = None
     save_stdout: Path | None = None
     host_functions: tuple[Path, ...] = ()
+    at_a_time: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +128,15 @@ class _Spawning:
     argv: list[str] | list[list[str]]
     env: dict[str, str] | list[dict[str, str]]
 
-    def spawn(self, swarm: SwarmManager) -> None:
-        """Make the agents."""
-        swarm.spawn_agents(
-            self.count, self.name, self.args, stdin=self.stdin, argv=self.argv, env=self.env
-        )
+    def spawn(self, swarm: SwarmManager) -> Callable[[], SwarmResult]:
+        """Make the agents if there is room for all of them; what runs them."""
+        given: dict[str, Any] = {"stdin": self.stdin, "argv": self.argv, "env": self.env}
+        if self.count > swarm.max_agents:
+            return partial(
+                swarm.run_agents, self.count, self.name, self.args, waves=True, **given
+            )
+        swarm.spawn_agents(self.count, self.name, self.args, **given)
+        return swarm.dispatch
 
 
 def run_swarm(command: RunCommand) -> int:
@@ -143,15 +151,18 @@ def run_swarm(command: RunCommand) -> int:
     spawning = _plan(command, lists, count, interface)
     name = spawning.name
     started = time.perf_counter()
-    swarm = _load(command, program, count)
+    slots = count
+    if command.at_a_time is not None:
+        slots = min(count, max(1, inputs.parse_count(command.at_a_time, "--at-a-time")))
+    swarm = _load(command, program, slots)
     load_ms = (time.perf_counter() - started) * 1000
     with swarm:
-        spawning.spawn(swarm)
+        run = spawning.spawn(swarm)
         interrupted = False
         log.info("dispatching %d agents at %s", count, name)
         try:
             with spinner(f"running {count:,} agents"):
-                result = swarm.dispatch()
+                result = run()
         except KeyboardInterrupt:
             if swarm.last_result is None:
                 raise

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -16,10 +15,9 @@ from ..targets.addressing import MemoryLayout, parse_layout
 from ..targets.base import Int64s, Target
 from ..targets.executable import DEFAULT_CALL_DEPTH, CompileOptions, Entry, Executable
 from . import inputs, values
-from .access import AgentAccess
 from .agents import NO_ENTRY, AgentTable
 from .arrays import Arguments
-from .batch import Inputs, InputStrings, make_request
+from .batch import Inputs, InputStrings
 from .cache import open_cache
 from .checks import (
     check_clock,
@@ -31,6 +29,7 @@ from .checks import (
     to_names,
 )
 from .compile import Progress, choose_target, compile_wasm
+from .dispatching import AgentDispatch, encode_arguments, spawn
 from .host_api import HostFunction, check_functions
 from .hosts import imports_of
 from .inputs import Argv, Data, Env
@@ -43,7 +42,7 @@ __all__ = ["SwarmManager"]
 _DEFAULT_ARGV = ("module.wasm",)
 
 
-class SwarmManager(AgentAccess):
+class SwarmManager(AgentDispatch):
     """Up to ``max_agents`` agents of one program. May be used from several threads.
 
     Args:
@@ -134,6 +133,7 @@ class SwarmManager(AgentAccess):
         self._next_id = 0
         self._stop: Int64s | None = None
         self._lock = threading.RLock()
+        self._starting = threading.Lock()
 
     @classmethod
     def from_wasm(cls, wasm_bytes: Data, **options: Any) -> Self:
@@ -146,6 +146,8 @@ class SwarmManager(AgentAccess):
         return self
 
     def __exit__(self, *error: object) -> None:
+        if error[0] is not None:
+            self.interrupt()  # nobody waits for what runs in the background
         self.close()
 
     def __len__(self) -> int:
@@ -331,79 +333,6 @@ class SwarmManager(AgentAccess):
         count = check_integer("count", count, 0, 1 << 31)
         with self._lock:
             program = self._loaded("spawning agents")
-            table = program.table
-            entry = program.default if entry_point is None else program.entry(entry_point)
-            rows = None
-            if args is not None:
-                if entry is None:
-                    raise program.no_entry()
-                rows = values.encode_rows(entry.type.params, args, count, entry.name)
+            entry, rows = encode_arguments(program, entry_point, args, count)
             strings = Inputs(stdin, argv, env, memory_init).encode(program, count)
-            if count > table.available:
-                program.free_dead()
-            ids, slots = table.spawn_many(count)
-            table.entry[slots] = NO_ENTRY if entry is None else entry.number
-            for column, string in strings:
-                column.put_all(slots, string)
-            if rows is not None:
-                table.set_args(slots, rows, rows.shape[1])
-            return ids
-
-    # Running
-
-    def dispatch(
-        self,
-        agent_ids: Iterable[int] | None = None,
-        entry_point: str | None = None,
-        args: Arguments | None = None,
-        *,
-        fuel: int | None = None,
-        seed: int | None = None,
-        clock: int | None = None,
-        stdin: Data | Sequence[Data] | None = None,
-        argv: Argv | Sequence[Argv] | None = None,
-        env: Env | Sequence[Env] | None = None,
-    ) -> SwarmResult:
-        """Run agents to their ends, all at once, and wait for them.
-
-        Agents of a WASI command that run ``_start`` again are reset before.
-
-        Args:
-            agent_ids: whom; None: every living agent.
-            entry_point: exported function to call in place of the one each was spawned with.
-            args: arguments in place of those each was spawned with: an array whose first axis
-                runs over the agents, or one row for all (see :func:`~.values.encode_rows`).
-            fuel, seed, clock, stdin, argv, env: for this dispatch, in place of the swarm's.
-
-        Raises:
-            RuntimeError: no program is loaded.
-            KeyError: an agent does not live.
-            ArgumentError: there is no such function, or an argument is wrong or missing.
-            KeyboardInterrupt: the agents were stopped; ``last_result`` has what there is.
-        """
-        started = time.perf_counter()
-        with self._lock:
-            program = self._loaded("dispatching")
-            if self._upgrade is not None and self._upgrade.apply():
-                self._upgrade = None
-            request = make_request(
-                program, agent_ids, entry_point, args, Inputs(stdin, argv, env),
-                fuel=self.fuel if fuel is None else fuel,
-                seed=self.seed if seed is None else seed,
-                clock=self.clock if clock is None else clock,
-            )  # fmt: skip
-            self._stop = request.stop
-            try:
-                outcome, interruption = program.run(request)
-            finally:
-                self._stop = None
-            self.last_result = result = program.result(request, outcome, started)
-        if interruption is not None:
-            raise interruption
-        return result
-
-    def interrupt(self) -> None:
-        """Stop the dispatch that another thread waits for; its agents trap as interrupted."""
-        stop = self._stop
-        if stop is not None:
-            stop[0] = 1
+            return spawn(program, count, entry, rows, strings)

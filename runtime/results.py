@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -90,6 +91,7 @@ class SwarmResult:
         truncated: Mask,
         total_time_ms: float,
     ) -> None:
+        self._executable = executable
         self.ids = ids
         self.counts_array = outcome.used
         self.status = (outcome.status & 0xFF).astype(np.uint8)
@@ -272,6 +274,31 @@ class SwarmResult:
             "interrupted": self.interrupted,
             "agents": agents,
         }
+
+
+def joined(parts: Sequence[SwarmResult], total_time_ms: float) -> SwarmResult:
+    """The result of several dispatches of one program as one; their agents differ."""
+    if len(parts) == 1:
+        parts[0].total_time_ms = total_time_ms
+        return parts[0]
+    first = parts[0]
+
+    def stream(streams: Sequence[Stream]) -> Stream:
+        return Stream(
+            np.concatenate([one.data for one in streams]),
+            np.concatenate([one.lengths for one in streams]),
+        )
+
+    def column(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return SwarmResult(
+        first._executable, column("ids"), column("_entries"),
+        Outcome(column("_raw"), column("_words"), column("counts_array")),
+        output=stream([part._output for part in parts]),
+        errors=stream([part._errors for part in parts]),
+        truncated=column("truncated_array"), total_time_ms=total_time_ms,
+    )  # fmt: skip
 
 
 def _distinct(numbers: NDArray[np.int32]) -> list[int]:

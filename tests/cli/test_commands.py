@@ -55,6 +55,17 @@ def test_table(swarmc: Swarmc, wasm: Path) -> None:
     assert "12: 12 returned" in text
 
 
+def test_waves(swarmc: Swarmc, wasm: Path) -> None:
+    outputs = []
+    for option in ((), ("--at-a-time", 7), ("--at-a-time", "1e3")):
+        result = swarmc(
+            "run", wasm, "--invoke", "divide", "--args", "100 {id%10}", "-n", 40, "--json", *option
+        )
+        assert result.exit_code == 1, result.output
+        outputs.append(json.loads(result.output)["agents"])
+    assert len(outputs[0]) == 40 and outputs[0] == outputs[1] == outputs[2]
+
+
 def test_json(swarmc: Swarmc, wasm: Path) -> None:
     result = swarmc("run", wasm, "--invoke", "swap", "--args", "-1,{id}", "-n", 3, "--json")
     found = json.loads(result.output)

@@ -1,4 +1,4 @@
-"""The example of docs/arrays.md does what it says."""
+"""The examples of docs/arrays.md and docs/dispatching.md do what they say."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_example(
-    monkeypatch: pytest.MonkeyPatch, shared_cache: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("page", "blocks"), [("arrays.md", 1), ("dispatching.md", 2)])
+def test_examples(
+    page: str, blocks: int, monkeypatch: pytest.MonkeyPatch, shared_cache: Path
 ) -> None:
-    (source,) = re.findall(
-        r"^```python\n(.*?)^```", (ROOT / "docs" / "arrays.md").read_text("utf-8"), re.M | re.S
-    )
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    sources = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+    assert len(sources) == blocks
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("SWARMC_CACHE_DIR", str(shared_cache))
-    exec(compile(source, "arrays.md", "exec"), {})
-    assert capsys.readouterr().out.endswith("instructions an agent\n")
+    exec(compile("\n".join(sources), page, "exec"), {})
