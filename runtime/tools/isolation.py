@@ -22,6 +22,8 @@ from ...targets.layout import AgentLayout, Ctx, MemorySlot
 
 #: Of memories that reserve more, only this much at both ends is looked at.
 _EDGE = 2 << 20
+#: The same where slices are interleaved, which takes far longer.
+_INTERLEAVED_EDGE = 128 << 10
 _SEED = 20_26
 
 
@@ -41,7 +43,9 @@ class Isolation:
         self.slots: Int64s = np.arange(1, self.capacity, 2, dtype=np.int64)
         self._idle = range(0, self.capacity, 2)
         self._constant = _constant_bytes(program, layout)
-        largest = max([layout.state_size, *(min(m.reserve, _EDGE) for m in layout.memories)])
+        interleaved = layout.memory_layout.memory_cells.size > 0
+        self._edge = edge = _INTERLEAVED_EDGE if interleaved else _EDGE
+        largest = max([layout.state_size, *(min(m.reserve, edge) for m in layout.memories)])
         self._pattern = random.Random(_SEED).randbytes(largest + self.capacity)
         self._before: dict[int, NDArray[np.uint8]] = {}
 
@@ -50,7 +54,7 @@ class Isolation:
         for slot in self._idle:
             slices.write_state(slot, 0, self._expected_state(slot))
             for number, memory in enumerate(self.layout.memories):
-                for start, length in _edges(0, memory.reserve):
+                for start, length in _edges(0, memory.reserve, self._edge):
                     slices.write_memory(slot, start, self._piece(slot, length), number)
         for slot in self.slots.tolist():
             self._before[slot] = self._state(slices, slot)
@@ -83,7 +87,7 @@ class Isolation:
         if (fault := _difference(self._expected_state(slot), state)) is not None:
             return f"state block changed at byte {fault:#x}"
         for number, memory in enumerate(self.layout.memories):
-            for start, length in _edges(0, memory.reserve):
+            for start, length in _edges(0, memory.reserve, self._edge):
                 data = slices.read_memory(slot, start, length, number)
                 if (fault := _difference(self._piece(slot, length), data)) is not None:
                     return f"memory {number} changed at byte {start + fault:#x}"
@@ -122,7 +126,7 @@ class Isolation:
             return None
         slices.write_state(slot, memory.size, struct.pack("<Q", memory.reserve))
         try:
-            for start, length in _edges(size, memory.reserve):
+            for start, length in _edges(size, memory.reserve, self._edge):
                 data = slices.read_memory(slot, start, length, number)
                 if (fault := _difference(bytes(length), data)) is not None:
                     return f"memory {number} of {size} bytes was written at {start + fault:#x}"
@@ -131,16 +135,16 @@ class Isolation:
         return None
 
 
-def _edges(start: int, end: int) -> Iterator[tuple[int, int]]:
+def _edges(start: int, end: int, edge: int) -> Iterator[tuple[int, int]]:
     """The (start, length) of a range, or of its two ends if it is long."""
-    if end - start <= 2 * _EDGE:
+    if end - start <= 2 * edge:
         while start < end:
-            length = min(end - start, _EDGE)
+            length = min(end - start, edge)
             yield start, length
             start += length
     else:
-        yield start, _EDGE
-        yield end - _EDGE, _EDGE
+        yield start, edge
+        yield end - edge, edge
 
 
 def _difference(wanted: bytes, got: bytes) -> int | None:
