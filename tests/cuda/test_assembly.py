@@ -289,6 +289,45 @@ def test_a_circle_without_units_has_no_limit() -> None:
         CallGraph.of(GRAPH.replace("ret;", "call (r), %rd1, (x), prototype_0;"))
 
 
+CIRCLES = """
+.visible .entry swarm_kernel()
+{
+	call.uni swarm_call_$_1, (x);
+}
+.func swarm_call_$_1()
+{
+	call.uni swarm_trampoline_$_0, (x);
+}
+.func swarm_trampoline_$_0()
+{
+	call.uni f0_$_1_$_tail, (x);
+	call.uni swarm_trampoline_$_0, (x);
+}
+.func f0_$_1_$_tail()
+{
+	call.uni swarm_call_$_1, (x);
+	call.uni f0_$_1_$_step, (x);
+}
+.func f0_$_1_$_step()
+{
+	call.uni f0_$_1_$_step, (x);
+}
+"""
+
+
+def test_a_circle_of_functions_without_units_has_inlined_some_that_take_them() -> None:
+    graph = CallGraph.of(CIRCLES)
+    frames = {"swarm_kernel": 1, "swarm_call_$_1": 10, "swarm_trampoline_$_0": 100,
+              "f0_$_1_$_tail": 1000, "f0_$_1_$_step": 50}  # fmt: skip
+    units = {"f0_$_1": 20, "f0_$_2": 2}
+    assert graph.costs(units)["f0_$_1_$_step"] == 20
+    # Between two passes through the first three at least 2 units are taken; the last takes 20.
+    for depth, expected in ((0, 1161), (1, 1161), (2, 2271), (7, 4491), (100, 51 * 1110 + 51)):
+        assert graph.stack(frames, units, depth) == expected
+    endless = CallGraph.of(CIRCLES.replace("swarm_call_$_1", "python"))
+    assert endless.stack(frames, units, 5) is None
+
+
 def test_occupancy() -> None:
     # Of the CUDA occupancy calculator: registers are given to warps by 256.
     for arch, registers, block, warps in (
