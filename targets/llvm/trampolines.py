@@ -31,6 +31,8 @@ from .types import LLVM_TYPES
 if TYPE_CHECKING:
     from .emit import ProgramEmitter
 
+_TAIL_CALLS = (ops.RETURN_CALL, ops.RETURN_CALL_REF)
+
 #: How functions return, without regard to parameters.
 _Kind = tuple[bool, tuple[str, ...]]
 
@@ -46,14 +48,17 @@ class Trampolines:
     def __init__(
         self, module: Module, throwing: Throwing, referenced: Set[EntityId], *, needed: bool
     ) -> None:
-        self._module = module
         self._throwing = throwing
         self._stepping: set[EntityId] = set()
         self._kinds: dict[_Kind, int] = {}
         self._callees: list[set[EntityId]] = []
+        self._sigs: list[set[int]] = []  # of calls through references
         if needed:
             for function in module.functions.values():
-                self._find(function, referenced)
+                self._find(function)
+        for sigs, callees in zip(self._sigs, self._callees, strict=True):
+            types = {type_ for sig in sigs for type_ in module.subtypes(sig)}
+            callees.update(id_ for id_ in referenced if module.sig_of(id_) in types)
 
     def steps(self, function: EntityId) -> bool:
         """Whether a function may leave it to a trampoline to go on."""
@@ -96,22 +101,20 @@ class Trampolines:
             text.append(_trampoline(program, number, plain, sorted(self._callees[number])))
         return text
 
-    def _find(self, function: Function, referenced: Set[EntityId]) -> None:
+    def _find(self, function: Function) -> None:
         """Note the tail calls of a function."""
-        module = self._module
         for block in function.blocks:
             last = block.terminator
-            if last.op is ops.RETURN_CALL:
-                callees = set(last.attrs[:1]) - {function.id}
-            elif last.op is ops.RETURN_CALL_REF:
-                types = module.subtypes(last.attrs[0])
-                callees = {id_ for id_ in referenced if module.sig_of(id_) in types}
-            else:
+            callee = last.attrs[0] if last.op in _TAIL_CALLS else None
+            if callee is None or callee == function.id:
                 continue
-            if callees or last.op is ops.RETURN_CALL_REF:
-                self._stepping.add(function.id)
-                throws = self._throwing.returns_exception(function.id)
-                self._callees[self._number(by_value(function.type, throws))] |= callees
+            self._stepping.add(function.id)
+            throws = self._throwing.returns_exception(function.id)
+            number = self._number(by_value(function.type, throws))
+            if last.op is ops.RETURN_CALL:
+                self._callees[number].add(callee)
+            else:
+                self._sigs[number].add(callee)
 
     def _number(self, convention: Convention) -> int:
         """Number of the trampoline for functions that return in some way."""
@@ -120,6 +123,7 @@ class Trampolines:
         if number is None:
             number = self._kinds[kind] = len(self._callees)
             self._callees.append(set())
+            self._sigs.append(set())
         return number
 
 
