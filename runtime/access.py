@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..errors import SwarmStateError, UnknownAgentError
 from ..targets.base import Int64s
+from ..targets.device_array import DeviceArray
 from . import inputs, memories
 from .checks import to_integer
 from .inputs import Data
@@ -84,10 +85,11 @@ class AgentAccess:
     def view_agent_memories(
         self, agent_ids: Iterable[int] | None = None, offset: int = 0, count: int | None = None,
         dtype: DTypeLike = np.uint8, *, memory: int | str = 0,
-    ) -> NDArray[Any]:  # fmt: skip
+    ) -> NDArray[Any] | DeviceArray:  # fmt: skip
         """As ``get_agent_memories``, but the bytes themselves: writing to the array writes there.
 
-        Only on the CPU, in the layout ``flat``, for agents that were spawned one after another.
+        On a GPU that is an array on the GPU, which CuPy, PyTorch and Numba take. Only in the layout
+        ``flat``, and for agents that were spawned one after another.
         What an agent's memory is while it runs, or after it was reset or killed, nobody says.
 
         Raises:

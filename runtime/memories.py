@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..errors import ArgumentError
 from ..targets.base import Int64s
+from ..targets.device_array import DeviceArray
 from ..targets.slice_arrays import memory_sizes, read_memories, view_memories, write_memories
 from ..targets.slices import AgentSlices
 from .arrays import is_foreign, to_array
@@ -36,13 +37,17 @@ def read(
 def view(
     program: Program, ids: Int64s, slots: Int64s, offset: int, count: int | None,
     dtype: DTypeLike, memory: int,
-) -> Array:  # fmt: skip
+) -> Array | DeviceArray:  # fmt: skip
     """The bytes themselves: dtype[n, count]."""
     kind, count = _extent(program, ids, slots, offset, count, dtype, memory)
     if program.scratch_size:
         raise ArgumentError("the module has no memory that could be seen")
-    found = view_memories(_slices(program), slots, offset, count * kind.itemsize, memory)
-    return found.view(kind) if count else np.zeros((len(slots), 0), kind)
+    if not count:
+        return np.zeros((len(slots), 0), kind)
+    on_gpu = program.executable.target == "cuda"
+    return view_memories(
+        _slices(program), slots, offset, count * kind.itemsize, memory, on_gpu=on_gpu
+    ).view(kind)
 
 
 def write(

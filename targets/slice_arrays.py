@@ -7,6 +7,7 @@ import numpy as np
 from ..errors import ArgumentError
 from .addressing import GROUP, Placement, Rows
 from .base import Bytes, Int64s
+from .device_array import DeviceArray
 from .slices import AgentSlices, Region, runs
 
 
@@ -47,9 +48,13 @@ def write_memories(
 
 
 def view_memories(
-    slices: AgentSlices, slots: Int64s, offset: int, length: int, memory: int = 0
-) -> Bytes:
+    slices: AgentSlices, slots: Int64s, offset: int, length: int, memory: int = 0, *,
+    on_gpu: bool = False,
+) -> Bytes | DeviceArray:  # fmt: skip
     """uint8[n, length], the bytes themselves: writing to it writes to the memories.
+
+    Args:
+        on_gpu: whether the slices lie in the memory of a GPU.
 
     Raises:
         ArgumentError: the bytes do not lie so that they can be seen as an array.
@@ -57,9 +62,9 @@ def view_memories(
     region = slices.memories[memory]
     place = slices.layout.memory_place(slices.layout.memories[memory])
     view = getattr(region, "view", None)
-    if view is None or place.cells.size:
+    if not (view or on_gpu) or place.cells.size:
         raise ArgumentError(
-            "memories can be seen without a copy only on the CPU, in the layout flat",
+            "memories can be seen without a copy only on the CPU or a GPU, in the layout flat",
             hint="get_agent_memories copies them",
         )
     steps = np.unique(np.diff(slots)).tolist() if len(slots) > 1 else [1]
@@ -69,7 +74,10 @@ def view_memories(
             hint="get_agent_memories copies them",
         )
     first = int(slots[0]) * place.size + offset if len(slots) else 0
-    found: Bytes = view(Rows(first, steps[0] * place.size, length, len(slots)))
+    rows = Rows(first, steps[0] * place.size, length, len(slots))
+    if view is None:
+        return DeviceArray(region, rows, np.dtype(np.uint8))
+    found: Bytes = view(rows)
     return found
 
 

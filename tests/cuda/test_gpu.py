@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import inspect
 import re
 import threading
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import wasmtime
 
-from swarmc.errors import CapacityError, TargetError
+from swarmc.errors import ArgumentError, CapacityError, TargetError
 from swarmc.ir.types import Trap
 from swarmc.runtime import SwarmManager
 from swarmc.targets.addressing import Rows
@@ -21,6 +22,7 @@ from swarmc.targets.cuda import target as cuda_target
 from swarmc.targets.cuda.driver import Driver, DriverError
 from swarmc.targets.cuda.gpu import Gpu
 from swarmc.targets.cuda.pieces import UNITS
+from swarmc.targets.device_array import DeviceArray
 
 from .fake_driver import _FUNCTIONS, FakeDriver
 
@@ -228,6 +230,28 @@ def test_a_lost_device_says_so_and_can_be_reset(fake: FakeDriver) -> None:
     agent = manager.spawn_agent()
     assert agent > first
     assert manager.dispatch(None, "sum", args=[(1, 2)]).agent_results[agent] == 3
+
+
+def test_memories_are_seen_where_they_lie(fake: FakeDriver) -> None:
+    manager = swarm(fake, max_agents=10, layout="flat")
+    ids = manager.spawn_agents(6)
+    data = np.arange(18, dtype=np.int32).reshape(6, 3)
+    manager.set_agent_memories(data, ids, 16)
+    view = manager.view_agent_memories(ids[1::2], 16, 3, np.int32)
+    assert isinstance(view, DeviceArray)
+    assert (view.copy_to_host() == data[1::2]).all()
+    described = view.__cuda_array_interface__
+    assert described["shape"] == (3, 3) and described["typestr"] == "<i4"
+    first = (ctypes.c_int32 * 3).from_address(described["data"][0])  # memory of the fake device
+    assert list(first) == [3, 4, 5]
+    second = (ctypes.c_int32 * 3).from_address(described["data"][0] + described["strides"][0])
+    assert list(second) == [9, 10, 11]
+    manager.set_agent_memories(view, ids[:3], 16)  # taken as an array of any other library
+    assert manager.get_agent_memories(ids[:1], 16, 3, np.int32).tolist() == [[3, 4, 5]]
+    other = swarm(fake, max_agents=10, layout="interleaved")
+    other.spawn_agents(2)
+    with pytest.raises(ArgumentError, match="in the layout flat"):
+        other.view_agent_memories()
 
 
 def test_a_swarm_whose_device_another_reset(fake: FakeDriver) -> None:

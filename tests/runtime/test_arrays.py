@@ -240,11 +240,13 @@ def test_a_view_is_the_memory_itself(make_swarm: Make, library: bytes) -> None:
     swarm = make_swarm(library, layout="flat")
     ids = swarm.spawn_agents(10, "peek", [100])
     view = swarm.view_agent_memories(ids, 100, 4, np.int32)
+    assert isinstance(view, np.ndarray)
     view[:] = np.arange(40).reshape(10, 4)
     assert swarm.dispatch(ids).results_array().tolist() == list(range(0, 40, 4))
     swarm.dispatch(ids, "poke", [100, 77])
     assert (view[:, 0] == 77).all()
     every_third = swarm.view_agent_memories(ids[::3], 100, 1)
+    assert isinstance(every_third, np.ndarray)
     assert every_third.tolist() == [[77]] * 4
     with pytest.raises(ArgumentError, match="do not lie one after another"):
         swarm.view_agent_memories(ids[[0, 1, 3]])
@@ -258,7 +260,7 @@ def test_elsewhere_there_is_no_view(
 ) -> None:
     swarm = make_swarm(library, target=target, layout=layout)
     swarm.spawn_agents(2)
-    with pytest.raises(ArgumentError, match="only on the CPU, in the layout flat"):
+    with pytest.raises(ArgumentError, match="only on the CPU or a GPU, in the layout flat"):
         swarm.view_agent_memories()
 
 
