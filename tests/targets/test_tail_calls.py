@@ -8,6 +8,7 @@ import llvmlite.binding as llvm
 import pytest
 from wasmtime import wat2wasm
 
+from swarmc.errors import TargetError
 from swarmc.ir.types import Trap
 from swarmc.runtime import SwarmManager
 from swarmc.runtime.compile import read_module, to_program
@@ -20,6 +21,10 @@ from swarmc.runtime.tools.target_executor import TargetExecutor
 from swarmc.targets.addressing import MemoryLayout
 from swarmc.targets.cpu import CpuTarget
 from swarmc.targets.cpu.abi import CpuAbi
+from swarmc.targets.cuda.arch import find_arch
+from swarmc.targets.cuda.codegen import compile_to_ptx
+from swarmc.targets.cuda.resources import measure
+from swarmc.targets.cuda.toolchain import find_tool
 from swarmc.targets.executable import CompileOptions
 from swarmc.targets.layout import plan_layout
 from swarmc.targets.llvm.program import Lowering, lower
@@ -203,3 +208,18 @@ def test_assembles_for_aarch64() -> None:
     code = bytes(machine.emit_object(llvm.parse_assembly(text)))
     (processor,) = struct.unpack_from("<H", code, 18)
     assert processor == 183  # EM_AARCH64
+
+
+@pytest.mark.parametrize("arch", ["sm_75", "sm_90"])
+def test_assembles_for_gpus(arch: str) -> None:
+    """And needs the same little stack whatever the call depth, as nothing calls but as its end."""
+    try:
+        find_tool("ptxas")
+    except TargetError:
+        pytest.skip("NVIDIA's assembler is not installed")
+    options = CompileOptions("cuda", arch=arch)
+    program = to_program(read_module(bytes(wat2wasm(PROGRAM))), options)
+    ptx = compile_to_ptx(program, options)
+    found = {depth: measure(ptx, find_arch(arch), program, depth).stack for depth in (50, 2048)}
+    assert found[50] == found[2048]
+    assert found[50] is not None and 0 < found[50] < 4096
