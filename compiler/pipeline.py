@@ -18,6 +18,7 @@ from ..ir.passes.fold_constants import fold_constants
 from ..ir.passes.manager import FunctionPass
 from ..ir.passes.nan_canon import nan_canon
 from ..ir.passes.redundant_checks import redundant_checks
+from ..ir.passes.reroll_loops import reroll_loops
 from ..ir.passes.simplify_cfg import simplify_cfg
 from ..ir.passes.value_numbering import value_numbering
 from ..ir.passes.version_loops import version_loops
@@ -43,7 +44,8 @@ LEVELS: tuple[tuple[FunctionPass, ...], ...] = (
         dead_code,
         coalesce_fuel,
         simplify_cfg,  # blocks that held only a charge are empty now
-        version_loops,  # last: what it copies is as small as it gets
+        version_loops,  # what it copies is as small as it gets
+        reroll_loops,  # of the copies
     ),
 )
 

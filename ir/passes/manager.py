@@ -19,6 +19,7 @@ from .dead_functions import dead_functions
 from .fold_constants import fold_constants
 from .nan_canon import nan_canon
 from .redundant_checks import redundant_checks
+from .reroll_loops import reroll_loops
 from .simplify_cfg import simplify_cfg
 from .value_numbering import value_numbering
 from .version_loops import version_loops
@@ -34,6 +35,7 @@ PASSES: dict[str, FunctionPass] = {
     "fold-constants": fold_constants,
     "nan-canon": nan_canon,
     "redundant-checks": redundant_checks,
+    "reroll-loops": reroll_loops,
     "simplify-cfg": simplify_cfg,
     "value-numbering": value_numbering,
     "version-loops": version_loops,
