@@ -97,7 +97,8 @@ class _Walker:
                 self.put("float", value.hex())
             case tuple() | list() | frozenset():
                 items = sorted(value, key=repr) if isinstance(value, frozenset) else value
-                self.put(type(value).__name__, len(items))
+                fields = getattr(value, "_fields", "")  # of a named tuple
+                self.put(type(value).__name__, len(items), fields)
                 for item in items:
                     self.value(item)
             case np.ndarray() | np.generic():

@@ -8,6 +8,7 @@ host function calls are compiled for the same target, ``@njit`` ones too.
 
 from __future__ import annotations
 
+import dis
 import types as python_types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -194,7 +195,8 @@ def _with_callees(function: Any, known: dict[int, Any], check: Callable[[Any], N
 
 
 def _names(code: python_types.CodeType) -> set[str]:
-    found = set(code.co_names)
+    """Globals that code reads; attributes may have the same names."""
+    found = {one.argval for one in dis.get_instructions(code) if one.opname == "LOAD_GLOBAL"}
     for constant in code.co_consts:
         if isinstance(constant, python_types.CodeType):
             found |= _names(constant)

@@ -42,6 +42,7 @@ from swarmc.runtime.tools.corpus import load_manifest
 from swarmc.runtime.tools.corpus_scripts import call_scripts, run_scripts
 from swarmc.runtime.tools.differential import Tally, compare
 from swarmc.runtime.tools.execution import Setup, Workload
+from swarmc.runtime.tools.host_check import check_hosts
 from swarmc.runtime.tools.oracle import Oracle
 from swarmc.runtime.tools.spec import run_suite
 from swarmc.runtime.tools.target_executor import TargetExecutor
@@ -309,8 +310,8 @@ def sanitizer(plan: Plan) -> Report:
 
 
 STAGES: dict[str, Stage] = {
-    "corpus": corpus, "traps": traps, "scale": scale, "speed": speed, "sanitizer": sanitizer,
-    "suite": suite, "fuzz": fuzzing,
+    "corpus": corpus, "traps": traps, "hosts": lambda plan: check_hosts(plan.make, plan.agents),
+    "scale": scale, "speed": speed, "sanitizer": sanitizer, "suite": suite, "fuzz": fuzzing,
 }  # fmt: skip
 
 

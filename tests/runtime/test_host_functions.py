@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import struct
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from swarmc.errors import LinkError
 from swarmc.ir.types import Trap
 from swarmc.runtime import SwarmManager
 from swarmc.runtime.host_api import HostFunction
+from swarmc.runtime.hosts import imports_of
+from swarmc.targets.executable import CompileOptions
 
 PAGE = 65536
 PLACES = [("cpu", "flat"), ("cpu", "interleaved:4"), ("cpu", "interleaved:16"), ("ptx", None)]
@@ -269,6 +272,37 @@ def test_what_python_leaves_to_no_processor_has_a_meaning(make: Make) -> None:
     ]
     wrapped = [(one - low) % (1 << 64) + low for one in wanted]
     assert result.results_array().tolist() == wrapped
+
+
+def fill(x: Any) -> Any:
+    """Has the name of a method that other functions use."""
+    raise ValueError(x)
+
+
+def test_attributes_are_not_functions_of_the_same_name(make: Make) -> None:
+    @swarmc.host_function("env", "same", "f32(f32)")
+    def fills(agent: Any, x: Any) -> Any:
+        agent.fill(0, 1, 2)
+        return x
+
+    wasm = importing("same|f32|f32", body="""
+        (func (export "go") (result f32) (call $same (f32.const 4)))""")
+    _, result = run(make(wasm, fills), "go", [[]])
+    assert result.results_array().tolist() == [4.0]
+
+
+def test_one_instance_has_host_functions_too(shared_cache: Path) -> None:
+    wasm = importing("same|f32|f32", body="""
+        (func (export "go") (param f32) (result f32) (call $same (local.get 0)))""")
+    runtime = swarmc.WASMRuntime.from_wasm(wasm, host_functions=[same], cache=shared_cache)
+    assert runtime.call("go", 2.5) == 2.5
+
+
+def test_options_tell_other_processes_what_may_be_imported() -> None:
+    options = CompileOptions(host_functions=imports_of([mix, both]))
+    again = CompileOptions.from_json(json.loads(json.dumps(options.to_json())))
+    assert again == options and again.host_functions[1].type == mix.type
+    assert imports_of([both, mix]) == options.host_functions
 
 
 def test_a_host_call_costs_one_unit(make: Make) -> None:
