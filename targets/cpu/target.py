@@ -63,9 +63,9 @@ class CpuTarget:
         hosts: HostCodes | None = None,
     ) -> Executable:
         lowering = self._lowering(module, options)
-        size = sum(len(b.insts) for f in module.functions.values() for b in f.blocks)
+        size = program_size(module)
         provisional = options.opt_level is None and not options.patient and size >= LARGE_PROGRAM
-        level = 0 if provisional else _level(module, options, size)
+        level = 0 if provisional else level_for(module, options.opt_level, size)
         return pack(
             lowering,
             target=self.name,
@@ -89,7 +89,7 @@ class CpuTarget:
 
     def _in_one(self, module: ir.Module, options: CompileOptions) -> Compilation:
         (text,) = lower(self._lowering(module, options))
-        return Compilation(text, _level(module, options, 0))
+        return Compilation(text, level_for(module, options.opt_level, 0))
 
     def _lowering(self, module: ir.Module, options: CompileOptions) -> Lowering:
         layout = plan_layout(
@@ -124,9 +124,15 @@ def _objects(
     return compile_modules(texts, level, lambda share: report("compile", share))
 
 
-def _level(module: ir.Module, options: CompileOptions, size: int) -> int:
-    if options.opt_level is not None:
-        return options.opt_level
+def program_size(module: ir.Module) -> int:
+    """Number of its instructions."""
+    return sum(len(b.insts) for f in module.functions.values() for b in f.blocks)
+
+
+def level_for(module: ir.Module, wanted: int | None, size: int) -> int:
+    """LLVM's level for a program of ``size`` instructions, where there is time."""
+    if wanted is not None:
+        return wanted
     return LARGE_LEVEL if size >= LARGE_PROGRAM or _has_many_checks(module) else 2
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from ...ir import module as ir
 from ..addressing import MemoryLayout
 from ..base import HostCodes
+from ..cpu.target import level_for, program_size
 from ..executable import CompileOptions
 from ..layout import plan_layout
 from ..llvm.program import Lowering, entry_exports, lower
@@ -19,9 +20,6 @@ from .signs import signs_by_bits
 
 #: How agents lie in the memory of a GPU where nothing else is asked for.
 DEFAULT_LAYOUT = MemoryLayout.INTERLEAVED_8
-
-#: LLVM's optimisation level where nothing else is asked for.
-_LEVEL = 2
 
 Progress = Callable[[str, float], None]
 
@@ -44,7 +42,7 @@ def ptx_of(
     """A program as PTX.
 
     Args:
-        arch, level: None where nothing is asked for.
+        arch, level: None where nothing is asked for; the level is by the program's size then.
         hosts: gives host functions; None: they stay external.
 
     Raises:
@@ -55,7 +53,8 @@ def ptx_of(
     report = progress or _silent
     (text,) = lower(lowering, progress=lambda share: report("lower", share))
     report("compile", 0.0)
-    compilation = nvptx_compilation(text, chosen, _LEVEL if level is None else level)
+    level = level_for(lowering.module, level, program_size(lowering.module))
+    compilation = nvptx_compilation(text, chosen, level)
     if hosts is not None:
         link_hosts(compilation, hosts(host_imports(lowering.module)), chosen)
     compilation.optimise()

@@ -34,7 +34,7 @@ from swarmc.targets.ptx.device import PtxDevice
 from .test_ptx import CORPUS, FORBIDDEN, FUSED
 
 PROGRAMS = sorted(CORPUS.glob("*.wasm")) + sorted(CORPUS.glob("bench/*.wasm"))
-GENERATED = 80
+GENERATED = 60
 CONFIGURATIONS = (("sm_75", MemoryLayout.FLAT), ("sm_90", MemoryLayout.INTERLEAVED_8))
 
 
