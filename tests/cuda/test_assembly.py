@@ -21,9 +21,8 @@ from swarmc.runtime.compile import read_module, to_program
 from swarmc.runtime.tools.choices import Choices, RandomSource
 from swarmc.runtime.tools.generator import generate
 from swarmc.targets.addressing import MemoryLayout
-from swarmc.targets.cuda import CudaTarget, call_graph, target, toolchain
+from swarmc.targets.cuda import CudaTarget, target, toolchain
 from swarmc.targets.cuda.arch import ARCHES
-from swarmc.targets.cuda.call_graph import CallGraph
 from swarmc.targets.cuda.codegen import compile_to_ptx
 from swarmc.targets.cuda.cubin import read_functions
 from swarmc.targets.cuda.kernel import STACK_PER_UNIT, DeviceKernel
@@ -202,132 +201,6 @@ def test_the_linker_says_the_same(name: str, tmp_path: Path) -> None:
     assert (int(match[1]), int(match[2])) == (found.registers, found.stack)
 
 
-GRAPH = """
-.func f0_$_0 ( .param .b64 a_0 ) ;
-.visible .entry swarm_kernel( .param .b64 p )
-{
-	call.uni (r), f0_$_0, (x);
-	call.uni helper, (x);
-}
-.func  (.param .b64 func_retval0) f0_$_0( .param .b64 a_0 )
-{
-	@%p1 bra L;
-	call.uni (retval0), f0_$_1, (x);
-	call.uni (retval0), trampoline, (x);
-}
-.func f0_$_1()
-{
-	call.uni f0_$_0;
-	call.uni swarm_trap, (x);
-}
-.func helper() .noreturn
-{
-	call.uni f0_$_1, (x);
-}
-.func swarm_trap()
-{
-	call.uni swarm_report, (x);
-}
-.func swarm_report()
-{
-	ret;
-}
-.func f0_$_2_$_step() { call.uni f0_$_1; }
-.func trampoline()
-{
-	call.uni f0_$_2_$_tail, (x);
-	call.uni f0_$_3_$_tail, (x);
-}
-.func f0_$_2_$_tail()
-{
-	call.uni f0_$_2_$_step, (x);
-}
-.func f0_$_3_$_tail() { call.uni f0_$_0; }
-.func unused()
-{
-	call.uni f0_$_2_$_tail, (x);
-}
-"""
-
-
-def brute_force(graph: CallGraph, frames: dict[str, int], costs: dict[str, int], name: str,
-                left: int) -> int:
-    left -= costs[name]
-    if left < 0:
-        return frames[name] + frames["swarm_trap"] + frames["swarm_report"]
-    deeper = [brute_force(graph, frames, costs, callee, left) for callee in graph.callees[name]]
-    return frames[name] + max(deeper, default=0)
-
-
-@pytest.mark.parametrize("depth", [0, 1, 2, 5, 12])
-def test_stack_along_the_call_graph(depth: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    graph = CallGraph.of(GRAPH)
-    assert graph.callees["swarm_kernel"] == {"f0_$_0", "helper"}
-    assert graph.callees["f0_$_1"] == {"f0_$_0", "swarm_trap"}
-    assert "unused" not in graph.reached() and "f0_$_3_$_tail" in graph.reached()
-    frames = {name: (37 * n) % 101 for n, name in enumerate(graph.callees)}
-    frames |= {"unused": 10**6, "f0_$_3_$_tail": 1000}
-    for a, b, c, d in ((1, 1, 1, 1), (1, 3, 2, 1), (2, 1, 1, 3)):
-        units = {"f0_$_0": a, "f0_$_1": b, "f0_$_2": c, "f0_$_3": d}
-        costs = graph.costs(units)
-        assert (costs["f0_$_2_$_step"], costs["f0_$_2_$_tail"], costs["f0_$_3_$_tail"]) == (c, 0, d)
-        expected = brute_force(graph, frames, costs, "swarm_kernel", depth)
-        assert graph.stack(frames, units, depth) == expected
-        with monkeypatch.context() as patch:  # deep calls are not followed one by one
-            patch.setattr(call_graph, "_FOLLOWED", 4)
-            estimated = graph.stack(frames, units, depth)
-            assert estimated is not None and expected <= estimated
-            assert depth > 4 or estimated == expected
-
-
-def test_a_circle_without_units_has_no_limit() -> None:
-    text = GRAPH.replace(".func helper() .noreturn\n{", ".func helper()\n{\n\tcall.uni helper;")
-    graph = CallGraph.of(text)
-    assert "helper" in graph.callees["helper"]
-    assert graph.stack({}, {"f0_$_0": 1, "f0_$_1": 1, "f0_$_2": 1, "f0_$_3": 1}, 10) is None
-    with pytest.raises(TargetError, match="swarm_report calls nobody knows whom"):
-        CallGraph.of(GRAPH.replace("ret;", "call (r), %rd1, (x), prototype_0;"))
-
-
-CIRCLES = """
-.visible .entry swarm_kernel()
-{
-	call.uni swarm_call_$_1, (x);
-}
-.func swarm_call_$_1()
-{
-	call.uni swarm_trampoline_$_0, (x);
-}
-.func swarm_trampoline_$_0()
-{
-	call.uni f0_$_1_$_tail, (x);
-	call.uni swarm_trampoline_$_0, (x);
-}
-.func f0_$_1_$_tail()
-{
-	call.uni swarm_call_$_1, (x);
-	call.uni f0_$_1_$_step, (x);
-}
-.func f0_$_1_$_step()
-{
-	call.uni f0_$_1_$_step, (x);
-}
-"""
-
-
-def test_a_circle_of_functions_without_units_has_inlined_some_that_take_them() -> None:
-    graph = CallGraph.of(CIRCLES)
-    frames = {"swarm_kernel": 1, "swarm_call_$_1": 10, "swarm_trampoline_$_0": 100,
-              "f0_$_1_$_tail": 1000, "f0_$_1_$_step": 50}  # fmt: skip
-    units = {"f0_$_1": 20, "f0_$_2": 2}
-    assert graph.costs(units)["f0_$_1_$_step"] == 20
-    # Between two passes through the first three at least 2 units are taken; the last takes 20.
-    for depth, expected in ((0, 1161), (1, 1161), (2, 2271), (7, 4491), (100, 51 * 1110 + 51)):
-        assert graph.stack(frames, units, depth) == expected
-    endless = CallGraph.of(CIRCLES.replace("swarm_call_$_1", "python"))
-    assert endless.stack(frames, units, 5) is None
-
-
 def test_occupancy() -> None:
     # Of the CUDA occupancy calculator: registers are given to warps by 256.
     for arch, registers, block, warps in (
@@ -338,6 +211,25 @@ def test_occupancy() -> None:
     ):
         assert ARCHES[arch].resident_warps(registers, block) == warps, (arch, registers, block)
     assert ARCHES["sm_90"].occupancy(255, 128) == 0.125
+
+
+@needs_ptxas
+def test_large_programs_are_assembled_by_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = CompileOptions()
+    ptx = compile_to_ptx(program_of((CORPUS / "start.wasm").read_bytes(), options), options)
+    commands: list[list[str]] = []
+    run = toolchain._run
+
+    def recorded(command: list[str]) -> str:
+        commands.append(command)
+        return run(command)
+
+    monkeypatch.setattr(toolchain, "_run", recorded)
+    for size in (0, 1 << 20, 4 << 20):
+        filled = ptx + "//" + "x" * size + "\n"
+        assert read_functions(toolchain.assemble(filled, ARCHES["sm_90"]).cubin)
+    extra = [{part for part in command if "compile=" in part} for command in commands]
+    assert extra == [set(), {"--split-compile=0"}, {"--split-compile=0", "--Ofast-compile=mid"}]
 
 
 def test_no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
