@@ -29,8 +29,8 @@ _UNKNOWN_ARCH = "is not defined for option 'gpu-name'"
 #: Characters of PTX from which on the assembler works on several functions at once.
 _LARGE = 1 << 20
 
-#: Those from which on it leaves out its dearest optimisations: that takes a third off its time, and
-#: frames and registers stay as they are.
+#: Those from which on it leaves out its dearest optimisations. That takes a tenth (SQLite) to a
+#: third (libsodium) off its time; libsodium's frames grow by 1 %, and its code shrinks by 7 %.
 _HUGE = 4 << 20
 
 
