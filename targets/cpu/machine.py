@@ -10,6 +10,7 @@ import llvmlite
 import llvmlite.binding as llvm
 
 from ...errors import TargetError
+from .nan_tests import nan_tests_by_bits
 
 
 @functools.cache
@@ -126,9 +127,16 @@ class Compilation:
 
 def compile_text(text: str, level: int) -> bytes:
     """LLVM IR to an object file."""
+    return optimised(text, level).object_code()
+
+
+def optimised(text: str, level: int) -> Compilation:
+    """A module after LLVM's pipeline, and after what this processor needs besides."""
     compilation = Compilation(text, level)
     compilation.optimise()
-    return compilation.object_code()
+    if level and "fcmp uno" in text and host_machine().triple.startswith("x86_64"):
+        compilation = Compilation(nan_tests_by_bits(compilation.text()), level)
+    return compilation
 
 
 class LoadedCode:

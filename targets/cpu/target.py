@@ -16,7 +16,7 @@ from ..llvm.program import Lowering, entry_exports, lower
 from ..packing import pack
 from .abi import CpuAbi
 from .kernel import CpuKernel
-from .machine import Compilation, host_machine
+from .machine import Compilation, host_machine, optimised
 from .parallel import compile_modules
 
 #: IR instructions of one LLVM module. A larger program is compiled in several processes at once.
@@ -83,9 +83,8 @@ class CpuTarget:
 
     def assembly(self, module: ir.Module, options: CompileOptions) -> str:
         """The program in the processor's assembly language."""
-        compilation = self._in_one(module, options)
-        compilation.optimise()
-        return compilation.assembly()
+        (text,) = lower(self._lowering(module, options))
+        return optimised(text, level_for(module, options.opt_level, 0)).assembly()
 
     def _in_one(self, module: ir.Module, options: CompileOptions) -> Compilation:
         (text,) = lower(self._lowering(module, options))

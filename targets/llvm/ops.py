@@ -169,7 +169,7 @@ def _canonicalise(e: FunctionEmitter, inst: Inst) -> None:
         fence = e.program.intrinsic(t, f"llvm.arithmetic.fence.{SUFFIX[inst.type]}", t)
         name = e.assign(f"call {t} {fence}({t} {name})")
     unordered = e.assign(f"fcmp uno {t} {name}, {name}")
-    e.define(inst, f"select i1 {unordered}, {t} {CANONICAL_NAN[inst.type]}, {t} {name}")
+    e.define(inst, f"select i1 {unordered}, {t} {CANONICAL_NAN[inst.type]}, {t} {name}, !prof !0")
 
 
 def _select(e: FunctionEmitter, inst: Inst) -> None:
