@@ -9,6 +9,7 @@ from .. import ops as o
 from ..function import Inst, Value
 from ..ops import Op
 from ..types import Type
+from .constants import constant_of, signed
 from .loops import Loop
 
 #: How many definitions are followed from a value to the loop's parameters.
@@ -93,7 +94,7 @@ class Induction:
         if type(inst) is Inst and depth:
             found = self._rule(inst, depth - 1)
         if type(found) is int:
-            found = _signed(found, value.type.bits)
+            found = signed(found, value.type.bits)
         self._deltas[value] = found
         return found
 
@@ -105,7 +106,7 @@ class Induction:
             a, b = (self.delta(arg, depth) for arg in inst.args)
             return _add(a, b if op is o.IADD else _times(b, -1))
         if op in (o.IMUL, o.ISHL):
-            factor = _constant(inst.args[1])
+            factor = constant_of(inst.args[1])
             if factor is None:
                 return None
             if op is o.ISHL:
@@ -125,12 +126,12 @@ class Induction:
             first, second = second, first
         if first is not param:
             return None
-        amount = _constant(second)
+        amount = constant_of(second)
         if amount is None:
             if second in self.defined or inst.op is o.ISUB or second.type is not Type.I32:
                 return None
             return Multiple(second, 1)
-        return _signed(amount if inst.op is o.IADD else -amount, param.type.bits)
+        return signed(amount if inst.op is o.IADD else -amount, param.type.bits)
 
     def condition(self) -> Condition | None:
         """What the latch repeats the loop on; None if that is no count, or one of 64 bits that
@@ -182,16 +183,3 @@ def _times(step: Step | None, factor: int) -> Step | None:
     if isinstance(step, Multiple):
         return Multiple(step.value, step.factor * factor) if factor else 0
     return None if step is None else step * factor
-
-
-def _constant(value: Value) -> int | None:
-    inst = value.definition
-    if type(inst) is Inst and inst.op is o.CONST:
-        bits: int = inst.attrs[0]
-        return bits
-    return None
-
-
-def _signed(bits: int, width: int) -> int:
-    bits &= (1 << width) - 1
-    return bits - (1 << width) if bits >> width - 1 else bits

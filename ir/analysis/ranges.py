@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import ops as o
 from ..function import Inst, Value
 from ..ops import Op
+from .constants import constant_of
 
 #: How many definitions are followed; real bounds are found within a few.
 _DEPTH = 6
@@ -39,14 +40,6 @@ def upper_bound(value: Value, depth: int = _DEPTH) -> int:
     return limit if rule is None else min(limit, rule(inst, limit, depth - 1))
 
 
-def _constant(value: Value) -> int | None:
-    inst = value.definition
-    if type(inst) is Inst and inst.op is o.CONST:
-        bits: int = inst.attrs[0]
-        return bits
-    return None
-
-
 def _and(inst: Inst, limit: int, depth: int) -> int:
     a, b = inst.args
     return min(upper_bound(a, depth), upper_bound(b, depth))
@@ -78,7 +71,7 @@ def _multiply(inst: Inst, limit: int, depth: int) -> int:
 
 def _shift_left(inst: Inst, limit: int, depth: int) -> int:
     a, b = inst.args
-    amount = _constant(b)
+    amount = constant_of(b)
     if amount is None:
         return limit
     shifted = upper_bound(a, depth) << amount % a.type.bits
@@ -87,7 +80,7 @@ def _shift_left(inst: Inst, limit: int, depth: int) -> int:
 
 def _shift_right(inst: Inst, limit: int, depth: int) -> int:
     a, b = inst.args
-    amount = _constant(b)
+    amount = constant_of(b)
     return upper_bound(a, depth) >> (amount or 0) % a.type.bits
 
 
@@ -98,7 +91,7 @@ def _remainder(inst: Inst, limit: int, depth: int) -> int:
 
 def _quotient(inst: Inst, limit: int, depth: int) -> int:
     a, b = inst.args
-    return upper_bound(a, depth) // max(_constant(b) or 1, 1)
+    return upper_bound(a, depth) // max(constant_of(b) or 1, 1)
 
 
 def _same(inst: Inst, limit: int, depth: int) -> int:

@@ -32,6 +32,7 @@ from dataclasses import dataclass
 
 from .. import ops as o
 from ..analysis.cfg import predecessors
+from ..analysis.constants import constant_of, signed
 from ..analysis.sums import split_sum
 from ..builder import make
 from ..function import Block, Edge, Function, Inst, Value
@@ -118,7 +119,7 @@ def _read(block: Block) -> _Loop | None:
 def _counted(condition: Value, again: Edge, block: Block) -> Value | None:
     """The parameter that the loop counts down until it is 0."""
     inst = condition.definition
-    if type(inst) is not Inst or inst.op is not o.INE or _constant(inst.args[1]) != 0:
+    if type(inst) is not Inst or inst.op is not o.INE or constant_of(inst.args[1]) != 0:
         return None
     for param, passed in zip(block.params, again.args, strict=True):
         if passed is inst.args[0]:
@@ -133,10 +134,10 @@ def _step(param: Value, passed: Value) -> int | None:
     inst = passed.definition
     if type(inst) is not Inst or inst.op not in (o.IADD, o.ISUB) or inst.args[0] is not param:
         return None
-    amount = _constant(inst.args[1])
+    amount = constant_of(inst.args[1])
     if amount is None:
         return None
-    return _signed(amount if inst.op is o.IADD else -amount, param.type)
+    return signed(amount if inst.op is o.IADD else -amount, param.type.bits)
 
 
 class _Body:
@@ -238,7 +239,7 @@ class _Body:
     def _compare(self, first: Value, other: Value, number: int) -> bool:
         if not self._inside(first) or not self._inside(other):
             return first is other or (
-                _constant(first) is not None and _constant(first) == _constant(other)
+                constant_of(first) is not None and constant_of(first) == constant_of(other)
                 and first.type is other.type
             )  # fmt: skip
         if self._moved(first, other, number):
@@ -340,16 +341,3 @@ def _add(block: Block, value: Value, amount: int) -> Value:
 def _emit(block: Block, inst: Inst) -> Value:
     block.insts.append(inst)
     return inst.result
-
-
-def _constant(value: Value) -> int | None:
-    inst = value.definition
-    if type(inst) is Inst and inst.op is o.CONST:
-        bits: int = inst.attrs[0]
-        return bits
-    return None
-
-
-def _signed(bits: int, type_: Type) -> int:
-    bits &= (1 << type_.bits) - 1
-    return bits - (1 << type_.bits) if bits >> type_.bits - 1 else bits

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import TargetError
+from .device import DeviceProperties
 
 #: Errors after which nothing works in the process's context any more (CUDA driver API, CUresult).
 _LOSSES = frozenset(
@@ -103,3 +104,23 @@ def load_driver() -> Driver:
     except DriverError as error:
         raise TargetError(f"NVIDIA's driver cannot be used: {error.message}") from error
     return driver
+
+
+def read_properties(driver: Driver, device: Any) -> DeviceProperties:
+    """What a device is; its context must be current."""
+    attributes = driver.names.CUdevice_attribute
+
+    def get(name: str) -> int:
+        attribute = getattr(attributes, f"CU_DEVICE_ATTRIBUTE_{name}")
+        return int(driver("cuDeviceGetAttribute", attribute, device))
+
+    name = driver("cuDeviceGetName", 256, device)
+    free, _ = driver("cuMemGetInfo")
+    major, minor = get("COMPUTE_CAPABILITY_MAJOR"), get("COMPUTE_CAPABILITY_MINOR")
+    return DeviceProperties(
+        name=name.partition(b"\0")[0].decode(),
+        arch=f"sm_{major}{minor}",
+        memory=free,
+        multiprocessors=get("MULTIPROCESSOR_COUNT"),
+        threads_per_multiprocessor=get("MAX_THREADS_PER_MULTIPROCESSOR"),
+    )

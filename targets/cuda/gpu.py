@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,15 +22,10 @@ import numpy as np
 from ...errors import CapacityError, TargetError
 from ..addressing import Rows
 from ..base import Bytes, Int64s
-from .device import SHARED_USE, DeviceFunction, DeviceModule, DeviceProperties, Stream, Use
-from .driver import Driver, DriverError, load_driver
-from .pieces import UNITS, kernel_name, pieces_text
-
-#: Bytes of one half of the pinned memory that copies go through.
-_HALF = 4 << 20
-
-#: Bytes of pieces that are gathered or scattered at a time.
-_BATCH = 64 << 20
+from .device import SHARED_USE, DeviceModule, Stream, Use
+from .driver import Driver, DriverError, load_driver, read_properties
+from .pieces import UNITS, batches, kernel_name, pieces_text, unit_of
+from .streams import GpuFunction, GpuStream, Pinned, Staging
 
 #: Threads in a block of the kernels that copy.
 _COPY_BLOCK = 256
@@ -42,21 +36,6 @@ _SLEEP_SECONDS = (20e-6, 1e-3)
 
 #: Bytes of the driver's report on code that it refuses.
 _LOG_BYTES = 1 << 14
-
-
-@dataclass(slots=True)
-class GpuFunction:
-    """A kernel; see :class:`~.device.DeviceFunction`.
-
-    Attributes:
-        local: bytes of local memory a thread, without what functions called by it need.
-    """
-
-    handle: Any
-    name: str
-    registers: int
-    threads: int
-    local: int
 
 
 class GpuModule:
@@ -98,32 +77,14 @@ class Gpu:
         self._copying = threading.RLock()
         self._idle: list[GpuStream] = []
         with self._entered():
-            self.properties = self._properties()
+            self.properties = read_properties(self._driver, self._device)
             self._copies = self._driver("cuStreamCreate", self._nonblocking)
-            self._staging = _Staging(self._driver, self._copies)
+            self._staging = Staging(self._driver, self._copies)
             self._pieces: dict[str, GpuFunction] = {}
 
     @property
     def _nonblocking(self) -> int:
         return int(self._driver.names.CUstream_flags.CU_STREAM_NON_BLOCKING)
-
-    def _properties(self) -> DeviceProperties:
-        attributes = self._driver.names.CUdevice_attribute
-
-        def get(name: str) -> int:
-            attribute = getattr(attributes, f"CU_DEVICE_ATTRIBUTE_{name}")
-            return int(self._driver("cuDeviceGetAttribute", attribute, self._device))
-
-        name = self._driver("cuDeviceGetName", 256, self._device)
-        free, _ = self._driver("cuMemGetInfo")
-        major, minor = get("COMPUTE_CAPABILITY_MAJOR"), get("COMPUTE_CAPABILITY_MINOR")
-        return DeviceProperties(
-            name=name.partition(b"\0")[0].decode(),
-            arch=f"sm_{major}{minor}",
-            memory=free,
-            multiprocessors=get("MULTIPROCESSOR_COUNT"),
-            threads_per_multiprocessor=get("MAX_THREADS_PER_MULTIPROCESSOR"),
-        )
 
     # Being in a state to work.
 
@@ -199,26 +160,26 @@ class Gpu:
                 driver("cuStreamSynchronize", self._copies)
 
     def write_rows(self, address: int, rows: Rows, data: Bytes) -> None:
-        for first, count in _batches(rows.count, rows.width):
+        for first, count in batches(rows.count, rows.width):
             start = address + rows.offset + first * rows.pitch
             some = np.ascontiguousarray(data[first : first + count])
             self._move(start, rows.pitch, None, some, gather=False)
 
     def read_rows(self, address: int, rows: Rows) -> Bytes:
         found = np.empty((rows.count, rows.width), np.uint8)
-        for first, count in _batches(rows.count, rows.width):
+        for first, count in batches(rows.count, rows.width):
             start = address + rows.offset + first * rows.pitch
             self._move(start, rows.pitch, None, found[first : first + count], gather=True)
         return found
 
     def write_pieces(self, address: int, offsets: Int64s, data: Bytes) -> None:
-        for first, count in _batches(*data.shape):
+        for first, count in batches(*data.shape):
             some = np.ascontiguousarray(data[first : first + count])
             self._move(address, 0, offsets[first : first + count], some, gather=False)
 
     def read_pieces(self, address: int, offsets: Int64s, width: int) -> Bytes:
         found = np.empty((len(offsets), width), np.uint8)
-        for first, count in _batches(len(offsets), width):
+        for first, count in batches(len(offsets), width):
             some = found[first : first + count]
             self._move(address, 0, offsets[first : first + count], some, gather=True)
         return found
@@ -230,7 +191,7 @@ class Gpu:
         count, width = data.shape
         if not data.size:
             return
-        unit = _unit(address, width, np.array([pitch]) if offsets is None else offsets)
+        unit = unit_of(address, width, np.array([pitch]) if offsets is None else offsets)
         with self._copying, self._entered() as driver:
             scratch = self.allocate(data.nbytes, "copying")
             places = 0
@@ -316,7 +277,7 @@ class Gpu:
             if self._idle:
                 return self._idle.pop()
         with self._entered() as driver:
-            return GpuStream(self, driver("cuStreamCreate", self._nonblocking), _Pinned(driver, 8))
+            return GpuStream(self, driver("cuStreamCreate", self._nonblocking), Pinned(driver, 8))
 
     def give_back(self, stream: GpuStream) -> None:
         """Keep a stream that has nothing to do for the next who needs one."""
@@ -410,110 +371,3 @@ def shared_gpu() -> Gpu:
         if _shared is None or _shared.ended:
             _shared = Gpu()
         return _shared
-
-
-class GpuStream:
-    """See :class:`~.device.Stream`."""
-
-    def __init__(self, gpu: Gpu, handle: Any, stop: _Pinned) -> None:
-        self._gpu = gpu
-        self._handle = handle
-        self._stop = stop
-        self._word = stop.array.view(np.int64)
-        self.stop_address = stop.device_address
-
-    def launch(
-        self, function: DeviceFunction, blocks: int, threads: int, argument: int, stack: int
-    ) -> None:
-        assert isinstance(function, GpuFunction)
-        self._gpu.launch(self._handle, function, blocks, threads, argument, stack)
-
-    def wait(self, stop: Int64s) -> None:
-        def pass_on() -> None:
-            self._word[0] = stop[0]
-
-        self._gpu.wait(self._handle, pass_on)
-
-    def close(self) -> None:
-        self._word[0] = 0
-        self._gpu.give_back(self)
-
-    def destroy(self) -> None:
-        """Give the stream back to the driver."""
-        self._gpu.release("cuStreamDestroy", self._handle)
-        self._gpu.release("cuMemFreeHost", self._stop.address)
-
-
-class _Pinned:
-    """Memory of the host that the device reaches."""
-
-    def __init__(self, driver: Driver, size: int) -> None:
-        flags = driver.names.CU_MEMHOSTALLOC_PORTABLE | driver.names.CU_MEMHOSTALLOC_DEVICEMAP
-        self.address = int(driver("cuMemHostAlloc", size, flags))
-        self.device_address = int(driver("cuMemHostGetDevicePointer", self.address, 0))
-        self.array: Bytes = np.ctypeslib.as_array(
-            (ctypes.c_uint8 * size).from_address(self.address)
-        )
-        self.array[:] = 0
-
-
-class _Staging:
-    """Copies through two halves of pinned memory; one thread at a time."""
-
-    def __init__(self, driver: Driver, stream: Any) -> None:
-        self._driver = driver
-        self._stream = stream
-        self._halves = [_Pinned(driver, _HALF), _Pinned(driver, _HALF)]
-        flag = int(driver.names.CUevent_flags.CU_EVENT_DISABLE_TIMING)
-        self._events = [driver("cuEventCreate", flag) for _ in self._halves]
-
-    def write(self, address: int, data: Bytes) -> None:
-        """Copy bytes to the device."""
-        for number, (start, end) in enumerate(_chunks(len(data))):
-            half, event = self._halves[number % 2], self._events[number % 2]
-            if number >= 2:
-                self._driver("cuEventSynchronize", event)
-            half.array[: end - start] = data[start:end]
-            self._driver(
-                "cuMemcpyHtoDAsync", address + start, half.address, end - start, self._stream
-            )
-            self._driver("cuEventRecord", event, self._stream)
-        self._driver("cuStreamSynchronize", self._stream)
-
-    def read(self, address: int, into: Bytes) -> None:
-        """Copy bytes from the device."""
-        chunks = list(_chunks(len(into)))
-        for number in range(len(chunks) + 1):
-            if number < len(chunks):
-                start, end = chunks[number]
-                half, event = self._halves[number % 2], self._events[number % 2]
-                self._driver(
-                    "cuMemcpyDtoHAsync", half.address, address + start, end - start, self._stream
-                )
-                self._driver("cuEventRecord", event, self._stream)
-            if number:
-                start, end = chunks[number - 1]
-                self._driver("cuEventSynchronize", self._events[(number - 1) % 2])
-                into[start:end] = self._halves[(number - 1) % 2].array[: end - start]
-
-    def close(self, release: Callable[..., None]) -> None:
-        """Give the memory back."""
-        for half, event in zip(self._halves, self._events, strict=True):
-            release("cuMemFreeHost", half.address)
-            release("cuEventDestroy", event)
-
-
-def _chunks(size: int) -> Iterator[tuple[int, int]]:
-    return ((start, min(start + _HALF, size)) for start in range(0, size, _HALF))
-
-
-def _batches(count: int, width: int) -> Iterator[tuple[int, int]]:
-    """Pieces that are moved together: the first, and how many."""
-    step = max(1, _BATCH // max(width, 1))
-    return ((first, min(step, count - first)) for first in range(0, count, step))
-
-
-def _unit(address: int, width: int, offsets: Int64s) -> int:
-    """The most bytes that a thread can copy at a time."""
-    bits = address | width | int(np.bitwise_or.reduce(offsets))
-    return next(unit for unit in UNITS if bits % unit == 0)

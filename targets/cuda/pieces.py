@@ -5,8 +5,17 @@ They are in PTX, the oldest that knows all architectures of ours, so that every 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..base import Int64s
+
 #: Bytes that a thread copies; the largest that divides all lengths and addresses is taken.
 UNITS = (16, 8, 4, 1)
+
+#: Bytes of pieces that are moved at a time.
+_BATCH = 64 << 20
 
 _HEADER = """\
 .version 6.3
@@ -95,3 +104,15 @@ def _kernel(unit: int, *, gather: bool) -> str:
     return _KERNEL.format(
         name=kernel_name(unit, gather=gather), type=type_, unit=unit, copy=copy
     )
+
+
+def batches(count: int, width: int) -> Iterator[tuple[int, int]]:
+    """Pieces that are moved together: the first, and how many."""
+    step = max(1, _BATCH // max(width, 1))
+    return ((first, min(step, count - first)) for first in range(0, count, step))
+
+
+def unit_of(address: int, width: int, offsets: Int64s) -> int:
+    """The most bytes that a thread can copy at a time."""
+    bits = address | width | int(np.bitwise_or.reduce(offsets))
+    return next(unit for unit in UNITS if bits % unit == 0)

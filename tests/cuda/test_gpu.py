@@ -98,7 +98,7 @@ def test_rows_and_pieces(gpu: Gpu, unit: int) -> None:
 
 
 def test_rows_of_more_than_a_batch(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("swarmc.targets.cuda.gpu._BATCH", 100)
+    monkeypatch.setattr("swarmc.targets.cuda.pieces._BATCH", 100)
     address = gpu.allocate(10_000, "a test")
     whole = np.random.default_rng(3).integers(0, 256, 10_000, np.uint8)
     gpu.write(address, whole)
