@@ -16,6 +16,7 @@ from typer.testing import Result
 from swarmc import __version__
 from swarmc.runtime import SwarmManager
 from swarmc.runtime.wasi.table import PREVIEW1
+from swarmc.targets.executable import MAGIC
 
 Swarmc = Callable[..., Result]
 
@@ -181,7 +182,7 @@ def test_files_that_are_no_programs(swarmc: Swarmc, tmp_path: Path) -> None:
     wrong.write_text("(module (func")
     assert swarmc("run", wrong).exit_code == 2
     wrong = tmp_path / "wrong.swarmc"
-    wrong.write_bytes(b"SWARMC\0\2" + bytes(100))
+    wrong.write_bytes(MAGIC + bytes(100))
     result = swarmc("run", wrong)
     assert result.exit_code == 2
     assert "damaged" in result.output
