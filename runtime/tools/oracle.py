@@ -278,6 +278,8 @@ class _Instance:
             return Outcome(exit_code=error.code)
         if "unknown import" in str(error):
             return Outcome(trap=Trap.MISSING_IMPORT)
+        if "GC heap out of memory" in str(error):
+            return Outcome(trap=Trap.HEAP_EXHAUSTED)
         raise error
 
     def _trap(self, trap: wasmtime.Trap) -> Outcome:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
+from unittest.mock import MagicMock
 
 import pytest
+import wasmtime
 from wasmtime import wat2wasm
 
 from swarmc.errors import TargetError
 from swarmc.ir.types import Trap
+from swarmc.runtime.tools.differential import Tally, compare
 from swarmc.runtime.tools.execution import (
     AgentRun,
     Call,
@@ -18,7 +21,8 @@ from swarmc.runtime.tools.execution import (
     Setup,
     Workload,
 )
-from swarmc.runtime.tools.oracle import WASMTIME_VERSION, Oracle
+from swarmc.runtime.tools.executors import InterpreterExecutor
+from swarmc.runtime.tools.oracle import WASMTIME_VERSION, Oracle, _Instance
 
 NAN = 0x7FA00001  # signalling
 
@@ -173,3 +177,22 @@ def test_missing_memories_tables_and_globals_are_the_instances_own() -> None:
         assert agent.state.globals == {"global": 1}
         assert agent.state.tables == {"table": (0, 0)}
         assert agent.state.memories["memory"] == bytes(3) + b"\1" + bytes(65532)
+
+
+def test_objects_for_which_there_is_no_room() -> None:
+    wasm = bytes(wat2wasm("""(module (type $a (array (mut i32)))
+        (func (export "f") (param i32) (result i32)
+          (array.len (array.new_default $a (local.get 0)))))"""))
+    workload = Workload((Script((Call("f", (0x7FFF_FFFF,)),)), Script((Call("f", (5,)),))), 1 << 60)
+    runs = Oracle().load(wasm, Setup()).run(workload)
+    assert [run.outcomes[0].trap for run in runs] == [Trap.HEAP_EXHAUSTED, None]
+    ours = InterpreterExecutor(level=0).load(wasm, Setup(heap=65536)).run(workload)
+    tally = Tally()
+    assert compare(runs, ours, workload, "interpreter", tally) is None
+    assert (tally.exempt, tally.returned) == (1, 1)
+
+
+def test_a_heap_that_is_full_is_an_end_like_others() -> None:
+    error = wasmtime.WasmtimeError("while executing\n\nCaused by:\n GC heap out of memory: no room")
+    found = _Instance._error(MagicMock(**{"module.oracle._wasmtime": wasmtime}), error)
+    assert found.trap is Trap.HEAP_EXHAUSTED
