@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ..errors import CapacityError, SwarmStateError
 from ..targets.base import Dispatch, Int64s, Uint64s
@@ -75,7 +78,8 @@ class AgentDispatch(AgentAccess):
                 program, agent_ids, entry_point, args, Inputs(stdin, argv, env),
                 **self._inputs(fuel, seed, clock),
             )  # fmt: skip
-            return self._run(program, request, started)
+            with self._stopped_by(request.stop):
+                return self._run(program, request, started)
 
     def dispatch_async(
         self,
@@ -106,8 +110,9 @@ class AgentDispatch(AgentAccess):
                     program, agent_ids, entry_point, args, Inputs(stdin, argv, env),
                     **self._inputs(fuel, seed, clock),
                 )  # fmt: skip
-                running(request.stop)
-                return self._run(program, request, started)
+                with self._stopped_by(request.stop):
+                    running(request.stop)
+                    return self._run(program, request, started)
 
         with self._starting:
             if self._handle is not None and not self._handle.done():
@@ -157,13 +162,15 @@ class AgentDispatch(AgentAccess):
             program.free_dead()
             size = self._room(program, count, waves)
             given = self._inputs(fuel, seed, clock)
+            stop: Int64s = np.zeros(1, np.int64)  # of all parts
             try:
-                for first in range(0, max(count, 1), max(size, 1)):
-                    part = slice(first, min(first + size, count))
-                    ids = spawn(program, part.stop - first, entry, *_part(rows, strings, part))
-                    parts.append(self._run_once(program, ids, given))
-                    if parts[-1].interrupted:
-                        break
+                with self._stopped_by(stop):
+                    for first in range(0, max(count, 1), max(size, 1)):
+                        part = slice(first, min(first + size, count))
+                        ids = spawn(program, part.stop - first, entry, *_part(rows, strings, part))
+                        parts.append(self._run_once(program, ids, given, stop))
+                        if parts[-1].interrupted:
+                            break
             except KeyboardInterrupt:
                 if self.last_result is not None:
                     parts.append(self.last_result)
@@ -175,11 +182,14 @@ class AgentDispatch(AgentAccess):
             assert self.last_result is not None
             return self.last_result
 
-    def _run_once(self, program: Program, ids: Int64s, given: dict[str, int]) -> SwarmResult:
+    def _run_once(
+        self, program: Program, ids: Int64s, given: dict[str, int], stop: Int64s
+    ) -> SwarmResult:
         """Run agents that are gone afterwards."""
         self.last_result = None
         try:
             request = make_request(program, ids, None, None, Inputs(), **given)
+            request.stop = stop
             return self._run(program, request, time.perf_counter())
         finally:
             program.bury(program.table.remove_many(ids).tolist())
@@ -201,6 +211,15 @@ class AgentDispatch(AgentAccess):
         if stop is not None:
             stop[0] = 1
 
+    @contextmanager
+    def _stopped_by(self, stop: Int64s) -> Iterator[None]:
+        """Let ``interrupt`` set this cell."""
+        self._stop = stop
+        try:
+            yield
+        finally:
+            self._stop = None
+
     def _ready(self) -> Program:
         program = self._loaded("dispatching")
         if self._upgrade is not None and self._upgrade.apply():
@@ -215,11 +234,7 @@ class AgentDispatch(AgentAccess):
         }
 
     def _run(self, program: Program, request: Dispatch, started: float) -> SwarmResult:
-        self._stop = request.stop
-        try:
-            outcome, interruption = program.run(request)
-        finally:
-            self._stop = None
+        outcome, interruption = program.run(request)
         self.last_result = result = program.result(request, outcome, started)
         if interruption is not None:
             raise interruption

@@ -38,6 +38,7 @@ class _Walker:
         self._seen: dict[int, int] = {}
         self._kept: list[object] = []  # so that no id is given twice
         self._names: set[str] = set()  # what code has looked at so far
+        self._attributes: dict[types.ModuleType, set[str]] = {}  # of modules, that are in it
 
     def put(self, *parts: object) -> None:
         text = "\0".join(str(part) for part in parts).encode("utf-8", "surrogatepass")
@@ -62,7 +63,7 @@ class _Walker:
 
     def code(self, code: types.CodeType) -> None:
         self.put("code", code.co_argcount, code.co_flags, code.co_names, code.co_varnames,
-                 code.co_freevars, code.co_code.hex())  # fmt: skip
+                 code.co_freevars, code.co_code.hex(), code.co_exceptiontable.hex())  # fmt: skip
         for constant in code.co_consts:
             self.value(constant)
 
@@ -70,8 +71,10 @@ class _Walker:
         """A module, as far as code looks into it; what is in Numba's own does not change."""
         self.put("module", module.__name__)
         if module.__name__.partition(".")[0] not in _FIXED:
-            self._remember(module)
-            for name in sorted(self._names & vars(module).keys()):
+            known = self._attributes.setdefault(module, set())
+            found = sorted((self._names & vars(module).keys()) - known)
+            known.update(found)
+            for name in found:  # another function may look at others
                 self.put("attribute", name)
                 self.value(vars(module)[name])
 

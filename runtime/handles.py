@@ -98,9 +98,18 @@ class Started:
 
     def __init__(self) -> None:
         self._future: Future[Int64s] = Future()
+        self._abandoned = threading.Event()
 
     def running(self, stop: Int64s) -> None:
         self._future.set_result(stop)
+        if self._abandoned.is_set():
+            stop[0] = 1
+
+    def abandon(self) -> None:
+        """Stop the dispatch, or as soon as it begins: nobody will ask for it."""
+        self._abandoned.set()
+        if self._future.done() and self._future.exception() is None:
+            self._future.result()[0] = 1
 
     def wait(self) -> Int64s:
         return self._future.result()
@@ -126,6 +135,7 @@ def start(run: Callable[[Callable[[Int64s], None]], SwarmResult]) -> DispatchHan
         BaseException: what kept it from beginning.
     """
     future: Future[SwarmResult] = Future()
+    future.set_running_or_notify_cancel()  # a coroutine's cancellation must not end it
     started = Started()
 
     def work() -> None:
@@ -141,7 +151,12 @@ def start(run: Callable[[Callable[[Int64s], None]], SwarmResult]) -> DispatchHan
     atexit.unregister(_stop_all)
     atexit.register(_stop_all)
     threading.Thread(target=work, name="swarmc-async", daemon=True).start()
-    handle = DispatchHandle(future, started.wait())
+    try:
+        stop = started.wait()
+    except BaseException:
+        started.abandon()
+        raise
+    handle = DispatchHandle(future, stop)
     _handles.add(handle)
     return handle
 

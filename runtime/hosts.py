@@ -87,11 +87,11 @@ def _registration(user: HostFunction) -> Registration:
     digest = function_digest(user.function)
     text = f"{user.takes_agent} {user.type} {digest or id(user)}"
     if digest is None:
-        _unnamed.append(user)  # so that its id is not given twice
+        _unnamed[id(user)] = user  # so that its id is not given twice
     return Registration(user.type, f"user {user} {text}", build, digest is not None, user)
 
 
-_unnamed: list[HostFunction] = []
+_unnamed: dict[int, HostFunction] = {}
 
 
 def is_known(

@@ -249,7 +249,7 @@ class SwarmManager(AgentDispatch):
         """
         with self._lock:
             executable = None if self._program is None else self._program.executable
-            self.target.reset_device()
+            self.target.reset_device(None if self._program is None else self._program.kernel)
             self.close()
             if executable is not None:
                 self.load_executable(executable)

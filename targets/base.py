@@ -208,8 +208,11 @@ class Target(Protocol):
         """
         ...
 
-    def reset_device(self) -> None:
+    def reset_device(self, kernel: Kernel | None) -> None:
         """Make the device work again after an error; what was on it is gone.
+
+        Args:
+            kernel: of whose device it is about; nothing is done if that has been reset already.
 
         Raises:
             TargetError: it cannot break in such a way, or does not come back.

@@ -111,7 +111,7 @@ def _read(block: Block) -> _Loop | None:
         if step is not None:
             steps[param] = step
     left = _counted(terminator.args[0], again, block)
-    if left is None or steps.get(left) != -1 or out.block is block:
+    if left is None or left.type is not Type.I64 or steps.get(left) != -1 or out.block is block:
         return None
     return _Loop(block, left, again, out, steps, accesses, charge)
 

@@ -181,8 +181,8 @@ class _TimedTarget:
     def load(self, executable: Executable, hosts: Sequence[int]) -> Kernel:
         return _TimedKernel(self._target.load(executable, hosts), self)
 
-    def reset_device(self) -> None:
-        self._target.reset_device()
+    def reset_device(self, kernel: Kernel | None) -> None:
+        self._target.reset_device(kernel)
 
 
 class _TimedKernel:

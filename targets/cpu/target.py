@@ -9,7 +9,7 @@ from ...errors import TargetError
 from ...ir import module as ir
 from ...ir import ops
 from ..addressing import MemoryLayout
-from ..base import HostCodes
+from ..base import HostCodes, Kernel
 from ..executable import CompileOptions, Executable
 from ..layout import plan_layout
 from ..llvm.program import Lowering, entry_exports, lower
@@ -106,7 +106,7 @@ class CpuTarget:
     def load(self, executable: Executable, hosts: Sequence[int]) -> CpuKernel:
         return CpuKernel(executable, hosts)
 
-    def reset_device(self) -> None:
+    def reset_device(self, kernel: Kernel | None) -> None:
         raise TargetError("there is nothing to reset: agents run on the CPU")
 
 

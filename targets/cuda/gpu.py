@@ -75,6 +75,7 @@ class Gpu:
         self._lost: str | None = None
         self._closed = False
         self._copying = threading.RLock()
+        self._waiting = 0  # threads that wait for a launch
         self._idle: list[GpuStream] = []
         with self._entered():
             self.properties = read_properties(self._driver, self._device)
@@ -282,7 +283,9 @@ class Gpu:
     def give_back(self, stream: GpuStream) -> None:
         """Keep a stream that has nothing to do for the next who needs one."""
         with self._copying:
-            self._idle.append(stream)
+            if not self._closed:
+                stream.be_ready()
+                self._idle.append(stream)
 
     def launch(
         self, stream: Any, function: GpuFunction, blocks: int, threads: int, argument: int,
@@ -326,12 +329,18 @@ class Gpu:
         """Wait until a stream is done, and call a function from time to time."""
         begin = time.monotonic()
         pause, longest = _SLEEP_SECONDS
-        with self._entered() as driver:
-            while not driver.finished(stream):
-                meanwhile()
-                if time.monotonic() - begin > _SPIN_SECONDS:
-                    time.sleep(pause)
-                    pause = min(2 * pause, longest)
+        with self._copying:
+            self._waiting += 1
+        try:
+            with self._entered() as driver:
+                while not driver.finished(stream):
+                    meanwhile()
+                    if time.monotonic() - begin > _SPIN_SECONDS:
+                        time.sleep(pause)
+                        pause = min(2 * pause, longest)
+        finally:
+            with self._copying:
+                self._waiting -= 1
 
     # Ends.
 
@@ -349,9 +358,17 @@ class Gpu:
 
         This object cannot be used any more; a new one can. It is how to go on after an error that
         nothing on the GPU survives.
+
+        Raises:
+            TargetError: agents are running on it.
         """
-        self._closed = True
-        self._driver("cuDevicePrimaryCtxReset", self._device)
+        with self._copying:  # no copy and no launch is under way then, and none begins
+            if self._waiting:
+                raise TargetError(
+                    "agents are running on the GPU", hint="interrupt them, and wait for their end"
+                )
+            self._closed = True
+            self._driver("cuDevicePrimaryCtxReset", self._device)
 
 
 _RESET = "SwarmManager.reset_device() begins anew"

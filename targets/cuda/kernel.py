@@ -32,7 +32,7 @@ class DeviceKernel:
 
     def __init__(self, device: Device, executable: Executable) -> None:
         self.executable = executable
-        self._device = device
+        self.device = device
         (ptx,) = executable.objects
         self._module = device.load(ptx.decode())
         self._function = self._module.function(KERNEL)
@@ -42,7 +42,7 @@ class DeviceKernel:
         weakref.finalize(self, _release, device, self._module, allocation)
 
     def allocate(self, capacity: int, output_size: int) -> DeviceSlices:
-        return DeviceSlices(self._device, self.executable.layout, capacity, output_size)
+        return DeviceSlices(self.device, self.executable.layout, capacity, output_size)
 
     def instantiate(self, slices: Slices, slots: Int64s) -> None:
         if len(slots):
@@ -54,21 +54,23 @@ class DeviceKernel:
         count = len(request.slots)
         if not count:
             return outcome
-        stream = self._device.stream()
+        stream = self.device.stream()
         arena = None
         try:
             measured = Arena()
             self._build_job(slices, request, outcome, stream.stop_address, measured)
-            arena = Arena.allocate(self._device, measured, "the records of a dispatch", Use())
+            arena = Arena.allocate(self.device, measured, "the records of a dispatch", Use())
             job = self._build_job(slices, request, outcome, stream.stop_address, arena)
-            arena.write(self._device)
+            arena.write(self.device)
             stream.launch(self._function, -(-count // BLOCK), BLOCK, job, self.stack)
             stream.wait(request.stop)
-            arena.read(self._device, [outcome.results, outcome.status, outcome.used])
+            arena.read(self.device, [outcome.results, outcome.status, outcome.used])
         finally:
-            if arena is not None:
-                self._device.free(arena.address)
-            stream.close()
+            try:
+                if arena is not None:
+                    self.device.free(arena.address)
+            finally:
+                stream.close()
         return outcome
 
     def _build_job(
@@ -85,9 +87,9 @@ class DeviceKernel:
         measured = Arena()
         self._build_shared(measured)
         use = Use(writable=False)
-        arena = Arena.allocate(self._device, measured, "the program's constants", use)
+        arena = Arena.allocate(self.device, measured, "the program's constants", use)
         address = self._build_shared(arena)
-        arena.write(self._device)
+        arena.write(self.device)
         return address, arena.address
 
     def _build_shared(self, place: Place) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 
 from ..addressing import Placement, Rows
@@ -19,6 +21,7 @@ class DeviceRegion:
         self.address = 0
         if size:
             self.address = device.allocate(size, purpose, Use(place))
+            self._free = weakref.finalize(self, device.free, self.address)
             device.fill(self.address, size, 0)
 
     def read(self, offset: int, length: int) -> bytes:
@@ -50,7 +53,7 @@ class DeviceRegion:
 
     def close(self) -> None:
         if self.address:
-            self._device.free(self.address)
+            self._free()
             self.address = 0
 
 

@@ -58,8 +58,11 @@ class GpuStream:
         self._gpu.wait(self._handle, pass_on)
 
     def close(self) -> None:
-        self._word[0] = 0
         self._gpu.give_back(self)
+
+    def be_ready(self) -> None:
+        """Forget that a launch was to stop."""
+        self._word[0] = 0
 
     def destroy(self) -> None:
         """Give the stream back to the driver."""

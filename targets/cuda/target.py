@@ -106,8 +106,11 @@ class CudaTarget(PtxCompiler):
         arch_for(gpu.properties.arch)  # one that is too old is named, not left to the driver
         return DeviceKernel(gpu, executable)
 
-    def reset_device(self) -> None:
-        self._connect().reset()
+    def reset_device(self, kernel: Kernel | None) -> None:
+        gpu = kernel.device if isinstance(kernel, DeviceKernel) else self._connect()
+        assert isinstance(gpu, Gpu)
+        if not gpu.ended:
+            gpu.reset()
 
 
 @functools.cache

@@ -23,5 +23,5 @@ class PtxTarget(PtxCompiler):
     def load(self, executable: Executable, hosts: Sequence[int]) -> Kernel:
         return DeviceKernel(PtxDevice(), executable)
 
-    def reset_device(self) -> None:
+    def reset_device(self, kernel: Kernel | None) -> None:
         raise TargetError("there is nothing to reset: agents run on the stand-in for a GPU")

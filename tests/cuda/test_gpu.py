@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import inspect
 import re
 import threading
@@ -265,6 +266,44 @@ def test_a_swarm_whose_device_another_reset(fake: FakeDriver) -> None:
     other.close()
     agent = one.spawn_agent()
     assert one.dispatch(None, "sum", args=[(3, 4)]).agent_results[agent] == 7
+
+
+def test_two_swarms_recover_one_after_the_other(fake: FakeDriver) -> None:
+    one = swarm(fake)
+    other = SwarmManager.from_wasm(wasmtime.wat2wasm(PROGRAM), target=one.target)
+    one.reset_device()
+    agent = one.spawn_agent()
+    other.reset_device()  # which must not end what the first has made since
+    assert one.dispatch(None, "sum", args=[(3, 4)]).agent_results[agent] == 7
+    agent = other.spawn_agent()
+    assert other.dispatch(None, "sum", args=[(5, 4)]).agent_results[agent] == 9
+
+
+def test_a_device_is_not_reset_under_running_agents(fake: FakeDriver) -> None:
+    manager = swarm(fake, fuel=1 << 62)
+    other = SwarmManager.from_wasm(wasmtime.wat2wasm(PROGRAM), target=manager.target)
+    manager.spawn_agent()
+    handle = manager.dispatch_async(None, "spin")
+    time.sleep(0.3)
+    with pytest.raises(TargetError, match="agents are running on the GPU"):
+        other.reset_device()
+    handle.cancel()
+    assert handle.result().interrupted
+
+
+def test_a_swarm_that_is_dropped_gives_its_memory_back(fake: FakeDriver) -> None:
+    manager = swarm(fake)
+    manager.spawn_agent()
+    manager.dispatch(None, "sum", args=[(1, 2)])
+    assert fake.device
+    del manager
+    gc.collect()
+    assert not fake.device
+    fake.memory = 1 << 22
+    with pytest.raises(CapacityError):
+        swarm(fake, max_agents=1000)
+    gc.collect()
+    assert not fake.device
 
 
 def test_other_targets_have_nothing_to_reset() -> None:

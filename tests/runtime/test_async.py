@@ -9,13 +9,15 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from swarmc.errors import ArgumentError, SwarmStateError, UnknownAgentError
 from swarmc.ir.types import Trap
-from swarmc.runtime import SwarmManager
+from swarmc.runtime import SwarmManager, dispatching
+from swarmc.runtime.handles import Started
 
 Make = Callable[..., SwarmManager]
 
@@ -183,3 +185,62 @@ def test_the_interpreter_ends_with_agents_running(
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "leaving\n", "")
+
+
+def test_a_cancelled_coroutine_leaves_the_handle_alone(make_swarm: Make, library: bytes) -> None:
+    swarm = make_swarm(library, fuel=LONG)
+    agent = swarm.spawn_agent("forever")
+
+    async def wait_a_little() -> None:
+        handle = swarm.dispatch_async()
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(handle, 0.1)
+        assert not handle.done()
+        assert handle.cancel()
+        assert handle.result(60).traps[agent].code == Trap.INTERRUPTED
+
+    asyncio.run(wait_a_little())
+
+
+def test_an_interrupt_right_after_the_start_counts(make_swarm: Make, library: bytes) -> None:
+    swarm = make_swarm(library, fuel=LONG)
+    swarm.spawn_agent("forever")
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(30):
+            handle = swarm.dispatch_async()
+            swarm.interrupt()
+            assert handle.result(60).interrupted
+    finally:
+        sys.setswitchinterval(before)
+
+
+def test_an_interrupt_between_waves_counts(
+    make_swarm: Make, library: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swarm = make_swarm(library, max_agents=4)
+    made = dispatching.spawn
+    waves = 0
+
+    def spawn(*args: Any) -> Any:
+        nonlocal waves
+        waves += 1
+        if waves == 3:
+            swarm.interrupt()
+        return made(*args)
+
+    monkeypatch.setattr(dispatching, "spawn", spawn)
+    result = swarm.run_agents(400, "tick", waves=True)
+    assert waves == 3 and len(result) == 12 and result.interrupted
+
+
+def test_a_start_that_nobody_waited_for_is_stopped() -> None:
+    for begun in (False, True):
+        started, stop = Started(), np.zeros(1, np.int64)
+        if begun:
+            started.running(stop)
+        started.abandon()
+        if not begun:
+            started.running(stop)
+        assert stop[0] == 1

@@ -310,3 +310,16 @@ def test_what_cannot_be_named_is_not_kept(
     directory = tmp_path / "cache"
     assert [call(scaled(factor), 1, directory) for factor in (2, 3)] == [2, 3]
     assert [entry.path.suffix for entry in Cache(directory).entries()] == [".swarmc"]
+
+
+def test_a_digest_holds_what_every_function_takes_of_a_module() -> None:
+    def digest(number: int) -> str | None:
+        module = types.ModuleType("settings")
+        module.A, module.B = 1, number  # type: ignore[attr-defined]
+        space: dict[str, Any] = {"settings": module}
+        exec("def z(x):\n    return x + settings.B\n"
+             "def host(x):\n    return z(x) + settings.A\n", space)  # fmt: skip
+        return function_digest(space["host"])
+
+    assert digest(10) is not None
+    assert digest(10) == digest(10) != digest(1000)
