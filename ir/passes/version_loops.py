@@ -57,6 +57,7 @@ _MOST_INSTS = 256
 _MOST_COST = 1 << 16
 
 _ACCESSES = frozenset({o.LOAD, o.STORE})
+_IN_ADDRESSES = _ACCESSES | {o.BOUNDS_CHECK, o.IADD}
 
 
 def version_loops(function: Function, module: Module) -> bool:
@@ -149,8 +150,16 @@ def _find_uses_outside(function: Function, plans: list[_Plan]) -> None:
             for values in (inst.args, *[edge.args for edge in inst.edges]):
                 for value in values:
                     plan = owner.get(value)
-                    if plan is not None and plan is not here:
+                    while plan is not None and plan is not here:
                         plan.used_outside[value] = None
+                        # The test of another loop looks at what an address is the sum of.
+                        total = value.definition
+                        if (values is not inst.args or inst.op not in _IN_ADDRESSES
+                                or type(total) is not Inst or total.op is not o.IADD
+                                or not _is_constant(total.args[1])):
+                            break
+                        value = total.args[0]
+                        plan = owner.get(value)
 
 
 def _is_constant(value: Value) -> bool:

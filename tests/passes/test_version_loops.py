@@ -174,3 +174,38 @@ def test_steps_that_are_arguments() -> None:
             assert outcomes(fast, args, fuel) == expected, (text, args, fuel)
             taken += expected[0].trap is None and fast_rounds(marked, args, fuel)
     assert taken > 50
+
+
+def test_an_address_that_another_loop_computed() -> None:
+    module = versioned("""\
+memory 0.0 min=1 max=1
+export "run" func 0.0
+function 0.0 (i32, i32) -> () {
+block0(%start: i32, %rounds: i32):
+    %one = const.i32 value=1
+    %four = const.i32 value=4
+    jump block1(%start, %rounds)
+block1(%i: i32, %left: i32):
+    fuel_check @0x10
+    charge amount=5
+    %a = iadd.i32 %i, %four
+    bounds_check mem=0.0 offset=0 width=4 %i !prepaid=3 @0x11
+    store.i32 mem=0.0 offset=0 width=4 align=1 %i, %left @0x11
+    %next = iadd.i32 %i, %one
+    %fewer = isub.i32 %left, %one
+    br_if %fewer, block1(%next, %fewer), block2
+block2:
+    jump block3(%rounds)
+block3(%more: i32):
+    fuel_check @0x20
+    charge amount=5
+    bounds_check mem=0.0 offset=0 width=4 %a !prepaid=3 @0x21
+    store.i32 mem=0.0 offset=0 width=4 align=1 %a, %more @0x21
+    %less = isub.i32 %more, %one
+    br_if %less, block3(%less), block4
+block4:
+    return
+}
+""")
+    for args in ((0, 5), (100, 1), (65_520, 9), (65_532, 1)):
+        assert outcomes(module, args, 1000)[0].fuel_used > 0
