@@ -32,7 +32,9 @@ from dataclasses import dataclass
 
 from .. import ops as o
 from ..analysis.cfg import predecessors
-from ..analysis.constants import constant_of, signed
+from ..analysis.constants import constant_of
+from ..analysis.induction import Induction
+from ..analysis.loops import Loop
 from ..analysis.sums import split_sum
 from ..builder import make
 from ..function import Block, Edge, Function, Inst, Value
@@ -94,9 +96,11 @@ class _Loop:
 def _read(block: Block) -> _Loop | None:
     """A loop that is counted down and whose accesses move on by constants; None for others."""
     terminator = block.insts[-1]
-    if terminator.op is not o.BR_IF or terminator.edges[0].block is not block:
+    if terminator.op is not o.BR_IF:
         return None
     again, out = terminator.edges
+    if again.block is not block or out.block is block:
+        return None
     accesses, charge = [], 0
     for inst in block.insts[:-1]:
         if inst.op in _ACCESSES:
@@ -105,13 +109,11 @@ def _read(block: Block) -> _Loop | None:
             charge += inst.attrs[0]
         elif inst.op.effect is not Effect.NONE:
             return None
-    steps = {}
-    for param, passed in zip(block.params, again.args, strict=True):
-        step = _step(param, passed)
-        if step is not None:
-            steps[param] = step
+    induction = Induction(Loop(block, block, (block,)))
+    deltas = {param: induction.delta(param) for param in block.params}
+    steps = {param: delta for param, delta in deltas.items() if isinstance(delta, int)}
     left = _counted(terminator.args[0], again, block)
-    if left is None or left.type is not Type.I64 or steps.get(left) != -1 or out.block is block:
+    if left is None or left.type is not Type.I64 or steps.get(left) != -1:
         return None
     return _Loop(block, left, again, out, steps, accesses, charge)
 
@@ -125,19 +127,6 @@ def _counted(condition: Value, again: Edge, block: Block) -> Value | None:
         if passed is inst.args[0]:
             return param
     return None
-
-
-def _step(param: Value, passed: Value) -> int | None:
-    """What is added to a parameter before it is passed back, if that is a constant."""
-    if passed is param:
-        return 0
-    inst = passed.definition
-    if type(inst) is not Inst or inst.op not in (o.IADD, o.ISUB) or inst.args[0] is not param:
-        return None
-    amount = constant_of(inst.args[1])
-    if amount is None:
-        return None
-    return signed(amount if inst.op is o.IADD else -amount, param.type.bits)
 
 
 class _Body:
