@@ -90,14 +90,15 @@ def emit_text(
     path: Path, output: Path | None, options: CompileOptions, stage: str,
     users: Sequence[HostFunction] = (), *, as_json: bool,
 ) -> None:  # fmt: skip
-    """Write the text of a stage, see :func:`~.cli_stages.stage_text`."""
+    """Write what a stage makes, see :func:`~.cli_stages.stage_text`."""
     from .cli_stages import stage_text
 
     wasm = read_wasm(path, "swarmc compile")
     with stage_progress() as progress, naming(path):
         progress(f"making {stage}", 0.0)
-        text = interruptible(partial(stage_text, wasm, options, stage, users, as_json=as_json))
-    _write(output or Path("-"), text.encode("utf-8", "backslashreplace"))
+        made = interruptible(partial(stage_text, wasm, options, stage, users, as_json=as_json))
+    data = made if isinstance(made, bytes) else made.encode("utf-8", "backslashreplace")
+    _write(output or Path("-"), data)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -26,13 +26,14 @@ class MissingImports(StrEnum):
 
 
 class Emit(StrEnum):
-    """A stage of compilation whose text can be printed."""
+    """A stage of compilation that can be looked at."""
 
     WAT = "wat"
     IR = "ir"
     LLVM = "llvm"
     ASM = "asm"
     PTX = "ptx"
+    CUBIN = "cubin"
     SASS = "sass"
     RESOURCES = "resources"
 
@@ -108,7 +109,7 @@ Output = Annotated[Path | None, _option(
 )]  # fmt: skip
 EmitOption = Annotated[Emit | None, _option(
     "--emit", help="Print a stage's text instead of compiling to a file; asm is the CPU's,"
-    " ptx, sass and resources are a GPU's.",
+    " ptx, cubin (machine code), sass and resources are a GPU's.",
 )]  # fmt: skip
 EntryPoints = Annotated[list[str] | None, _option(
     "--entry-point", metavar="NAME", help="Exported function to keep.", show_default="all",

@@ -1,4 +1,4 @@
-"""What ``swarmc compile --emit`` prints: the text of one stage, for one target."""
+"""What ``swarmc compile --emit`` writes: what one stage makes, for one target."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 #: Stages that only some targets have.
 _TARGETS = {
     "asm": ("cpu",), "ptx": ("cuda", "ptx"), "sass": ("cuda", "ptx"), "resources": ("cuda", "ptx"),
+    "cubin": ("cuda", "ptx"),
 }  # fmt: skip
 _LISTED = 20  # functions of a resource report
 
@@ -25,8 +26,10 @@ _LISTED = 20  # functions of a resource report
 def stage_text(
     wasm: bytes, options: CompileOptions, stage: str, users: Sequence[HostFunction] = (), *,
     as_json: bool = False,
-) -> str:  # fmt: skip
-    """The text of a stage: ``wat``, ``ir``, ``llvm``, ``asm``, ``ptx``, ``sass`` or ``resources``.
+) -> str | bytes:  # fmt: skip
+    """What a stage makes: ``wat``, ``ir``, ``llvm``, ``asm``, ``ptx``, ``sass`` or ``resources``.
+
+    That is text, but for ``cubin``.
 
     Raises:
         ArgumentError: the target has no such stage.
@@ -68,9 +71,10 @@ def _cpu_text(program: Module, options: CompileOptions, stage: str) -> str:
 def _cuda_text(
     program: Module, options: CompileOptions, stage: str, users: Sequence[HostFunction], *,
     as_json: bool,
-) -> str:  # fmt: skip
+) -> str | bytes:  # fmt: skip
     from ..targets.cuda.arch import DEFAULT_ARCH, find_arch
     from ..targets.cuda.codegen import compile_to_ptx, llvm_text
+    from ..targets.cuda.toolchain import assemble, build, disassemble, link
     from .hosts import host_codes
 
     if stage == "llvm":
@@ -80,9 +84,12 @@ def _cuda_text(
     if stage == "ptx":
         return ptx
     if stage == "sass":
-        from ..targets.cuda.toolchain import assemble, disassemble
-
-        return disassemble(assemble(ptx, arch).cubin)
+        made = build(ptx, arch)
+        return disassemble(made.cubin or made.code)
+    if stage == "cubin":
+        cubin = link(assemble(ptx, arch), arch).cubin
+        assert cubin is not None
+        return cubin
     from ..targets.cuda.resources import measure
 
     found = measure(ptx, arch, program, options.call_depth)
@@ -93,8 +100,9 @@ def _cuda_text(
 
 def resource_report(found: Resources) -> str:
     """What a program takes of a GPU, for people."""
+    made = "assembled and linked" if found.linked else "assembled"
     lines = [
-        f"{found.arch}, assembled by {found.assembler} in {found.assembling_ms / 1000:.1f} s:"
+        f"{found.arch}, {made} by {found.assembler} in {found.assembling_ms / 1000:.1f} s:"
         f" {found.ptx:,} bytes of PTX, {found.cubin:,} of machine code",
         "",
         f"registers  {found.registers} a thread",

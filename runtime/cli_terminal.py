@@ -27,6 +27,7 @@ _STAGES = {
     "optimise": "optimising the IR",
     "lower": "lowering to LLVM IR",
     "compile": "compiling to machine code",
+    "assemble": "assembling for the GPU",
 }
 
 # Control characters but newline and tab would let a program write anywhere on the terminal.

@@ -131,7 +131,7 @@ def program_key(wasm: bytes, options: CompileOptions, target: Target) -> str:
     settings = replace(
         resolved(options, target), entry_points=names and tuple(sorted(set(names))), patient=False
     )
-    return cache_key(wasm, settings, target.fingerprint())
+    return cache_key(wasm, settings, target.fingerprint() + target.tools())
 
 
 def resolved(options: CompileOptions, target: Target) -> CompileOptions:

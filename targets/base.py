@@ -179,7 +179,11 @@ class Target(Protocol):
         ...
 
     def fingerprint(self) -> str:
-        """Everything about machine and toolchain that compiled code depends on."""
+        """Everything about machine and toolchain that must be the same to run compiled code."""
+        ...
+
+    def tools(self) -> str:
+        """What else code depends on when it is compiled, and not when it is run."""
         ...
 
     def compile(

@@ -149,7 +149,7 @@ class Executable:
 
     Attributes:
         target: the target's name. fingerprint: machine and versions it was made for.
-        objects: machine code files.
+        objects: machine code files; for GPUs PTX, and machine code made of it if tools were there.
         template: initial bytes of the state block after its header.
         runs: active data segments. data, elems: all segments (active ones empty, as
             instantiation drops them). tables: contents of the shared tables. Handles of

@@ -171,6 +171,9 @@ class _TimedTarget:
     def fingerprint(self) -> str:
         return self._target.fingerprint()
 
+    def tools(self) -> str:
+        return self._target.tools()
+
     def compile(self, module: ir.Module, options: CompileOptions,
                 progress: Callable[[str, float], None] | None = None,
                 hosts: HostCodes | None = None) -> Executable:

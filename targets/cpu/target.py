@@ -55,6 +55,9 @@ class CpuTarget:
         machine = host_machine()
         return f"cpu {machine.triple} {machine.cpu} {machine.features} LLVM {machine.llvm_version}"
 
+    def tools(self) -> str:
+        return ""
+
     def compile(
         self,
         module: ir.Module,

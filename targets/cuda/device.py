@@ -150,8 +150,11 @@ class Device(Protocol):
         """Set bytes."""
         ...
 
-    def load(self, ptx: str) -> DeviceModule:
+    def load(self, ptx: str, cubin: bytes | None = None) -> DeviceModule:
         """Bring code to the device.
+
+        Args:
+            cubin: the same as machine code, for devices of the very architecture of the PTX.
 
         Raises:
             TargetError: the device or its driver refuses the code.

@@ -24,6 +24,7 @@ from ..addressing import Rows
 from ..base import Bytes, Int64s
 from .device import SHARED_USE, DeviceModule, Stream, Use
 from .driver import Driver, DriverError, load_driver, read_properties
+from .images import load_code, load_ptx
 from .pieces import UNITS, batches, kernel_name, pieces_text, unit_of
 from .streams import GpuFunction, GpuStream, Pinned, Staging
 
@@ -33,9 +34,6 @@ _COPY_BLOCK = 256
 #: How the host waits for a launch: so long without sleeping, then sleeps that grow up to a most.
 _SPIN_SECONDS = 100e-6
 _SLEEP_SECONDS = (20e-6, 1e-3)
-
-#: Bytes of the driver's report on code that it refuses.
-_LOG_BYTES = 1 << 14
 
 
 class GpuModule:
@@ -220,7 +218,7 @@ class Gpu:
 
     def _piece_kernel(self, name: str) -> GpuFunction:
         if not self._pieces:
-            module = self._load_text(pieces_text())
+            module = load_ptx(self._driver, pieces_text())
             for unit in UNITS:
                 for gather in (True, False):
                     one = kernel_name(unit, gather=gather)
@@ -229,26 +227,9 @@ class Gpu:
 
     # Code.
 
-    def load(self, ptx: str) -> DeviceModule:
-        with self._entered():
-            return GpuModule(self, self._load_text(ptx))
-
-    def _load_text(self, ptx: str) -> Any:
-        options = self._driver.names.CUjit_option
-        log = bytearray(_LOG_BYTES)
-        names = [options.CU_JIT_ERROR_LOG_BUFFER, options.CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES]
-        try:
-            return self._driver(
-                "cuModuleLoadDataEx", ptx.encode() + b"\0", len(names), names, [log, len(log)]
-            )
-        except DriverError as error:
-            if error.loses_device:
-                raise
-            report = bytes(log).partition(b"\0")[0].decode(errors="replace").strip()
-            raise TargetError(
-                f"the GPU's driver refuses the program: {error.message}"
-                + (f"\n{report}" if report else "")
-            ) from error
+    def load(self, ptx: str, cubin: bytes | None = None) -> DeviceModule:
+        with self._entered() as driver:
+            return GpuModule(self, load_code(driver, self.properties.arch, ptx, cubin))
 
     def find_function(self, module: Any, name: str) -> GpuFunction:
         """The kernel of that name in a loaded module."""

@@ -33,8 +33,8 @@ class DeviceKernel:
     def __init__(self, device: Device, executable: Executable) -> None:
         self.executable = executable
         self.device = device
-        (ptx,) = executable.objects
-        self._module = device.load(ptx.decode())
+        ptx, *cubin = executable.objects
+        self._module = device.load(ptx.decode(), *cubin)
         self._function = self._module.function(KERNEL)
         self._shared, allocation = self._place_shared()
         guess = executable.call_depth * STACK_PER_UNIT

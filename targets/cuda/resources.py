@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from .call_graph import CallGraph
 from .cubin import read_functions
 from .kernel import BLOCK
 from .prelude import KERNEL
-from .toolchain import Assembly, assemble, tool_version
+from .toolchain import Assembly, build, tool_version
 
 _SPILLS = re.compile(
     r"Function properties for (\S+)\n.*?(\d+) bytes spill stores, (\d+) bytes spill loads"
@@ -44,6 +44,8 @@ class Resources:
 
     Attributes:
         registers: of each thread: as many as any function takes that the kernel may call.
+        linked: whether the assembler's code was linked, and is what runs; otherwise a driver
+            assembles the PTX once more.
         occupancy: share of a multiprocessor's warps that there is room for, with ``block``
             threads in a block; ``warps`` is their number.
         stack: bytes that a thread may need at most, within ``call_depth``; None: host functions
@@ -54,6 +56,7 @@ class Resources:
 
     arch: str
     assembler: str
+    linked: bool
     registers: int
     block: int
     warps: int
@@ -81,30 +84,52 @@ class Resources:
 def measure(
     ptx: str, arch: Arch, module: Module, call_depth: int, *, level: int = 3
 ) -> Resources:
-    """Assemble a program for what the assembler says of it.
+    """Assemble a program for what the assembler says of it; see :func:`resources_of`.
 
     Args:
-        module: the program that the PTX was made of.
         level: the assembler's optimisation level.
 
     Raises:
         TargetError: the assembler is not installed, or refuses the program.
     """
-    assembly = assemble(ptx, arch, level=level)
+    return resources_of(build(ptx, arch, level=level), ptx, arch, module, call_depth)
+
+
+def resources_of(
+    assembly: Assembly, ptx: str, arch: Arch, module: Module, call_depth: int
+) -> Resources:
+    """What a program takes that was assembled.
+
+    Args:
+        module: the program that the PTX was made of.
+    """
     log = assembly.log
     names = {symbol_of(id_): f.name for id_, f in module.functions.items()}
-    units = {symbol_of(id_): f.units for id_, f in module.functions.items()}
     functions = _functions(assembly, names)
-    graph = CallGraph.of(ptx)
-    reached = graph.reached()
-    registers = max(f.registers for f in functions if f.symbol in reached)
+    registers = _registers(assembly, functions, CallGraph.of(ptx).reached())
     return Resources(
-        arch.name, f"ptxas {tool_version('ptxas')}", registers, BLOCK,
+        arch.name, f"ptxas {tool_version('ptxas')}", assembly.cubin is not None, registers, BLOCK,
         arch.resident_warps(registers, BLOCK), arch.occupancy(registers, BLOCK),
-        graph.stack({f.symbol: f.frame for f in functions}, units, call_depth), call_depth,
+        stack_of(assembly, ptx, module, call_depth), call_depth,
         _total(_CONSTANTS, log), _total(_SHARED, log), _total(_GLOBALS, log),
-        len(ptx), len(assembly.cubin), round(assembly.ms, 1), functions,
+        len(ptx), len(assembly.cubin or assembly.code), round(assembly.ms, 1), functions,
     )  # fmt: skip
+
+
+def stack_of(assembly: Assembly, ptx: str, module: Module, call_depth: int) -> int | None:
+    """Bytes of stack that a thread may need at most; None: there is no limit."""
+    units = {symbol_of(id_): f.units for id_, f in module.functions.items()}
+    frames = {name: info.frame for name, info in read_functions(assembly.code).items()}
+    return CallGraph.of(ptx).stack(frames, units, call_depth)
+
+
+def _registers(
+    assembly: Assembly, functions: tuple[FunctionResources, ...], reached: Set[str]
+) -> int:
+    """Registers of a thread: the linker writes them to the kernel, else they are computed."""
+    if assembly.cubin is not None:
+        return read_functions(assembly.cubin)[KERNEL].registers
+    return max(f.registers for f in functions if f.symbol in reached)
 
 
 def symbol_of(id_: tuple[int, int]) -> str:
@@ -120,7 +145,7 @@ def _functions(assembly: Assembly, names: Mapping[str, str]) -> tuple[FunctionRe
         FunctionResources(
             symbol, names.get(symbol, ""), info.registers, info.frame, *spills.get(symbol, (0, 0))
         )
-        for symbol, info in read_functions(assembly.cubin).items()
+        for symbol, info in read_functions(assembly.code).items()
     ]
     return tuple(sorted(found, key=lambda f: (-f.registers, -f.frame, f.symbol)))
 

@@ -1,8 +1,13 @@
-"""The target for GPUs: compile to PTX, load and run it on a device."""
+"""The target for GPUs: compile to PTX and machine code, load and run it on a device.
+
+A program is its PTX and, where NVIDIA's assembler and linker are installed, the machine code that
+they make of it. A GPU of that compute capability runs the machine code; for others, and where the
+driver is too old for it, the driver assembles the PTX.
+"""
 
 from __future__ import annotations
 
-import functools
+import logging
 from collections.abc import Callable, Sequence
 
 from ...errors import TargetError
@@ -13,12 +18,14 @@ from ..executable import CompileOptions, Executable
 from ..llvm.program import Lowering
 from ..packing import pack
 from .arch import DEFAULT_ARCH, Arch, arch_for, find_arch
-from .codegen import DEFAULT_LAYOUT, cuda_lowering, ptx_of
+from .codegen import DEFAULT_LAYOUT, Progress, cuda_lowering, ptx_of
 from .gpu import Gpu, shared_gpu
 from .kernel import DeviceKernel
 from .machine import llvm_version
-from .resources import measure
-from .toolchain import ToolTooOldError, find_tool, tool_version
+from .resources import stack_of
+from .toolchain import ToolTooOldError, build, builders, find_tool
+
+log = logging.getLogger(__name__)
 
 
 class PtxCompiler:
@@ -45,6 +52,9 @@ class PtxCompiler:
     def fingerprint(self) -> str:
         return f"{self.name} PTX by LLVM {llvm_version()}"
 
+    def tools(self) -> str:
+        return ""
+
     def compile(
         self,
         module: ir.Module,
@@ -55,14 +65,21 @@ class PtxCompiler:
         lowering = cuda_lowering(module, options, self.layout)
         arch = options.arch or self.arch
         ptx = ptx_of(lowering, arch, options.opt_level, progress, hosts)
+        cubin, stack = self.assemble(ptx, find_arch(arch), lowering, progress)
         return pack(
-            lowering, target=self.name, fingerprint=self.fingerprint(), objects=(ptx.encode(),),
-            stack=self.stack(ptx, find_arch(arch), lowering),
+            lowering, target=self.name, fingerprint=self.fingerprint(),
+            objects=(ptx.encode(),) if cubin is None else (ptx.encode(), cubin), stack=stack,
         )  # fmt: skip
 
-    def stack(self, ptx: str, arch: Arch, lowering: Lowering) -> int | None:
-        """Bytes of stack that an agent may need at most; None: it is not known, or all the same."""
-        return None
+    def assemble(
+        self, ptx: str, arch: Arch, lowering: Lowering, progress: Progress | None
+    ) -> tuple[bytes | None, int | None]:
+        """Machine code, and bytes of stack that an agent may need at most.
+
+        None where the driver is to make machine code of the PTX, where nobody knows how much stack
+        there must be, or where it is all the same.
+        """
+        return None, None
 
 
 class CudaTarget(PtxCompiler):
@@ -89,17 +106,25 @@ class CudaTarget(PtxCompiler):
                 return DEFAULT_ARCH
         return self._arch.name
 
-    def fingerprint(self) -> str:
-        """The assembler is part of it: what it says of the stack is kept with the program."""
-        return f"{super().fingerprint()}, {_assembler() or 'no assembler'}"
+    def tools(self) -> str:
+        """The assembler and the linker: their machine code is kept with the program."""
+        return builders()
 
-    def stack(self, ptx: str, arch: Arch, lowering: Lowering) -> int | None:
-        if _assembler() is None:
-            return None
+    def assemble(
+        self, ptx: str, arch: Arch, lowering: Lowering, progress: Progress | None
+    ) -> tuple[bytes | None, int | None]:
         try:
-            return measure(ptx, arch, lowering.module, lowering.call_depth).stack
-        except ToolTooOldError:
-            return None
+            find_tool("ptxas")
+        except TargetError:  # then the driver assembles
+            return None, None
+        if progress is not None:
+            progress("assemble", 0.0)
+        try:
+            made = build(ptx, arch)
+        except ToolTooOldError as error:
+            log.info("the driver will assemble the program: %s", error)
+            return None, None
+        return made.cubin, stack_of(made, ptx, lowering.module, lowering.call_depth)
 
     def load(self, executable: Executable, hosts: Sequence[int]) -> Kernel:
         gpu = self._connect()
@@ -111,13 +136,3 @@ class CudaTarget(PtxCompiler):
         assert isinstance(gpu, Gpu)
         if not gpu.ended:
             gpu.reset()
-
-
-@functools.cache
-def _assembler() -> str | None:
-    """The assembler of this machine; None: there is none."""
-    try:
-        find_tool("ptxas")
-    except TargetError:
-        return None
-    return f"ptxas {tool_version('ptxas')}"

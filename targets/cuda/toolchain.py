@@ -1,4 +1,8 @@
-"""NVIDIA's assembler and disassembler, where they are installed: neither needs a GPU."""
+"""NVIDIA's assembler, linker and disassembler, where they are installed: none needs a GPU.
+
+Linked machine code is what a driver loads as it is. The linker is the one beside the assembler, for
+it takes what assemblers of its own version and older ones write.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,14 @@ import shutil
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from ...errors import TargetError
 from .arch import Arch
+
+_LINKER = "nvlink"
 
 EXTRA_HINT = (
     "install swarmc[cuda], or put the bin folder of a CUDA toolkit of version 12.9 or newer on PATH"
@@ -20,9 +26,13 @@ EXTRA_HINT = (
 
 #: Those that are used, and what for.
 TOOLS = {
-    "ptxas": "for --emit resources and sass",
+    "ptxas": "to make machine code when programs are compiled, and for --emit",
+    "nvlink": "to make machine code when programs are compiled",
     "nvdisasm": "for --emit sass",
 }
+
+#: How tools say that something is wrong; the linker may succeed all the same.
+_ERROR = re.compile(r"\b(?:error|fatal)\s*:")
 
 _UNKNOWN_ARCH = "is not defined for option 'gpu-name'"
 
@@ -43,12 +53,14 @@ class Assembly:
     """What the assembler made of a program.
 
     Attributes:
-        cubin: machine code. log: what it said. ms: how long it took.
+        code: machine code, to be linked. cubin: linked machine code; None: nobody did. log: what
+            the assembler said. ms: how long it all took.
     """
 
-    cubin: bytes
+    code: bytes
     log: str
     ms: float
+    cubin: bytes | None = None
 
 
 def find_tool(name: str) -> Path:
@@ -57,6 +69,12 @@ def find_tool(name: str) -> Path:
     Raises:
         TargetError: it is in neither place; it says how to install it.
     """
+    if name == _LINKER:
+        beside = find_tool("ptxas").resolve().with_name(_LINKER)
+        if not beside.is_file():
+            raise TargetError(f"{name} is not installed beside {beside.parent / 'ptxas'}",
+                              hint=EXTRA_HINT)  # fmt: skip
+        return beside
     spec = find_spec("nvidia")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         packaged = [path for path in Path(folder).glob(f"*/bin/{name}") if path.is_file()]
@@ -72,6 +90,29 @@ def _generation(path: Path) -> int:
     """CUDA's major version by the folder: ``cu13``; packages of CUDA 12 have others."""
     match = re.fullmatch(r"cu(\d+)", path.parts[-3])
     return int(match[1]) if match else 0
+
+
+def can_link() -> bool:
+    """Whether programs can be made machine code that a driver loads as it is."""
+    try:
+        find_tool(_LINKER)
+    except TargetError:
+        return False
+    return True
+
+
+def builders() -> str:
+    """Which assembler and linker are installed, told apart without running them."""
+    found = []
+    for name in ("ptxas", _LINKER):
+        try:
+            path = find_tool(name).resolve()
+            info = path.stat()
+        except (TargetError, OSError):
+            found.append(f"no {name}")
+            continue
+        found.append(f"{path} {info.st_size} {info.st_mtime_ns}")
+    return ", ".join(found)
 
 
 def tool_version(name: str) -> str:
@@ -118,6 +159,37 @@ def assemble(ptx: str, arch: Arch, *, level: int = 3) -> Assembly:
         return Assembly(target.read_bytes(), log, ms)
 
 
+def link(assembly: Assembly, arch: Arch) -> Assembly:
+    """Make what was assembled machine code that a driver loads as it is.
+
+    Raises:
+        TargetError: the linker is not installed, or refuses the program, e.g. because it calls a
+            function that is not there.
+    """
+    tool = find_tool(_LINKER)
+    with tempfile.TemporaryDirectory(prefix="swarmc-") as folder:
+        source, target = Path(folder, "program.o"), Path(folder, "program.cubin")
+        source.write_bytes(assembly.code)
+        started = time.perf_counter()
+        # What recursion needs of the stack we compute ourselves.
+        said = _run([str(tool), f"--arch={arch}", "--suppress-stack-size-warning", str(source),
+                     "-o", str(target)])  # fmt: skip
+        ms = assembly.ms + (time.perf_counter() - started) * 1000
+        if not target.is_file():  # it passes over what it takes for no code of a GPU
+            raise TargetError(f"nvlink wrote nothing: {said.strip()}")
+        return replace(assembly, cubin=target.read_bytes(), ms=ms)
+
+
+def build(ptx: str, arch: Arch, *, level: int = 3) -> Assembly:
+    """Assemble a program, and link it where the linker is installed.
+
+    Raises:
+        TargetError: as :func:`assemble` and :func:`link`.
+    """
+    assembly = assemble(ptx, arch, level=level)
+    return link(assembly, arch) if can_link() else assembly
+
+
 def _too_old(arch: Arch) -> ToolTooOldError:
     needed = f"{arch.ptx_version // 10 + 4}"  # PTX 8 came with CUDA 12
     return ToolTooOldError(
@@ -142,7 +214,7 @@ def _run(command: list[str]) -> str:
     """Run a tool; what it says on both streams.
 
     Raises:
-        TargetError: it fails.
+        TargetError: it fails, or says that something is wrong.
     """
     name = Path(command[0]).name
     try:
@@ -150,7 +222,8 @@ def _run(command: list[str]) -> str:
     except OSError as error:
         raise TargetError(f"{name} does not run: {error}", hint=EXTRA_HINT) from error
     said = done.stdout + done.stderr
-    if done.returncode:
-        shown = "; ".join(line for line in said.splitlines() if "error" in line or "fatal" in line)
+    wrong = [line for line in said.splitlines() if _ERROR.search(line)]
+    if done.returncode or wrong:
+        shown = "; ".join(wrong)
         raise TargetError(f"{name} failed with {done.returncode}: {shown[:500] or said[-500:]}")
     return said

@@ -118,7 +118,7 @@ class PtxDevice:
         else:
             buffer.array()[offset : offset + size] = byte
 
-    def load(self, ptx: str) -> PtxDeviceModule:
+    def load(self, ptx: str, cubin: bytes | None = None) -> PtxDeviceModule:
         return PtxDeviceModule(PtxCode(ptx, {}))
 
     def stream(self) -> PtxStream:

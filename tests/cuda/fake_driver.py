@@ -7,6 +7,7 @@ context to be current in its thread. An error on the device stays until the cont
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,10 @@ class FakeDriver:
     Attributes:
         calls: names of the functions called.
         arch: compute capability.
+        version: CUDA's, as the driver counts.
+        cubins: machine code that it takes, and the PTX that it was made of, which is run.
+        refuses: error that it refuses machine code with; empty: it does not.
+        loaded: images of the modules that were loaded.
         fail_launches: error that the next launches end with; None: they work.
     """
 
@@ -38,7 +43,10 @@ class FakeDriver:
         self.fail_launches: Any = None
         self._current = threading.local()
         self._initialised = False
-        self.arch = (9, 0)
+        self.arch, self.version = (9, 0), 13000
+        self.cubins: dict[bytes, str] = {}
+        self.refuses = ""
+        self.loaded: list[bytes] = []
         self._sticky: Any = None
         self._context = 0
         self._next = 100
@@ -228,8 +236,18 @@ class FakeDriver:
 
     # Code.
 
+    def _load_cubin(self, image: bytes) -> int:
+        if self.refuses or image not in self.cubins:
+            raise self._fail(self.refuses or "NO_BINARY_FOR_GPU")
+        return self._add_module(image, PtxCode(self.cubins[image], {}))
+
     def _load(self, image: bytes, count: int, options: list[Any], values: list[Any]) -> int:
         assert image.endswith(b"\0") and count == len(options) == len(values)
+        match = re.search(rb"\.version (\d+)\.(\d+)", image)
+        assert match
+        # PTX 8.x came with CUDA 12.x or later, 6.3 with 10.0.
+        if int(match[1]) + 4 > self.version // 1000:
+            raise self._fail("UNSUPPORTED_PTX_VERSION")
         try:
             code = PtxCode(image[:-1].decode(), {})
         except SwarmcError as error:
@@ -237,8 +255,12 @@ class FakeDriver:
             text = str(error).encode()[: log["CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES"] - 1]
             log["CU_JIT_ERROR_LOG_BUFFER"][: len(text)] = text
             raise self._fail("INVALID_PTX") from error
+        return self._add_module(image, code)
+
+    def _add_module(self, image: bytes, code: PtxCode) -> int:
         number = self._number()
         self.modules[number] = code
+        self.loaded.append(image)
         return number
 
     def _unload(self, module: int) -> None:
@@ -335,6 +357,7 @@ class _Queue:
 _ANYWHERE = frozenset({
     "cuInit", "cuDeviceGet", "cuDevicePrimaryCtxRetain", "cuDevicePrimaryCtxRelease",
     "cuDevicePrimaryCtxReset", "cuCtxSetCurrent", "cuDeviceGetName", "cuDeviceGetAttribute",
+    "cuDriverGetVersion",
 })  # fmt: skip
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -366,6 +389,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "cuEventDestroy": lambda self, event: self.events.pop(event) and None,
     "cuEventRecord": FakeDriver._record,
     "cuEventSynchronize": FakeDriver._await,
+    "cuDriverGetVersion": lambda self: self.version,
+    "cuModuleLoadData": FakeDriver._load_cubin,
     "cuModuleLoadDataEx": FakeDriver._load,
     "cuModuleUnload": FakeDriver._unload,
     "cuModuleGetFunction": FakeDriver._function,

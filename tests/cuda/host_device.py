@@ -63,7 +63,7 @@ class HostDevice:
     def fill(self, address: int, size: int, byte: int) -> None:
         self._bytes(address, size)[:] = byte
 
-    def load(self, ptx: str) -> DeviceModule:
+    def load(self, ptx: str, cubin: bytes | None = None) -> DeviceModule:
         raise NotImplementedError("this device runs nothing")
 
     def stream(self) -> Stream:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from swarmc.runtime.compile import read_module, to_program
 from swarmc.runtime.tools.choices import Choices, RandomSource
 from swarmc.runtime.tools.generator import generate
 from swarmc.targets.addressing import MemoryLayout
-from swarmc.targets.cuda import CudaTarget, target, toolchain
+from swarmc.targets.cuda import CudaTarget, toolchain
 from swarmc.targets.cuda.arch import ARCHES
 from swarmc.targets.cuda.codegen import compile_to_ptx
 from swarmc.targets.cuda.cubin import read_functions
@@ -31,25 +30,12 @@ from swarmc.targets.executable import CompileOptions, Executable
 from swarmc.targets.ptx.device import PtxDevice
 
 from .test_ptx import CORPUS, FORBIDDEN, FUSED
+from .tools import needs_nvdisasm, needs_ptxas, without_tools
 
 PROGRAMS = sorted(CORPUS.glob("*.wasm")) + sorted(CORPUS.glob("bench/*.wasm"))
 GENERATED = 60
 LARGE = 10_000  # bytes from which on programs are optimised for one of these only, to save time
 CONFIGURATIONS = (("sm_75", MemoryLayout.FLAT), ("sm_90", MemoryLayout.INTERLEAVED_8))
-
-
-def installed(name: str) -> bool:
-    try:
-        toolchain.find_tool(name)
-    except TargetError:
-        return False
-    return True
-
-
-needs_ptxas = pytest.mark.skipif(not installed("ptxas"), reason="ptxas is not installed")
-needs_nvdisasm = pytest.mark.skipif(
-    not installed("nvdisasm"), reason="nvdisasm is not installed"
-)
 
 
 def program_of(wasm: bytes | str, options: CompileOptions) -> Module:
@@ -102,7 +88,7 @@ def test_generated_modules(seed: int) -> None:
     )  # fmt: skip
     text = FUSED.sub("", ptx) if asked else ptx
     assert not FORBIDDEN.search(text)
-    assert toolchain.assemble(ptx, ARCHES[arch], level=0 if seed % 4 else 3).cubin
+    assert toolchain.assemble(ptx, ARCHES[arch], level=0 if seed % 4 else 3).code
 
 
 SUMS = """(module
@@ -121,7 +107,7 @@ def test_the_assembler_does_not_fuse(arch: str) -> None:
     for entry, fused in (("f", False), ("d", False), ("fused", True)):
         options = CompileOptions(arch=arch, entry_points=(entry,))
         ptx = compile_to_ptx(program_of(SUMS, options), options)
-        sass = toolchain.disassemble(toolchain.assemble(ptx, ARCHES[arch]).cubin)
+        sass = toolchain.disassemble(toolchain.assemble(ptx, ARCHES[arch]).code)
         assert bool(re.search(r"\b[FD]FMA\b", sass)) == fused
         assert fused or re.search(r"\b[FD]MUL\b", sass)
 
@@ -169,41 +155,13 @@ def test_launches_ask_for_what_the_assembler_says() -> None:
     options = CompileOptions(target="cuda", call_depth=100, arch="sm_80")
     program = program_of(RECURSIVE, options)
     executable = CudaTarget().compile(program, options)
-    (ptx,) = executable.objects
+    ptx, *_ = executable.objects
     found = measure(ptx.decode(), ARCHES["sm_80"], program, 100)
     assert executable.stack == found.stack and found.stack
     assert Executable.from_bytes(executable.to_bytes()).stack == found.stack
     assert DeviceKernel(PtxDevice(), executable).stack == found.stack
     alone = replace(executable, stack=None)
     assert DeviceKernel(PtxDevice(), alone).stack == 100 * STACK_PER_UNIT > found.stack
-
-
-def test_programs_are_compiled_without_an_assembler(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target, "_assembler", lambda: None)
-    options = CompileOptions(target="cuda")
-    compiler = CudaTarget()
-    assert compiler.compile(program_of(RECURSIVE, options), options).stack is None
-    assert "no assembler" in compiler.fingerprint()
-
-
-@needs_ptxas
-@pytest.mark.skipif(not installed("nvlink"), reason="nvlink is not installed")
-@pytest.mark.parametrize("name", ["hello", "sha256", "memory"])
-def test_the_linker_says_the_same(name: str, tmp_path: Path) -> None:
-    options = CompileOptions(missing_imports="trap")
-    program = program_of((CORPUS / f"{name}.wasm").read_bytes(), options)
-    ptx = compile_to_ptx(program, options)
-    body = r"\1{\n\tst.param.b64 \t[func_retval0], 0;\n\tret;\n}"
-    ptx = re.sub(r"(?m)^\.extern (\.func[^;{]*)^;", body, ptx)
-    found = measure(ptx, ARCHES["sm_90"], program, options.call_depth)
-    code = tmp_path / "code.cubin"
-    code.write_bytes(toolchain.assemble(ptx, ARCHES["sm_90"]).cubin)
-    command = [str(toolchain.find_tool("nvlink")), "-v", "-arch=sm_90", str(code),
-               "-o", str(tmp_path / "linked.cubin")]  # fmt: skip
-    said = subprocess.run(command, capture_output=True, text=True, check=True)
-    match = re.search(r"used (\d+) registers, .*?(\d+) stack", said.stdout + said.stderr)
-    assert match, said
-    assert (int(match[1]), int(match[2])) == (found.registers, found.stack)
 
 
 def test_occupancy() -> None:
@@ -232,14 +190,13 @@ def test_large_programs_are_assembled_by_several_threads(monkeypatch: pytest.Mon
     monkeypatch.setattr(toolchain, "_run", recorded)
     for size in (0, 1 << 20, 4 << 20):
         filled = ptx + "//" + "x" * size + "\n"
-        assert read_functions(toolchain.assemble(filled, ARCHES["sm_90"]).cubin)
+        assert read_functions(toolchain.assemble(filled, ARCHES["sm_90"]).code)
     extra = [{part for part in command if "compile=" in part} for command in commands]
     assert extra == [set(), {"--split-compile=0"}, {"--split-compile=0", "--Ofast-compile=mid"}]
 
 
 def test_no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(toolchain, "find_spec", lambda name: None)
-    monkeypatch.setenv("PATH", "")
+    without_tools(monkeypatch)
     with pytest.raises(TargetError, match=r"ptxas .* not installed; install swarmc\[cuda\]"):
         toolchain.find_tool("ptxas")
 

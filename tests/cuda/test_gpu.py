@@ -18,16 +18,22 @@ from swarmc.errors import ArgumentError, CapacityError, TargetError
 from swarmc.ir.types import Trap
 from swarmc.runtime import SwarmManager
 from swarmc.targets.addressing import Rows
-from swarmc.targets.cuda import CudaTarget
-from swarmc.targets.cuda import target as cuda_target
+from swarmc.targets.cuda import CudaTarget, toolchain
 from swarmc.targets.cuda.driver import Driver, DriverError
 from swarmc.targets.cuda.gpu import Gpu
 from swarmc.targets.cuda.pieces import UNITS
 from swarmc.targets.device_array import DeviceArray
 
 from .fake_driver import _FUNCTIONS, FakeDriver
+from .tools import without_tools
 
 bindings = pytest.importorskip("cuda.bindings.driver", reason="cuda-bindings is not installed")
+
+
+@pytest.fixture(autouse=True)
+def only_ptx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver of the tests runs PTX; what it is given of machine code, others test."""
+    monkeypatch.setattr(toolchain, "can_link", lambda: False)
 
 
 @pytest.fixture
@@ -209,7 +215,7 @@ def test_an_interrupt_reaches_the_device(fake: FakeDriver) -> None:
 
 
 def test_stack_that_is_not_there(fake: FakeDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cuda_target, "_assembler", lambda: None)  # then much is asked for
+    without_tools(monkeypatch)  # then much is asked for
     fake.stack_limit = 10_000
     manager = swarm(fake)
     manager.spawn_agent()
