@@ -108,7 +108,7 @@ def run(
     seed: o.Seed = 0,
     clock: o.Clock = "0",
     fuel: o.Fuel = "1e10",
-    target: o.TargetOption = o.Target.CPU,
+    target: o.RunTarget = None,
     max_memory: o.MaxMemory = None,
     heap: o.Heap = None,
     call_depth: o.CallDepth = None,
@@ -131,9 +131,10 @@ def run(
 
     return run_swarm(RunCommand(
         file, tuple(argv or ()), agents, invoke, tuple(args or ()), args_file, argv_lines, stdin,
-        stdin_lines, stdin_dir, tuple(env or ()), seed, clock, fuel, target.value, max_memory, heap,
-        call_depth, missing_imports and missing_imports.value, opt_level, layout, not no_cache,
-        output_size, show, json, csv, save_stdout, tuple(host_functions or ()), at_a_time,
+        stdin_lines, stdin_dir, tuple(env or ()), seed, clock, fuel, target and target.value,
+        max_memory, heap, call_depth, missing_imports and missing_imports.value, opt_level, layout,
+        not no_cache, output_size, show, json, csv, save_stdout,
+        tuple(host_functions or ()), at_a_time,
     ))  # fmt: skip
 
 

@@ -7,8 +7,8 @@ import secrets
 from pathlib import Path
 
 from ..targets.addressing import parse_layout
+from .choosing import target_named
 from .cli_terminal import stage_progress, stdout_console, write_file
-from .compile import target_named
 from .tools import malformed
 from .tools.fuzz import GeneratorName, run
 from .tools.fuzz_report import FuzzReport

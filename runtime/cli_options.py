@@ -70,6 +70,11 @@ Module = Annotated[Path, typer.Argument(metavar="FILE", help="A .wasm, .wat or .
 TargetOption = Annotated[Target, _option(
     help="Where agents run. ptx runs a GPU's code on this machine, for checking only."
 )]  # fmt: skip
+RunTarget = Annotated[Target | None, _option(
+    "--target", envvar="SWARMC_TARGET",
+    help="Where agents run. ptx runs a GPU's code on this machine, for checking only.",
+    show_default="cuda if there is a GPU that works, else cpu; for a .swarmc file its own",
+)]  # fmt: skip
 MaxMemory = Annotated[str | None, _option(
     metavar="SIZE", help="How far a memory may grow, e.g. 64MiB.",
     show_default="its minimum plus 1 MiB",

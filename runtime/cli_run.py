@@ -51,7 +51,7 @@ class RunCommand:
     seed: int = 0
     clock: str = "0"
     fuel: str = "1e10"
-    target: str = "cpu"
+    target: str | None = None
     max_memory: str | None = None
     heap: str | None = None
     call_depth: int | None = None

@@ -9,8 +9,8 @@ from rich import box
 from rich.table import Table
 
 from ..targets.addressing import parse_layout
+from .choosing import target_named
 from .cli_terminal import printable, stage_progress, stdout_console, write_file
-from .compile import target_named
 from .tools.spec import Score, SuiteReport, kind_of, run_suite, to_markdown
 from .tools.spec_script import State
 

@@ -11,13 +11,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from ..errors import ArgumentError, TargetError
 from ..ir import module as ir
 from ..ir.types import EntityId, FuncType
-from ..targets.addressing import MemoryLayout
 from ..targets.base import HostCode, Target
 from ..targets.executable import CompileOptions, Executable, FunctionSpan, HostImport
 from .cache import Cache, cache_key
+from .choosing import target_named
 from .entry_points import no_such_function
 from .host_compiler import compiled_meanwhile
 
@@ -28,39 +27,6 @@ if TYPE_CHECKING:
 Progress = Callable[[str, float], None]
 
 _NO_TYPE = FuncType((), ())
-
-
-def target_named(name: str, layout: MemoryLayout | None = None) -> Target:
-    """The target of that name.
-
-    Args:
-        layout: how it lays agents out where the options do not say; None: as is best.
-
-    Raises:
-        TargetError: there is none, or this machine cannot run it.
-    """
-    if name == "cpu":
-        from ..targets.cpu import CpuTarget  # LLVM is loaded when it is needed
-
-        return CpuTarget(layout or MemoryLayout.FLAT)
-    if name == "cuda":
-        from ..targets.cuda import CudaTarget
-
-        return CudaTarget(layout) if layout else CudaTarget()
-    if name == "ptx":
-        from ..targets.ptx import PtxTarget
-
-        return PtxTarget(layout) if layout else PtxTarget()
-    raise TargetError(f"no target {name!r}", hint="the targets are: cpu, cuda, and ptx for checks")
-
-
-def choose_target(target: str | Target | None) -> Target:
-    """A target that was given, the one of that name, or for None the best of this machine."""
-    if target is None or isinstance(target, str):
-        return target_named(target or "cpu")
-    if not hasattr(target, "fingerprint"):
-        raise ArgumentError(f"target must be the name of one, or a target, not {target!r}")
-    return target
 
 
 def compile_wasm(

@@ -116,14 +116,20 @@ def _try_target(name: str) -> str | None:
 
 
 def _gpu() -> Iterator[_Check]:
-    from ..targets.cuda.gpu import shared_gpu
+    from ..targets.cuda.target import NoGpuError, usable_gpu
+    from .choosing import driver_is_there
 
     try:
-        found = shared_gpu().properties
-    except TargetError as error:
+        found = usable_gpu().properties
+    except NoGpuError as error:
         yield None, "gpu", f"{error}: agents run on the CPU"
         return
-    yield True, "gpu", f"{found.name}, {found.arch}, {size_text(found.memory)} free"
+    except TargetError as error:
+        wanted = "there is a GPU, but " if driver_is_there() else ""
+        yield None, "gpu", f"{wanted}{error}: agents run on the CPU"
+        return
+    text = f"{found.name}, {found.arch}, {size_text(found.memory)} free, CUDA {found.cuda}"
+    yield True, "gpu", f"{text}: agents run there unless a target is named"
     try:
         elapsed = _try_target("cuda")
     except (SwarmcError, OSError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -28,7 +29,8 @@ from .checks import (
     to_list,
     to_names,
 )
-from .compile import Progress, choose_target, compile_wasm
+from .choosing import choose_target, target_named
+from .compile import Progress, compile_wasm
 from .dispatching import AgentDispatch, encode_arguments, spawn
 from .host_api import HostFunction, check_functions
 from .hosts import imports_of
@@ -46,7 +48,8 @@ class SwarmManager(AgentDispatch):
     """Up to ``max_agents`` agents of one program. May be used from several threads.
 
     Args:
-        target: name of a target, or one that the caller made; None: the best of this machine.
+        target: name of a target, or one that the caller made; None: ``cuda`` if this machine has a
+            GPU that works, else ``cpu``.
         max_agents: most agents at a time; None: ``MAX_AGENTS``.
         memory_per_agent: bytes of scratch memory of an agent whose module declares no memory,
             for the host's use alone.
@@ -108,6 +111,7 @@ class SwarmManager(AgentDispatch):
         check_integer("globals_per_agent", globals_per_agent, 0, 1 << 32)
         check_integer("output_size", output_size, 0, 1 << 40)
         self.target: Target = choose_target(target)
+        self._on_any = target is None
         self.memory_per_agent, self.globals_per_agent = memory_per_agent, globals_per_agent
         self.output_size = output_size
         self.fuel, self.seed, self.clock = check_fuel(fuel), check_seed(seed), check_clock(clock)
@@ -212,11 +216,16 @@ class SwarmManager(AgentDispatch):
     def load_executable(self, executable: Executable) -> None:
         """Load a program that was compiled before. It is machine code: it must be trusted.
 
+        A swarm that was made without a target takes the program's.
+
         Raises:
             TargetError: it was compiled for another machine or another version.
             ArgumentError: it was compiled for another call depth or layout than the swarm is to
                 have.
         """
+        if self._on_any and executable.target != self.target.name:
+            self.target = target_named(executable.target)
+            self._options = replace(self._options, target=executable.target)
         check_usable(executable, self.target, self._call_depth, self._options.layout)
         kernel = load_kernel(executable, self.target, self._cache, self._host_functions)
         slices = kernel.allocate(self.max_agents, self.output_size)

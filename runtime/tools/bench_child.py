@@ -34,7 +34,7 @@ def _first_result(request: Request) -> dict[str, Any]:
     start = time.perf_counter()
     count = request["agents"]
     swarm = SwarmManager(
-        max_agents=count, entry_points=("run",), cache=request["cache"], fuel=_FUEL
+        "cpu", max_agents=count, entry_points=("run",), cache=request["cache"], fuel=_FUEL
     )
     swarm.load_bytecode(Path(request["wasm"]).read_bytes())
     load_ms = (time.perf_counter() - start) * 1000
@@ -100,8 +100,8 @@ def _footprint(request: Request) -> dict[str, Any]:
     from ..manager import SwarmManager
 
     counts: list[int] = request["counts"]
-    swarm = SwarmManager(max_agents=counts[-1], entry_points=("run",), cache=request["cache"],
-                         fuel=_FUEL)
+    swarm = SwarmManager("cpu", max_agents=counts[-1], entry_points=("run",),
+                         cache=request["cache"], fuel=_FUEL)
     swarm.load_bytecode(Path(request["wasm"]).read_bytes())
     resident, living = [], 0
     for count in counts:

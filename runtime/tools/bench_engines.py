@@ -15,7 +15,7 @@ from ...ir import module as ir
 from ...ir.ops import Op
 from ...targets.base import Dispatch, HostCodes, Int64s, Kernel, Outcome, Slices, Target
 from ...targets.executable import CompileOptions, Executable
-from ..compile import target_named
+from ..choosing import target_named
 from ..manager import SwarmManager
 from ..results import SwarmResult
 from .bench_variants import BOUNDS, METERING, take_out

@@ -36,6 +36,13 @@ class Arch:
     threads: int
     blocks: int
 
+    @property
+    def cuda(self) -> str:
+        """The oldest version of CUDA whose drivers and assemblers take its PTX."""
+        major, minor = divmod(self.ptx_version, 10)
+        # 8.0 to 8.5 came with 12.0 to 12.5, 8.6 only with 12.7; 9.0 with 13.0.
+        return f"{major + 4}.{minor + (major == 8 and minor > 5)}"
+
     def __str__(self) -> str:
         return self.name
 

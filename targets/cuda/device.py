@@ -22,6 +22,7 @@ class DeviceProperties:
         memory: bytes of memory that are free.
         multiprocessors: how many there are.
         threads_per_multiprocessor: most threads that one holds.
+        cuda: version of CUDA that its driver is of, e.g. ``13.0``; empty: it has none.
     """
 
     name: str
@@ -29,6 +30,7 @@ class DeviceProperties:
     memory: int
     multiprocessors: int
     threads_per_multiprocessor: int
+    cuda: str = ""
 
 
 @dataclass(frozen=True, slots=True)

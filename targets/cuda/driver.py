@@ -42,6 +42,10 @@ class DriverError(TargetError):
         return self.code in _LOSSES
 
 
+class NoGpuError(TargetError):
+    """This machine has no GPU, or shows none to this process."""
+
+
 class Driver:
     """The driver's functions and constants.
 
@@ -100,10 +104,18 @@ def load_driver() -> Driver:
     try:
         driver("cuInit", 0)
     except RuntimeError as error:  # the bindings look for the driver's library at the first call
-        raise TargetError("there is no NVIDIA driver on this machine") from error
+        raise NoGpuError("there is no NVIDIA driver on this machine") from error
     except DriverError as error:
+        if error.code == "CUDA_ERROR_NO_DEVICE":
+            raise NoGpuError("NVIDIA's driver shows no GPU") from error
         raise TargetError(f"NVIDIA's driver cannot be used: {error.message}") from error
     return driver
+
+
+def cuda_version(driver: Driver) -> str:
+    """Version of CUDA that the driver is of."""
+    number = int(driver("cuDriverGetVersion"))
+    return f"{number // 1000}.{number % 1000 // 10}"
 
 
 def read_properties(driver: Driver, device: Any) -> DeviceProperties:
@@ -123,4 +135,5 @@ def read_properties(driver: Driver, device: Any) -> DeviceProperties:
         memory=free,
         multiprocessors=get("MULTIPROCESSOR_COUNT"),
         threads_per_multiprocessor=get("MAX_THREADS_PER_MULTIPROCESSOR"),
+        cuda=cuda_version(driver),
     )

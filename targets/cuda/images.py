@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from ...errors import TargetError
-from .driver import Driver, DriverError
+from .driver import Driver, DriverError, cuda_version
 
 log = logging.getLogger(__name__)
 
@@ -76,9 +76,8 @@ def load_ptx(driver: Driver, ptx: str) -> Any:
 
 
 def _too_old(driver: Driver, ptx: str) -> TargetError:
-    version = int(driver("cuDriverGetVersion"))
     return TargetError(
-        f"NVIDIA's driver is of CUDA {version // 1000}.{version % 1000 // 10}, and does not take"
+        f"NVIDIA's driver is of CUDA {cuda_version(driver)}, and does not take"
         f" PTX {_first(_VERSION, ptx)}, which the program is written in",
         hint="update the driver",
     )

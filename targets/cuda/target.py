@@ -19,11 +19,14 @@ from ..llvm.program import Lowering
 from ..packing import pack
 from .arch import DEFAULT_ARCH, Arch, arch_for, find_arch
 from .codegen import DEFAULT_LAYOUT, Progress, cuda_lowering, ptx_of
+from .driver import NoGpuError
 from .gpu import Gpu, shared_gpu
 from .kernel import DeviceKernel
 from .machine import llvm_version
 from .resources import stack_of
 from .toolchain import ToolTooOldError, build, builders, find_tool
+
+__all__ = ["CudaTarget", "NoGpuError", "PtxCompiler", "usable_gpu"]
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +85,29 @@ class PtxCompiler:
         return None, None
 
 
+def usable_gpu(connect: Callable[[], Gpu] = shared_gpu) -> Gpu:
+    """The GPU to run on.
+
+    Raises:
+        NoGpuError: there is none.
+        TargetError: it, or its driver, is too old, or something is not installed.
+    """
+    gpu = connect()
+    here = gpu.properties
+    needed = arch_for(here.arch).cuda  # one that is too old is named, not left to the driver
+    if _version(here.cuda) < _version(needed):
+        raise TargetError(
+            f"the driver of the GPU ({here.name}, {here.arch}) is of CUDA {here.cuda}, and swarmc"
+            f" needs {needed} or newer for it",
+            hint="update NVIDIA's driver",
+        )
+    return gpu
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(".")))
+
+
 class CudaTarget(PtxCompiler):
     """NVIDIA's GPUs.
 
@@ -127,9 +153,7 @@ class CudaTarget(PtxCompiler):
         return made.cubin, stack_of(made, ptx, lowering.module, lowering.call_depth)
 
     def load(self, executable: Executable, hosts: Sequence[int]) -> Kernel:
-        gpu = self._connect()
-        arch_for(gpu.properties.arch)  # one that is too old is named, not left to the driver
-        return DeviceKernel(gpu, executable)
+        return DeviceKernel(usable_gpu(self._connect), executable)
 
     def reset_device(self, kernel: Kernel | None) -> None:
         gpu = kernel.device if isinstance(kernel, DeviceKernel) else self._connect()

@@ -191,10 +191,9 @@ def build(ptx: str, arch: Arch, *, level: int = 3) -> Assembly:
 
 
 def _too_old(arch: Arch) -> ToolTooOldError:
-    needed = f"{arch.ptx_version // 10 + 4}"  # PTX 8 came with CUDA 12
     return ToolTooOldError(
         f"ptxas {tool_version('ptxas')} does not know {arch}",
-        hint=f"{arch} needs a newer one, of CUDA {needed}",
+        hint=f"{arch} needs a newer one, of CUDA {arch.cuda}",
     )
 
 

@@ -32,7 +32,7 @@ from swarmc import __version__
 from swarmc.errors import TargetError
 from swarmc.ir.types import Trap
 from swarmc.runtime import SwarmManager
-from swarmc.runtime.compile import target_named
+from swarmc.runtime.choosing import target_named
 from swarmc.runtime.tools import fuzz
 from swarmc.runtime.tools.bench_engines import Engine, SwarmcEngine
 from swarmc.runtime.tools.bench_machine import describe_machine

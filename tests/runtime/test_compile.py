@@ -14,7 +14,8 @@ from wasmtime import wat2wasm
 from swarmc.errors import ArgumentError, TargetError
 from swarmc.runtime import SwarmManager
 from swarmc.runtime.cache import Cache
-from swarmc.runtime.compile import collector_paused, compile_wasm, target_named
+from swarmc.runtime.choosing import target_named
+from swarmc.runtime.compile import collector_paused, compile_wasm
 from swarmc.targets.cpu import CpuTarget
 from swarmc.targets.executable import CompileOptions, Executable
 

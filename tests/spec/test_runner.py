@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from swarmc.errors import ArgumentError
-from swarmc.runtime.compile import target_named
+from swarmc.runtime.choosing import target_named
 from swarmc.runtime.tools.spec import find_scripts, run_suite, to_markdown
 from swarmc.runtime.tools.spec_script import State, run_script
 from swarmc.runtime.tools.wast import Kind, ScriptError, read_script

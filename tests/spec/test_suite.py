@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from swarmc.runtime.compile import target_named
+from swarmc.runtime.choosing import target_named
 from swarmc.runtime.tools.spec import features_of
 from swarmc.runtime.tools.spec_script import State, run_script
 from swarmc.runtime.tools.wast import Kind, read_script
