@@ -14,7 +14,7 @@ import ctypes
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -75,11 +75,15 @@ class Gpu:
         self._copying = threading.RLock()
         self._waiting = 0  # threads that wait for a launch
         self._idle: list[GpuStream] = []
-        with self._entered():
-            self.properties = read_properties(self._driver, self._device)
-            self._copies = self._driver("cuStreamCreate", self._nonblocking)
-            self._staging = Staging(self._driver, self._copies)
-            self._pieces: dict[str, GpuFunction] = {}
+        self._pieces: dict[str, GpuFunction] = {}
+        with ExitStack() as undo:
+            undo.callback(self._release_context)
+            with self._entered():
+                self.properties = read_properties(self._driver, self._device)
+                self._copies = self._driver("cuStreamCreate", self._nonblocking)
+                undo.callback(self.release, "cuStreamDestroy", self._copies)
+                self._staging = Staging(self._driver, self._copies)
+            undo.pop_all()
 
     @property
     def _nonblocking(self) -> int:
@@ -104,12 +108,23 @@ class Gpu:
         if self._lost is not None:
             raise TargetError(f"the GPU stopped working: {self._lost}", hint=_RESET)
         try:
-            self._driver("cuCtxSetCurrent", self._context)
-            yield self._driver
+            self._driver("cuCtxPushCurrent", self._context)
+            try:
+                yield self._driver
+            finally:
+                self._leave()
         except DriverError as error:
-            if error.loses_device:
+            if error.loses_device and self._lost is None:
                 self._lost = error.message
             raise
+
+    def _leave(self) -> None:
+        """Make what was current in the calling thread current again."""
+        try:
+            self._driver("cuCtxPopCurrent")
+        except DriverError as error:  # drivers report here what failed before, too
+            if not error.loses_device:
+                raise
 
     def release(self, function: str, *args: Any) -> None:
         """Give something back; if the device is gone, so is what it held."""
@@ -118,6 +133,13 @@ class Gpu:
         try:
             with self._entered() as driver:
                 driver(function, *args)
+        except DriverError as error:
+            if not error.loses_device and error.code != "CUDA_ERROR_DEINITIALIZED":
+                raise
+
+    def _release_context(self) -> None:
+        try:
+            self._driver("cuDevicePrimaryCtxRelease", self._device)
         except DriverError as error:
             if not error.loses_device and error.code != "CUDA_ERROR_DEINITIALIZED":
                 raise
@@ -258,8 +280,12 @@ class Gpu:
         with self._copying:
             if self._idle:
                 return self._idle.pop()
-        with self._entered() as driver:
-            return GpuStream(self, driver("cuStreamCreate", self._nonblocking), Pinned(driver, 8))
+        with self._entered() as driver, ExitStack() as undo:
+            stop = Pinned(driver, 8)
+            undo.callback(self.release, "cuMemFreeHost", stop.address)
+            stream = GpuStream(self, driver("cuStreamCreate", self._nonblocking), stop)
+            undo.pop_all()
+            return stream
 
     def give_back(self, stream: GpuStream) -> None:
         """Keep a stream that has nothing to do for the next who needs one."""
@@ -331,7 +357,7 @@ class Gpu:
             for stream in self._idle:
                 stream.destroy()
             self.release("cuStreamDestroy", self._copies)
-            self.release("cuDevicePrimaryCtxRelease", self._device)
+            self._release_context()
             self._closed = True
 
     def reset(self) -> None:

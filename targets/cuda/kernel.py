@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from contextlib import ExitStack
 
 import numpy as np
 
@@ -35,8 +36,11 @@ class DeviceKernel:
         self.device = device
         ptx, *cubin = executable.objects
         self._module = device.load(ptx.decode(), *cubin)
-        self._function = self._module.function(KERNEL)
-        self._shared, allocation = self._place_shared()
+        with ExitStack() as undo:
+            undo.callback(self._module.unload)
+            self._function = self._module.function(KERNEL)
+            self._shared, allocation = self._place_shared()
+            undo.pop_all()
         guess = executable.call_depth * STACK_PER_UNIT
         self.stack = guess if executable.stack is None else executable.stack
         weakref.finalize(self, _release, device, self._module, allocation)
@@ -88,8 +92,11 @@ class DeviceKernel:
         self._build_shared(measured)
         use = Use(writable=False)
         arena = Arena.allocate(self.device, measured, "the program's constants", use)
-        address = self._build_shared(arena)
-        arena.write(self.device)
+        with ExitStack() as undo:
+            undo.callback(self.device.free, arena.address)
+            address = self._build_shared(arena)
+            arena.write(self.device)
+            undo.pop_all()
         return address, arena.address
 
     def _build_shared(self, place: Place) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,10 @@ class Pinned:
     def __init__(self, driver: Driver, size: int) -> None:
         flags = driver.names.CU_MEMHOSTALLOC_PORTABLE | driver.names.CU_MEMHOSTALLOC_DEVICEMAP
         self.address = int(driver("cuMemHostAlloc", size, flags))
-        self.device_address = int(driver("cuMemHostGetDevicePointer", self.address, 0))
+        with ExitStack() as undo:
+            undo.callback(driver, "cuMemFreeHost", self.address)
+            self.device_address = int(driver("cuMemHostGetDevicePointer", self.address, 0))
+            undo.pop_all()
         self.array: Bytes = np.ctypeslib.as_array(
             (ctypes.c_uint8 * size).from_address(self.address)
         )
@@ -89,9 +93,15 @@ class Staging:
     def __init__(self, driver: Driver, stream: Any) -> None:
         self._driver = driver
         self._stream = stream
-        self._halves = [Pinned(driver, _HALF), Pinned(driver, _HALF)]
         flag = int(driver.names.CUevent_flags.CU_EVENT_DISABLE_TIMING)
-        self._events = [driver("cuEventCreate", flag) for _ in self._halves]
+        self._halves: list[Pinned] = []
+        self._events: list[Any] = []
+        with ExitStack() as undo:
+            undo.callback(self.close, driver)
+            for _ in range(2):
+                self._halves.append(Pinned(driver, _HALF))
+                self._events.append(driver("cuEventCreate", flag))
+            undo.pop_all()
 
     def write(self, address: int, data: Bytes) -> None:
         """Copy bytes to the device."""
@@ -124,8 +134,9 @@ class Staging:
 
     def close(self, release: Callable[..., None]) -> None:
         """Give the memory back."""
-        for half, event in zip(self._halves, self._events, strict=True):
+        for half in self._halves:
             release("cuMemFreeHost", half.address)
+        for event in self._events:
             release("cuEventDestroy", event)
 
 

@@ -18,6 +18,8 @@ from swarmc.errors import SwarmcError
 from swarmc.targets.ptx.buffer import Buffer
 from swarmc.targets.ptx.code import Grant, PtxCode, PtxFaultError
 
+from .fake_stream import Failure, Queue
+
 
 class FakeDriver:
     """Behaves like the module ``cuda.bindings.driver``, of which it takes types and constants.
@@ -32,6 +34,7 @@ class FakeDriver:
         cubins: machine code that it takes, and the PTX that it was made of, which is run.
         refuses: error that it refuses machine code with; empty: it does not.
         loaded: images of the modules that were loaded.
+        fail: name of a function whose next call has no memory; see :meth:`run_out`.
         fail_launches: error that the next launches end with; None: they work.
     """
 
@@ -47,6 +50,7 @@ class FakeDriver:
         self.cubins: dict[bytes, str] = {}
         self.refuses = ""
         self.loaded: list[bytes] = []
+        self.fail, self._left = "", 0
         self._sticky: Any = None
         self._context = 0
         self._next = 100
@@ -55,8 +59,8 @@ class FakeDriver:
         self.pinned: dict[int, Buffer] = {}
         self.modules: dict[int, PtxCode] = {}
         self.functions: dict[int, tuple[PtxCode, str]] = {}
-        self.streams: dict[int, _Queue] = {}
-        self.events: dict[int, _Queue | None] = {}
+        self.streams: dict[int, Queue] = {}
+        self.events: dict[int, Queue | None] = {}
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("cu"):
@@ -69,17 +73,20 @@ class FakeDriver:
     def _run(self, name: str, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         errors = self._names.CUresult
         self.calls.append(name)
+        self._left -= name == self.fail
+        if name == self.fail and self._left == 0:
+            return errors.CUDA_ERROR_OUT_OF_MEMORY, None
         if name == "cuGetErrorString":
             return self._ok, f"text of {args[0].name}".encode()
         if not self._initialised and name != "cuInit":
             return errors.CUDA_ERROR_NOT_INITIALIZED, None
-        if name not in _ANYWHERE and getattr(self._current, "context", 0) != self._context:
+        if name not in _ANYWHERE and self.current() != self._context:
             return errors.CUDA_ERROR_INVALID_CONTEXT, None
         if self._sticky is not None and name not in _ANYWHERE:
             return self._sticky, None
         try:
             result = function(self, *args)
-        except _Failure as failure:
+        except Failure as failure:
             return failure.code, None
         return (self._ok, *result) if isinstance(result, tuple) else (self._ok, result)
 
@@ -87,8 +94,12 @@ class FakeDriver:
         self._next += 1
         return self._next
 
-    def _fail(self, name: str) -> _Failure:
-        return _Failure(getattr(self._names.CUresult, f"CUDA_ERROR_{name}"))
+    def _fail(self, name: str) -> Failure:
+        return Failure(getattr(self._names.CUresult, f"CUDA_ERROR_{name}"))
+
+    def run_out(self, name: str, call: int) -> None:
+        """Let the call of that number from now on of a function find no memory left."""
+        self.fail, self._left = name, call
 
     # Devices and contexts.
 
@@ -128,10 +139,24 @@ class FakeDriver:
         self.streams.clear()
         self._sticky, self._context = None, self._number()
 
-    def _set_current(self, context: int) -> None:
+    def current(self) -> int:
+        """The context that is current in the calling thread; 0: none."""
+        stack = self._stack_of_thread()
+        return stack[-1] if stack else 0
+
+    def _stack_of_thread(self) -> list[int]:
+        found: list[int] = self._current.__dict__.setdefault("contexts", [])
+        return found
+
+    def _push(self, context: int) -> None:
         if context != self._context:
             raise self._fail("CONTEXT_IS_DESTROYED")
-        self._current.context = context
+        self._stack_of_thread().append(context)
+
+    def _pop(self) -> int:
+        if not self._stack_of_thread():
+            raise self._fail("INVALID_CONTEXT")
+        return self._stack_of_thread().pop()
 
     def _set_limit(self, limit: Any, value: int) -> None:
         assert limit is self._names.CUlimit.CU_LIMIT_STACK_SIZE
@@ -199,7 +224,7 @@ class FakeDriver:
     def _stream(self, flags: int) -> int:
         assert flags == self._names.CUstream_flags.CU_STREAM_NON_BLOCKING.value
         number = self._number()
-        self.streams[number] = _Queue()
+        self.streams[number] = Queue()
         return number
 
     def _close_stream(self, stream: int) -> None:
@@ -215,7 +240,7 @@ class FakeDriver:
             raise self._fail("NOT_READY")
         self._finish(queue)
 
-    def _finish(self, queue: _Queue) -> None:
+    def _finish(self, queue: Queue) -> None:
         error = queue.finish()
         if error is not None:
             self._sticky = error.code
@@ -291,7 +316,7 @@ class FakeDriver:
 
         def run() -> None:
             if error is not None:
-                raise _Failure(error)
+                raise Failure(error)
             grants = [
                 Grant(buffer.purpose, buffer.address, buffer.size)
                 for buffers in (self.device, self.pinned) for buffer in list(buffers.values())
@@ -305,59 +330,11 @@ class FakeDriver:
         self.streams[stream].add(run)
 
 
-class _Failure(Exception):
-    """A function of the driver, or a launch, ends with an error."""
-
-    def __init__(self, code: Any) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-class _Queue:
-    """A stream: what is to be done, and the thread that does it once somebody asks."""
-
-    def __init__(self) -> None:
-        self._waiting: list[Callable[[], None]] = []
-        self._thread: threading.Thread | None = None
-        self._error: _Failure | None = None
-
-    def add(self, what: Callable[[], None]) -> None:
-        self._waiting.append(what)
-
-    def begin(self) -> None:
-        if self._thread is None and self._waiting:
-            work, self._waiting = self._waiting, []
-            self._thread = threading.Thread(target=self._work, args=(work,))
-            self._thread.start()
-
-    def _work(self, work: list[Callable[[], None]]) -> None:
-        try:
-            for what in work:
-                what()
-        except _Failure as failure:
-            self._error = failure
-
-    def idle(self) -> bool:
-        return self._thread is None or not self._thread.is_alive()
-
-    def finish(self) -> _Failure | None:
-        while self._thread is not None or self._waiting:
-            self.begin()
-            assert self._thread is not None
-            self._thread.join()
-            self._thread = None
-        error, self._error = self._error, None
-        return error
-
-    def drop(self) -> None:
-        self._waiting.clear()
-
-
 #: What works without a context, and after an error.
 _ANYWHERE = frozenset({
     "cuInit", "cuDeviceGet", "cuDevicePrimaryCtxRetain", "cuDevicePrimaryCtxRelease",
-    "cuDevicePrimaryCtxReset", "cuCtxSetCurrent", "cuDeviceGetName", "cuDeviceGetAttribute",
-    "cuDriverGetVersion",
+    "cuDevicePrimaryCtxReset", "cuCtxPushCurrent", "cuCtxPopCurrent", "cuDeviceGetName",
+    "cuDeviceGetAttribute", "cuDriverGetVersion",
 })  # fmt: skip
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -369,7 +346,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "cuDevicePrimaryCtxRetain": FakeDriver._retain,
     "cuDevicePrimaryCtxRelease": FakeDriver._release,
     "cuDevicePrimaryCtxReset": FakeDriver._reset,
-    "cuCtxSetCurrent": FakeDriver._set_current,
+    "cuCtxPushCurrent": FakeDriver._push,
+    "cuCtxPopCurrent": FakeDriver._pop,
     "cuCtxGetLimit": lambda self, limit: self._stack,
     "cuCtxSetLimit": FakeDriver._set_limit,
     "cuMemGetInfo": lambda self: (self.memory - self._used(), self.memory),

@@ -18,7 +18,7 @@ from swarmc.errors import ArgumentError, CapacityError, TargetError
 from swarmc.ir.types import Trap
 from swarmc.runtime import SwarmManager
 from swarmc.targets.addressing import Rows
-from swarmc.targets.cuda import CudaTarget, toolchain
+from swarmc.targets.cuda import CudaTarget
 from swarmc.targets.cuda.driver import Driver, DriverError
 from swarmc.targets.cuda.gpu import Gpu
 from swarmc.targets.cuda.pieces import UNITS
@@ -30,22 +30,7 @@ from .tools import without_tools
 bindings = pytest.importorskip("cuda.bindings.driver", reason="cuda-bindings is not installed")
 
 
-@pytest.fixture(autouse=True)
-def only_ptx(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The driver of the tests runs PTX; what it is given of machine code, others test."""
-    monkeypatch.setattr(toolchain, "can_link", lambda: False)
-
-
-@pytest.fixture
-def fake() -> FakeDriver:
-    driver = FakeDriver(bindings)
-    driver.cuInit(0)
-    return driver
-
-
-@pytest.fixture
-def gpu(fake: FakeDriver) -> Gpu:
-    return Gpu(driver=Driver(fake))
+pytestmark = pytest.mark.usefixtures("only_ptx")
 
 
 def test_the_driver_of_the_tests_has_the_real_ones_functions() -> None:
