@@ -175,13 +175,15 @@ def test_a_program_for_a_newer_gpu_is_refused(fake: FakeDriver) -> None:
         SwarmManager(target=connected(fake)).load_executable(swarm.executable)
 
 
-def test_a_driver_too_old_for_the_ptx(
-    fake: FakeDriver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    without_tools(monkeypatch)
+def test_a_driver_too_old_for_the_ptx(fake: FakeDriver) -> None:
+    swarm = run_sum(fake)
     fake.version = 11080
-    with pytest.raises(TargetError, match=r"of CUDA 11\.8, and does not take PTX 8\.0, .*update"):
+    with pytest.raises(TargetError, match=r"is of CUDA 11\.8, and swarmc needs 12\.0 .*; update"):
         run_sum(fake)
+    fake.cuInit(0)
+    gpu = Gpu(driver=Driver(fake))
+    with pytest.raises(TargetError, match=r"of CUDA 11\.8, and does not take PTX 8\.0, .*update"):
+        gpu.load(swarm.executable.objects[0].decode())
 
 
 @needs_nvlink
