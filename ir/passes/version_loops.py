@@ -75,8 +75,8 @@ def version_loops(function: Function, module: Module) -> bool:
         return changed
     _find_uses_outside(function, plans)
     plans = [plan for plan in plans if not plan.used_outside or len(plan.exits) == 1]
-    for plan in plans:
-        _version(function, module, plan)
+    entries = {plan.loop.header: _version(function, module, plan) for plan in plans}
+    _enter_through(function, plans, entries)
     _rename_outside(function, plans)
     return changed or bool(plans)
 
@@ -167,8 +167,8 @@ def _is_constant(value: Value) -> bool:
     return type(inst) is Inst and inst.op is o.CONST
 
 
-def _version(function: Function, module: Module, plan: _Plan) -> None:
-    """Test, then go to the copy or to the loop."""
+def _version(function: Function, module: Module, plan: _Plan) -> Block:
+    """A block that tests, then goes to the copy or to the loop."""
     loop, entry = plan.loop, Block()
     _hoist_constants(plan, entry)
     test = LoopTest(module, plan.induction, entry)
@@ -177,12 +177,12 @@ def _version(function: Function, module: Module, plan: _Plan) -> None:
     addresses = _addresses(test, plan, count)
     if plan.used_outside:
         _lead_out(function, plan)
-    _enter_through(function, loop, entry)
     copy = _copy(function, plan, addresses)
     moving = list(dict.fromkeys(address for address in addresses.values() if address.step))
     copied = Edge(copy, [*entry.params, count, *[address.first for address in moving]])
     test.branch(copied, Edge(loop.header, list(entry.params)))
     function.blocks.append(entry)
+    return entry
 
 
 def _hoist_constants(plan: _Plan, entry: Block) -> None:
@@ -221,14 +221,14 @@ def _lead_out(function: Function, plan: _Plan) -> None:
     function.blocks.append(out)
 
 
-def _enter_through(function: Function, loop: Loop, entry: Block) -> None:
-    """Lead the ways into a loop to a block with the same parameters."""
-    inside = set(loop.blocks)
+def _enter_through(function: Function, plans: list[_Plan], entries: dict[Block, Block]) -> None:
+    """Lead the ways into loops to their tests: for all loops at once, as there may be thousands."""
+    inside = {block: plan.loop.header for plan in plans for block in plan.loop.blocks}
     for block in function.blocks:
-        if block not in inside:
-            for edge in block.insts[-1].edges:
-                if edge.block is loop.header:
-                    edge.block = entry
+        for edge in block.insts[-1].edges:
+            entry = entries.get(edge.block)
+            if entry is not None and entry is not block and inside.get(block) is not edge.block:
+                edge.block = entry
 
 
 def _copy(function: Function, plan: _Plan, addresses: dict[Inst, Address]) -> Block:
