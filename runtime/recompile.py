@@ -1,5 +1,7 @@
-"""Compile a large program again, well, while the quickly compiled one already runs.
+"""Compile a program again, well, while the quickly compiled one already runs.
 
+A large program, whose quick code is slow, is compiled again at once; one of medium size when its
+agents have run so long that it pays.
 Another process does it, at low priority, so that it neither holds up agents nor shares LLVM's
 lock. Where there is a cache it puts the program there by itself, and finishes even when the swarm
 is gone: the next run of the same module starts with it. Without a cache it ends with the swarm.
@@ -19,14 +21,15 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from ..errors import CacheError, TargetError
 from ..targets.base import Target
 from ..targets.child import start_child
-from ..targets.executable import CompileOptions, Executable
+from ..targets.executable import CompileOptions, Effort, Executable
 from .cache import Cache
 from .compile import compile_wasm, program_key, resolved
 from .host_api import HostFunction
@@ -35,6 +38,10 @@ from .program import Program, load_kernel
 log = logging.getLogger(__name__)
 
 _NICENESS = 10
+
+#: Seconds that the agents of a program of medium size run before it is compiled again.
+_LONG_RUN = 0.5
+
 _ALREADY = 3  # exit status: another process compiles the same program
 
 #: Processes that may outlive the swarm they were started for, to be reaped when they end.
@@ -103,9 +110,6 @@ class Upgrade:
         program: the provisional program, loaded.
         wasm, options, target, cache: as for ``compile_wasm``, which made it.
         users: the user's host functions.
-
-    Raises:
-        TargetError: no process can be started.
     """
 
     def __init__(
@@ -117,25 +121,56 @@ class Upgrade:
         cache: Cache | None,
         users: Sequence[HostFunction] = (),
     ) -> None:
-        options = resolved(options, target)
-        key = program_key(wasm, options, target)
-        self._recompilation = Recompilation(wasm, options, cache, key)
+        self._wasm, self._options = wasm, resolved(options, target)
+        self._recompilation: Recompilation | None = None
         self._program = program
         self._target = target
         self._cache = cache
         self._users = users
-        self._applied = False
+        self._wait = _LONG_RUN
+        self._over = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether the program is being compiled again, or has been."""
+        return self._recompilation is not None
+
+    def begin(self) -> None:
+        """Start to compile; where that cannot be, there will be no better program."""
+        key = program_key(self._wasm, self._options, self._target)
+        try:
+            self._recompilation = Recompilation(self._wasm, self._options, self._cache, key)
+        except TargetError as error:
+            log.warning("the program stays as quickly compiled as it is: %s", error)
+            self._over = True
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Agents run meanwhile: begin once they have run for long."""
+        if self.begun or self._over:
+            yield
+            return
+        timer = threading.Timer(max(self._wait, 0.0), self.begin)
+        timer.daemon = True
+        started = time.monotonic()
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+            self._wait -= time.monotonic() - started
 
     def apply(self, seconds: float = 0.0) -> bool:
         """Let the next dispatches run better code; whether there is no more to do.
 
         Agents notice nothing: what they own lies where it lay.
         """
-        if self._applied:
-            return True
+        if self._over or self._recompilation is None:
+            return self._over
         if not self._recompilation.done(seconds):
             return False
-        self._applied = True
+        self._over = True
         executable = self._recompilation.result()
         if executable is not None and executable.layout == self._program.executable.layout:
             kernel = load_kernel(executable, self._target, self._cache, self._users)
@@ -144,19 +179,21 @@ class Upgrade:
 
     def stop(self) -> None:
         """Give up waiting for it."""
-        self._recompilation.stop()
+        if self._recompilation is not None:
+            self._recompilation.stop()
 
 
 def upgrade_for(
     program: Program, wasm: bytes, options: CompileOptions, target: Target, cache: Cache | None,
     users: Sequence[HostFunction] = (),
 ) -> Upgrade | None:  # fmt: skip
-    """Start to make a provisional program better; None where that cannot be."""
-    try:
-        return Upgrade(program, wasm, options, target, cache, users)
-    except TargetError as error:
-        log.warning("the program stays as quickly compiled as it is: %s", error)
-        return None
+    """What makes a provisional program better; None where that cannot be."""
+    upgrade = Upgrade(program, wasm, options, target, cache, users)
+    if program.executable.effort is Effort.LEAST:
+        upgrade.begin()
+        if not upgrade.begun:
+            return None
+    return upgrade
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -6,6 +6,7 @@ it again needs no decoding and no LLVM.
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import json
 import struct
@@ -18,8 +19,18 @@ from ..ir.types import EntityId, FuncType, Type
 from .addressing import MemoryLayout
 from .layout import AgentLayout, MemorySlot, TableSlot
 
-MAGIC = b"SWARMC\x00\x03"
+MAGIC = b"SWARMC\x00\x04"
 DEFAULT_CALL_DEPTH = 2048
+
+
+class Effort(enum.Enum):
+    """How well machine code was optimised."""
+
+    #: Next to no optimisation: a large program starts within seconds.
+    LEAST = "least"
+    #: Good selection of instructions and registers, none of LLVM's passes.
+    LESS = "less"
+    FULL = "full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +43,8 @@ class CompileOptions:
         max_memory: bytes that a memory may grow to; None: its minimum plus 1 MiB.
         call_depth: units of call depth an agent may use.
         opt_level: LLVM's optimisation level, 0 to 3; None: by the size of the program.
-        patient: with ``opt_level`` None, optimise a large program too, however long it takes;
-            otherwise it is compiled quickly, and is :attr:`Executable.provisional`.
+        patient: with ``opt_level`` None, optimise every program, however long it takes; otherwise
+            all but small ones are compiled quickly, and are :attr:`Executable.provisional`.
         missing_imports: ``error``, or ``trap`` to let an agent that calls one trap.
         heap: bytes of the heap of an agent whose program makes objects or throws exceptions.
         layout: how the bytes of agents lie in memory; None: as the target likes it.
@@ -156,7 +167,7 @@ class Executable:
             elems and tables are 8 bytes each.
         signatures: index of each function's type, by function number.
         command: whether it is a WASI command, whose agents start afresh at every dispatch.
-        provisional: whether it was compiled quickly, so that compiling it again pays.
+        effort: how well its code was optimised.
         stack: bytes of stack that an agent may need at most on a GPU; None: nobody said.
     """
 
@@ -176,9 +187,14 @@ class Executable:
     tables: tuple[bytes, ...]
     call_depth: int
     command: bool
-    provisional: bool = False
+    effort: Effort = Effort.FULL
     memory_exports: dict[str, int] = field(default_factory=dict)
     stack: int | None = None
+
+    @property
+    def provisional(self) -> bool:
+        """Whether it was compiled quickly, so that compiling it again may pay."""
+        return self.effort is not Effort.FULL
 
     def entry(self, name: str) -> Entry | None:
         """The entry point of that name, if there is one."""
@@ -215,7 +231,7 @@ class Executable:
             "signatures": self.signatures,
             "call_depth": self.call_depth,
             "command": self.command,
-            "provisional": self.provisional,
+            "effort": self.effort.value,
             "memory_exports": self.memory_exports,
             "stack": self.stack,
             "template": blob(self.template),
@@ -281,7 +297,7 @@ class Executable:
             tables=tables,
             call_depth=header["call_depth"],
             command=header["command"],
-            provisional=header["provisional"],
+            effort=Effort(header["effort"]),
             memory_exports=header["memory_exports"],
             stack=header["stack"],
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..ir import module as ir
-from .executable import Entry, Executable, GlobalExport, HostImport
+from .executable import Effort, Entry, Executable, GlobalExport, HostImport
 from .image import initial_state
 from .llvm.program import Lowering
 
@@ -22,7 +22,7 @@ def pack(
     target: str,
     fingerprint: str,
     objects: tuple[bytes, ...],
-    provisional: bool = False,
+    effort: Effort = Effort.FULL,
     stack: int | None = None,
 ) -> Executable:
     """An executable of a program whose code is in ``objects``.
@@ -56,7 +56,7 @@ def pack(
         tables=state.tables,
         call_depth=lowering.call_depth,
         command=False,
-        provisional=provisional,
+        effort=effort,
         stack=stack,
         memory_exports={
             e.name: layout.memory_number(e.id) for e in module.exports if e.kind == "memory"

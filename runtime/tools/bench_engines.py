@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -179,6 +179,7 @@ class _TimedTarget:
                 hosts: HostCodes | None = None) -> Executable:
         if self._without:
             take_out(module, self._without)
+        options = replace(options, patient=True)  # quick code is for starting soon
         return self._target.compile(module, options, progress, hosts)
 
     def load(self, executable: Executable, hosts: Sequence[int]) -> Kernel:

@@ -45,7 +45,8 @@ class TargetExecutor:
         with refusals():
             options = resolved(CompileOptions(
                 self._target.name, setup.entry_points, setup.max_memory,
-                opt_level=self._level, missing_imports=setup.missing_imports, heap=setup.heap,
+                opt_level=self._level, patient=True, missing_imports=setup.missing_imports,
+                heap=setup.heap,
             ), self._target)
             module = read_module(data)
             program = to_program(module, options)

@@ -1,4 +1,4 @@
-"""Compile several LLVM modules at once, each in a process of its own.
+"""Compile several LLVM modules at once, all but one of them in processes of their own.
 
 llvmlite holds one lock around LLVM, so threads would wait for each other.
 """
@@ -9,6 +9,7 @@ import os
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
@@ -33,9 +34,10 @@ def compile_modules(
             progress((n + 1) / len(texts))
         return tuple(objects)
     running: list[subprocess.Popen[bytes]] = []
+    here = threading.Lock()  # held while this process compiles: one more does not have to start
     with ThreadPoolExecutor(cores) as pool:
         try:
-            futures = [pool.submit(_compile_elsewhere, text, level, running) for text in texts]
+            futures = [pool.submit(_compile, text, level, here, running) for text in texts]
             for n, future in enumerate(as_completed(futures)):
                 future.result()
                 progress((n + 1) / len(texts))
@@ -45,6 +47,16 @@ def compile_modules(
                 process.kill()
             raise
     return tuple(future.result() for future in futures)
+
+
+def _compile(text: str, level: int, here: threading.Lock, running: list[subprocess.Popen[bytes]]
+             ) -> bytes:
+    if here.acquire(blocking=False):
+        try:
+            return compile_text(text, level)
+        finally:
+            here.release()
+    return _compile_elsewhere(text, level, running)
 
 
 def _compile_elsewhere(text: str, level: int, running: list[subprocess.Popen[bytes]]) -> bytes:

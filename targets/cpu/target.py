@@ -10,21 +10,28 @@ from ...ir import module as ir
 from ...ir import ops
 from ..addressing import MemoryLayout
 from ..base import HostCodes, Kernel
-from ..executable import CompileOptions, Executable
+from ..executable import CompileOptions, Effort, Executable
 from ..layout import plan_layout
 from ..llvm.program import Lowering, entry_exports, lower
 from ..packing import pack
 from .abi import CpuAbi
 from .kernel import CpuKernel
-from .machine import Compilation, host_machine, optimised
+from .machine import SELECTION_ONLY, Compilation, host_machine, optimised
 from .parallel import compile_modules
 
 #: IR instructions of one LLVM module. A larger program is compiled in several processes at once.
 PART_SIZE = 12_000
+QUICK_PART_SIZE = 6_000
 
-#: IR instructions from which on a program is compiled without optimisation first: LLVM takes
-#: about 0.2 ms for each otherwise, and 0.01 ms then.
+#: IR instructions from which on LLVM's passes, which take about 0.25 ms for each of them, wait
+#: until it shows that a program runs long: all but the passes takes 0.08 ms.
+MEDIUM_PROGRAM = 3_000
+
+#: IR instructions from which on a program is compiled without any optimisation first, which takes
+#: 0.01 ms for each; so is one with a function of so many, because choosing registers well takes
+#: time that grows with the square of its size.
 LARGE_PROGRAM = 40_000
+LARGE_FUNCTION = 10_000
 
 #: LLVM's level for large programs, when there is time. Level 2 takes longer for next to no gain.
 LARGE_LEVEL = 1
@@ -32,6 +39,8 @@ LARGE_LEVEL = 1
 #: Fuel checks of one function from which on it is taken as large, too: level 2 takes time that
 #: grows with the square of them (2 s for 3,000, minutes for 12,000).
 MANY_CHECKS = 1_000
+
+_LEVELS = {Effort.LEAST: 0, Effort.LESS: SELECTION_ONLY}
 
 Progress = Callable[[str, float], None]
 
@@ -67,14 +76,18 @@ class CpuTarget:
     ) -> Executable:
         lowering = self._lowering(module, options)
         size = program_size(module)
-        provisional = options.opt_level is None and not options.patient and size >= LARGE_PROGRAM
-        level = 0 if provisional else level_for(module, options.opt_level, size)
+        effort = Effort.FULL
+        if options.opt_level is None and not options.patient:
+            effort = effort_for(module)
+        level = _LEVELS.get(effort)
+        if level is None:
+            level = level_for(module, options.opt_level, size)
         return pack(
             lowering,
             target=self.name,
             fingerprint=self.fingerprint(),
             objects=_objects(lowering, size, level, progress or _silent),
-            provisional=provisional,
+            effort=effort,
         )
 
     def llvm_text(self, module: ir.Module, options: CompileOptions, *, optimised: bool) -> str:
@@ -117,18 +130,36 @@ def _objects(
     lowering: Lowering, size: int, level: int, report: Progress
 ) -> tuple[bytes, ...]:
     """Machine code of a program of ``size`` instructions, in parts compiled at once."""
-    parts = -(-size // PART_SIZE) or 1
-    texts = lower(
-        lowering,
-        parts if level else min(parts, len(os.sched_getaffinity(0))),
-        progress=lambda share: report("lower", share),
-    )
+    cores = len(os.sched_getaffinity(0))
+    if level == SELECTION_ONLY:  # parts lose nothing, as functions are compiled one by one
+        parts = min(_parts(size, QUICK_PART_SIZE), cores)
+    else:
+        parts = _parts(size, PART_SIZE)
+        if level == 0:
+            parts = min(parts, cores)
+    texts = lower(lowering, parts, progress=lambda share: report("lower", share))
     return compile_modules(texts, level, lambda share: report("compile", share))
+
+
+def _parts(size: int, most: int) -> int:
+    return -(-size // most) or 1
 
 
 def program_size(module: ir.Module) -> int:
     """Number of its instructions."""
-    return sum(len(b.insts) for f in module.functions.values() for b in f.blocks)
+    return sum(_function_sizes(module))
+
+
+def _function_sizes(module: ir.Module) -> list[int]:
+    return [sum(len(b.insts) for b in f.blocks) for f in module.functions.values()]
+
+
+def effort_for(module: ir.Module) -> Effort:
+    """How well a program is optimised before it runs for the first time."""
+    sizes = _function_sizes(module)
+    if sum(sizes) >= LARGE_PROGRAM or max(sizes, default=0) >= LARGE_FUNCTION:
+        return Effort.LEAST
+    return Effort.LESS if sum(sizes) >= MEDIUM_PROGRAM else Effort.FULL
 
 
 def level_for(module: ir.Module, wanted: int | None, size: int) -> int:

@@ -8,7 +8,9 @@ import pytest
 import wasmtime
 
 from swarmc.runtime import SwarmManager
+from swarmc.runtime.compile import compile_wasm
 from swarmc.targets.cpu import target
+from swarmc.targets.executable import CompileOptions, Effort
 
 CORPUS = Path(__file__).parents[2] / "corpus"
 
@@ -44,7 +46,7 @@ def test_the_cache_gets_it_after_the_swarm_is_gone(
     monkeypatch.setattr(target, "LARGE_PROGRAM", 100)
     swarm = SwarmManager.from_wasm(wasm, cache=tmp_path, max_agents=4)
     upgrade = swarm._upgrade
-    assert upgrade is not None
+    assert upgrade is not None and upgrade._recompilation is not None
     process = upgrade._recompilation._process
     swarm.close()
     assert process.wait(120) == 0
@@ -58,7 +60,7 @@ def test_without_a_cache_it_ends_with_the_swarm(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(target, "LARGE_PROGRAM", 100)
     swarm = SwarmManager.from_wasm((CORPUS / "lib.wasm").read_bytes(), cache=False)
     upgrade = swarm._upgrade
-    assert upgrade is not None
+    assert upgrade is not None and upgrade._recompilation is not None
     process = upgrade._recompilation._process
     swarm.close()
     assert process.wait(30) != 0
@@ -79,6 +81,34 @@ def test_another_program_is_not_exchanged(
     assert not swarm.executable.provisional
     assert swarm.dispatch([agent]).agent_results == {agent: 222}
     swarm.close()
+
+
+def test_a_program_of_medium_size_is_compiled_again_when_it_has_run_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "MEDIUM_PROGRAM", 100)
+    swarm = SwarmManager.from_wasm((CORPUS / "lib.wasm").read_bytes(), cache=tmp_path)
+    assert swarm.executable.effort is Effort.LESS
+    upgrade = swarm._upgrade
+    assert upgrade is not None
+    agent = swarm.spawn_agent("fib", args=[10])
+    assert swarm.dispatch().agent_results == {agent: 55}
+    assert not upgrade.begun and not upgrade.apply()
+    monkeypatch.setattr(upgrade, "_wait", 0.0)
+    assert swarm.dispatch([agent], "fib", [30]).agent_results == {agent: 832040}
+    assert upgrade.begun and upgrade.apply(seconds=120.0)
+    assert swarm.executable.effort is Effort.FULL
+    assert swarm.dispatch().agent_results == {agent: 55}
+    swarm.close()
+
+
+def test_a_large_function_makes_a_large_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target, "MEDIUM_PROGRAM", 100)
+    wasm = (CORPUS / "lib.wasm").read_bytes()
+    assert compile_wasm(wasm, CompileOptions()).effort is Effort.LESS
+    monkeypatch.setattr(target, "LARGE_FUNCTION", 100)
+    assert compile_wasm(wasm, CompileOptions()).effort is Effort.LEAST
+    assert compile_wasm(wasm, CompileOptions(patient=True)).effort is Effort.FULL
 
 
 def test_a_machine_that_starts_no_processes(
