@@ -95,10 +95,15 @@ class BodyParser:
         if op in BY_SIGNATURE:
             set_results(inst, self.call_results(inst, cursor))
         self.operands(inst, cursor)
-        if cursor.accept("!"):
-            cursor.expect("prepaid")
+        while cursor.accept("!"):
+            note = cursor.take("prepaid or region")
             cursor.expect("=")
-            inst.prepaid = cursor.natural("prepaid")
+            if note == "prepaid":
+                inst.prepaid = cursor.natural(note)
+            elif note == "region":
+                inst.region = cursor.natural(note)
+            else:
+                cursor.fail(f"expected prepaid or region, found '{note}'")
         inst.loc = cursor.location()
         if len(names) != len(inst.results):
             cursor.fail(f"{op.name} has {len(inst.results)} results, not {len(names)}")

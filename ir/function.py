@@ -54,9 +54,10 @@ class Inst:
         loc: byte offset of the WebAssembly instruction in its module, -1 if there is none.
         prepaid: fuel already charged for instructions that come after this one; the fuel used,
             should it trap here, is the amount charged minus this.
+        region: of a load or store, which of the regions of an ``apart`` it keeps to; 0 if none.
     """
 
-    __slots__ = ("args", "attrs", "edges", "loc", "op", "prepaid", "results", "type")
+    __slots__ = ("args", "attrs", "edges", "loc", "op", "prepaid", "region", "results", "type")
 
     def __init__(
         self,
@@ -76,6 +77,7 @@ class Inst:
         self.edges = edges
         self.loc = loc
         self.prepaid = prepaid
+        self.region = 0
 
     @property
     def result(self) -> Value:

@@ -3,7 +3,7 @@
 Builder, printer, parser, verifier, interpreter and each target's emitters are checked complete
 against :data:`OPS` (``tests/ir/test_ops.py``). Text form of an instruction::
 
-    %results = name.T attr=value ... %operands, block(%args) ... !prepaid=N @0xoffset
+    %results = name.T attr=value ... %operands, block(%args) ... !prepaid=N !region=N @0xoffset
 
 ``T`` is the controlling type: an operand or result spelled ``T`` below has that type. It is
 printed only for ops whose row has a ``types`` class.
@@ -53,6 +53,8 @@ class Attr(enum.Enum):
     LANE = "lane"  # int, number of a lane of the shape
     LANES = "lanes"  # bytes, 16 of them, each the number of a byte of the two operands, 0 to 31
     HIGH = "high"  # bool: the high half of the operands' lanes
+    REGION = "region"  # int, above 0: number of a region of memory
+    COUNT = "count"  # int
 
 
 INTS = (Type.I32, Type.I64)
@@ -408,6 +410,8 @@ LOAD = _op("load", "int", "T", ANY,
            doc="width bytes at a + offset, little endian, extended to T")
 STORE = _op("store", "int T", "", ANY, attrs=(_A.MEMORY, _A.OFFSET, _A.WIDTH, _A.ALIGN),
             effect=_W, doc="low width bytes of b to a + offset, little endian")
+APART = _op("apart", "", "", attrs=(_A.REGION, _A.COUNT), effect=_F,
+            doc="from here on, what is stored in one of so many regions is not accessed in another")
 MEMORY_SIZE = _op("memory_size", "", "T", INTS, attrs=(_A.MEMORY,), effect=_R, doc="pages")
 MEMORY_GROW = _op("memory_grow", "T", "T", INTS, attrs=(_A.MEMORY,), effect=_R | _W,
                   doc="grow by a pages; old size in pages, or -1")

@@ -80,6 +80,8 @@ def print_inst(inst: Inst, names: Names) -> str:
         text += " " + ", ".join(operands)
     if inst.prepaid:
         text += f" !prepaid={inst.prepaid}"
+    if inst.region:
+        text += f" !region={inst.region}"
     return text + _location(inst.loc)
 
 

@@ -38,13 +38,15 @@ class AgentState:
         memories: contents. tables: handles. globals: bit patterns.
         data, elems: contents of the segments, empty once they are dropped.
         functions: the functions that handles refer to: that of handle ``n + 1`` at ``n``.
+        regions: of each byte that was accessed since the last ``apart``, the regions that did so,
+            and those that wrote.
 
     Raises:
         InstantiationError: an active segment does not fit.
     """
 
     __slots__ = ("data", "elems", "functions", "globals", "max_elements", "max_pages", "memories",
-                 "module", "numbers", "tables")
+                 "module", "numbers", "regions", "tables")
 
     def __init__(
         self,
@@ -57,6 +59,7 @@ class AgentState:
         self.max_elements = max_elements or {}
         self.numbers = module.function_numbers()
         self.functions = list(self.numbers)
+        self.regions: dict[tuple[EntityId, int], tuple[set[int], set[int]]] = {}
         self.memories = {
             memory.id: bytearray(memory.minimum * PAGE_SIZE) for memory in module.memories.values()
         }
@@ -136,6 +139,21 @@ class AgentState:
             raise IndexError(f"store of {width} bytes at {address} outside the memory")
         low = bits & ((1 << 8 * width) - 1)
         memory[address:address + width] = low.to_bytes(width, "little")
+
+    def keep_apart(self, region: int, id_: EntityId, address: int, width: int, *,
+                   stored: bool) -> None:
+        """Note an access of a region.
+
+        Raises:
+            ValueError: one of another overlaps it, and one of the two is a store.
+        """
+        for byte in range(address, address + width):
+            touched, written = self.regions.setdefault((id_, byte), (set(), set()))
+            if (touched if stored else written) - {region}:
+                raise ValueError(f"region {region} overlaps another at {byte}")
+            touched.add(region)
+            if stored:
+                written.add(region)
 
     def memory_size(self, id_: EntityId) -> int:
         """Pages."""

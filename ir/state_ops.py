@@ -65,13 +65,23 @@ def _address(env: Env, inst: Inst, align: int) -> int:
 
 def _load(state: AgentState, env: Env, inst: Inst) -> None:
     id_, _, width, signed, align = inst.attrs
-    bits = state.load(id_, _address(env, inst, align), width)
+    address = _address(env, inst, align)
+    if inst.region:
+        state.keep_apart(inst.region, id_, address, width, stored=False)
+    bits = state.load(id_, address, width)
     env[inst.result] = to_signed(bits, 8 * width) & _mask(inst) if signed else bits
 
 
 def _store(state: AgentState, env: Env, inst: Inst) -> None:
     id_, _, width, align = inst.attrs
-    state.store(id_, _address(env, inst, align), width, env[inst.args[1]])
+    address = _address(env, inst, align)
+    if inst.region:
+        state.keep_apart(inst.region, id_, address, width, stored=True)
+    state.store(id_, address, width, env[inst.args[1]])
+
+
+def _apart(state: AgentState, env: Env, inst: Inst) -> None:
+    state.regions.clear()
 
 
 def _memory_size(state: AgentState, env: Env, inst: Inst) -> None:
@@ -141,6 +151,7 @@ STATE_HANDLERS: dict[Op, StateHandler] = {
     o.BOUNDS_CHECK: _bounds_check,
     o.LOAD: _load,
     o.STORE: _store,
+    o.APART: _apart,
     o.MEMORY_SIZE: _memory_size,
     o.MEMORY_GROW: _memory_grow,
     o.MEMORY_FILL: _memory_fill,

@@ -211,7 +211,7 @@ def parse_attr(cursor: Cursor, kind: Attr, type_: Type | None) -> Any:
                 cursor.fail(f"expected true or false, found '{token}'")
             return token == "true"
         case (Attr.OFFSET | Attr.WIDTH | Attr.ALIGN | Attr.SIG | Attr.OBJECT | Attr.AMOUNT
-              | Attr.LANE):
+              | Attr.LANE | Attr.REGION | Attr.COUNT):
             return cursor.natural(kind.value)
         case (Attr.MEMORY | Attr.SRC_MEMORY | Attr.GLOBAL | Attr.TABLE | Attr.SRC_TABLE
               | Attr.DATA | Attr.ELEM | Attr.FUNC):

@@ -49,6 +49,8 @@ def check_inst(inst: Inst, function: Function, module: Module) -> None:
         raise RuleError(f"{op.name} has no form for {type_ and type_.value}")
     if inst.prepaid < 0:
         raise RuleError("prepaid fuel is negative")
+    if inst.region and op is not o.LOAD and op is not o.STORE:
+        raise RuleError("only loads and stores keep to a region")
     _check_operands(inst)
     if op.attrs:
         _check_attrs(inst, module)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from .. import ops as o
-from ..function import Inst, Value
+from ..function import Edge, Inst, Value
 from ..ops import Op
 from ..types import Type
 from .constants import constant_of, signed
@@ -64,11 +64,16 @@ class Condition:
 
 
 class Induction:
-    """What is known of the values of a loop that is about to be entered or repeated."""
+    """What is known of the values of a loop that is about to be entered or repeated.
+
+    Args:
+        entered: a loop inside, and the only edge into it. Values of that are what they are in its
+            first round.
+    """
 
     __slots__ = ("_deltas", "defined", "loop")
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, entered: tuple[Loop, Edge] | None = None) -> None:
         self.loop = loop
         self.defined: set[Value] = set()
         for block in loop.blocks:
@@ -79,6 +84,10 @@ class Induction:
         (back,) = [edge for edge in loop.latch.insts[-1].edges if edge.block is loop.header]
         for param, passed in zip(loop.header.params, back.args, strict=True):
             self._deltas[param] = self._step(param, passed)
+        if entered is not None:
+            inner, edge = entered
+            passed_in = [self.delta(value) for value in edge.args]
+            self._deltas.update(zip(inner.header.params, passed_in, strict=True))
 
     def delta(self, value: Value, depth: int = _DEPTH) -> Step | None:
         """By how much a value changes each time round.

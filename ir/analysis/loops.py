@@ -1,33 +1,42 @@
-"""Innermost natural loops."""
+"""Natural loops, and which lie in which."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..function import Block, Function
+from ..function import Block, Edge, Function
 from .cfg import predecessors
 from .dominators import DominatorTree
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Loop:
-    """A loop that contains no other and is repeated from one place.
+    """A loop that is repeated from one place.
 
     Attributes:
         header: the block that dominates all others.
         latch: the block that goes back to it.
-        blocks: all of them, in reverse postorder, the header first.
+        blocks: all of them, those of loops inside as well, in reverse postorder; the header first.
+        inner: the loops directly inside.
     """
 
     header: Block
     latch: Block
     blocks: tuple[Block, ...]
+    inner: tuple[Loop, ...] = ()
+
+    def entries(self, blocks: list[Block] | tuple[Block, ...]) -> list[Edge]:
+        """The edges into it from those of the given blocks that lie outside."""
+        inside = set(self.blocks)
+        return [edge for block in blocks if block not in inside
+                for edge in block.insts[-1].edges if edge.block is self.header]
 
 
-def innermost_loops(function: Function, tree: DominatorTree, most: int) -> list[Loop]:
-    """The innermost loops of at most so many blocks, in reverse postorder of their headers.
+def natural_loops(function: Function, tree: DominatorTree, most: int) -> list[Loop]:
+    """The loops of at most so many blocks, each after those inside of it.
 
-    Loops that several blocks repeat are left out. Takes time linear in blocks times ``most``.
+    Loops that several blocks repeat are left out, and so is what contains a loop that is. Takes
+    time linear in blocks times ``most``.
     """
     preds = predecessors(function)
     number = {block: place for place, block in enumerate(tree.order)}
@@ -38,27 +47,30 @@ def innermost_loops(function: Function, tree: DominatorTree, most: int) -> list[
                 found = latches.setdefault(successor, [])
                 if block not in found:
                     found.append(block)
-    loops = []
-    for header, ends in latches.items():
-        if len(ends) == 1:
-            body = _body(header, ends[0], preds, latches, number, most)
-            if body is not None:
-                loops.append(Loop(header, ends[0], body))
-    loops.sort(key=lambda loop: number[loop.header])
-    return loops
+    loops: dict[Block, Loop] = {}
+    outermost: dict[Block, Loop] = {}  # of those found so far
+    for header in sorted(latches, key=number.__getitem__, reverse=True):
+        ends = latches[header]
+        body = _body(header, ends[0], preds, number, most) if len(ends) == 1 else None
+        if body is None:
+            continue
+        heads = [block for block in body if block in latches and block is not header]
+        if all(head in loops for head in heads):
+            inner = tuple([outermost.pop(head) for head in heads if head in outermost])
+            loops[header] = outermost[header] = Loop(header, ends[0], body, inner)
+    return list(loops.values())
 
 
-def _body(header: Block, latch: Block, preds: dict[Block, list[Block]],
-          headers: dict[Block, list[Block]], number: dict[Block, int], most: int
-          ) -> tuple[Block, ...] | None:
-    """Blocks of a loop; None if another loop is among them, or if they are too many."""
+def _body(header: Block, latch: Block, preds: dict[Block, list[Block]], number: dict[Block, int],
+          most: int) -> tuple[Block, ...] | None:
+    """Blocks of a loop; None if they are too many."""
     body = {header}
     work = [latch]
     while work:
         block = work.pop()
         if block in body or block not in number:
             continue
-        if block in headers or len(body) == most:
+        if len(body) == most:
             return None
         body.add(block)
         work.extend(preds[block])

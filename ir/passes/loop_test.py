@@ -1,12 +1,14 @@
-"""The test before a counted loop: how often it goes round, and whether all of that is safe."""
+"""The test before counted loops: how often they go round, and whether all of that is safe."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 from .. import ops as o
-from ..analysis.induction import Induction, Multiple, Step
+from ..analysis.induction import Multiple, Step
+from ..analysis.nests import Counted, Nest
 from ..analysis.sums import split_sum
 from ..builder import make
 from ..function import Block, Edge, Inst, Value
@@ -20,6 +22,12 @@ I32, I64 = Type.I32, Type.I64
 _MOST_ROUNDS = 1 << 32
 _MOST_STEP = 1 << 31
 _MOST_SPREAD = 1 << 31
+#: What inner loops take in a round of the outer one, at most, for the same reason.
+_MOST_INNER_COST = 1 << 30
+#: So many pairs of accesses are tested for being apart.
+_MOST_PAIRS = 8
+#: Accesses that begin less than so far apart, at one value plus constants, are taken to overlap.
+_NEAR = 64
 
 _SIGNED = frozenset({o.ILT_S, o.ILE_S, o.IGT_S, o.IGE_S})
 _INCLUSIVE = frozenset({o.ILE_S, o.ILE_U, o.IGE_S, o.IGE_U})
@@ -31,21 +39,26 @@ class Address:
 
     Attributes:
         memory: the memory they go to.
-        root: the value, inside the loop.
-        step: by how many bytes it moves on.
-        moved: the step as an i64, if it is only known when the loop is entered.
+        root: the value, inside the nest.
+        steps: by how many bytes each loop moves it on, the outer one first.
+        moved: those steps as i64, that are only known when the nest is entered.
         lowest: the least of the constants. highest: the end of what is accessed, as a constant.
-        first: ``root + lowest`` when the loop is entered, as an i64; known after
+        stored: whether there is a store among them.
+        region: their number in ``apart``; 0 if they are in none.
+        first: ``root + lowest`` when the nest is entered, as an i64; known after
             :meth:`LoopTest.bounds`.
     """
 
     memory: EntityId
     root: Value
-    step: Step
+    steps: dict[Counted, Step]
     lowest: int
     highest: int
-    moved: Value | None = field(default=None)
+    stored: bool = False
+    region: int = 0
+    moved: dict[Counted, Value] = field(default_factory=dict)
     _first: Value | None = field(default=None)
+    _ways: dict[bool, Value] = field(default_factory=dict)  # up, and down
 
     @property
     def first(self) -> Value:
@@ -58,31 +71,175 @@ class Address:
 
 
 class LoopTest:
-    """Writes the test into a block with the parameters of the loop's header.
+    """Writes the test into a block with the parameters of the outer loop's header.
 
     Attributes:
         block: where it is written to.
+        next_region: the least number for a region of memory that is not taken.
     """
 
-    __slots__ = ("_addresses", "_conditions", "_constants", "_first", "_growths", "_induction",
-                 "_module", "block")
+    __slots__ = ("_addresses", "_conditions", "_constants", "_first", "_growths", "_module",
+                 "_nest", "block", "next_region")
 
-    def __init__(self, module: Module, induction: Induction, block: Block) -> None:
+    def __init__(self, module: Module, nest: Nest, block: Block, next_region: int) -> None:
         self.block = block
+        self.next_region = next_region
         self._module = module
-        self._induction = induction
+        self._nest = nest
         self._first = {param: block.add_param(param.type)
-                       for param in induction.loop.header.params}
+                       for param in nest.outer.loop.header.params}
         self._conditions: list[Value] = []
         self._growths: dict[Multiple, Value] = {}
         self._constants: dict[tuple[Type, int], Value] = {}
         self._addresses: dict[tuple[EntityId, Value], Address] = {}
 
-    def count(self) -> Value:
-        """How often the loop goes round, as an i64 of at least 1."""
-        condition = self._induction.condition()
-        assert condition is not None, "what is no counted loop gets no test"
-        step = self._induction.delta(condition.value)
+    def counts(self) -> dict[Counted, Value]:
+        """How often each loop goes round when it is entered, as i64 of at least 1."""
+        return {member: self._count(member) for member in self._nest.members}
+
+    def covers(self, counts: dict[Counted, Value]) -> None:
+        """The fuel lasts for so many rounds."""
+        outer, *inner = self._nest.members
+        price: Value | None = None
+        for member in inner:
+            cost = self._binary(o.IMUL, counts[member], member.cost)
+            price = cost if price is None else self._emit(o.IADD, I64, [price, cost])
+        if price is None:
+            total = self._binary(o.IMUL, counts[outer], outer.cost)
+        else:
+            self._require(self._binary(o.ILE_U, price, _MOST_INNER_COST))
+            price = self._binary(o.IADD, price, outer.cost)
+            total = self._emit(o.IMUL, I64, [counts[outer], price])
+        self._require(self._emit(o.FUEL_COVERS, None, [total]))
+
+    def address(self, member: Counted, inst: Inst) -> Address | None:
+        """Include an access or check of a loop in the test; None if its address moves otherwise."""
+        root, _ = split_sum(inst.args[0])
+        steps = None if root is None else self._nest.step(member, root)
+        if root is None or steps is None:
+            return None
+        if any(root.type is I64 if isinstance(step, Multiple) else abs(step) >= _MOST_STEP
+               for step in steps.values()):
+            return None
+        memory, offset, width = inst.attrs[:3]
+        low = _displacement(inst)
+        high = low + offset + width
+        address = self._addresses.get((memory, root))
+        if address is None:
+            address = self._addresses[memory, root] = Address(memory, root, steps, low, high)
+        elif address.steps != steps:
+            return None  # a value of the outer loop that an inner one takes for its own
+        lowest, highest = min(address.lowest, low), max(address.highest, high)
+        if highest - lowest >= _MOST_SPREAD:
+            return None
+        address.lowest, address.highest = lowest, highest
+        address.stored |= inst.op is o.STORE
+        return address
+
+    def bounds(self, counts: dict[Counted, Value]) -> None:
+        """All the addresses lie in bounds, from the first round to the last."""
+        rounds: dict[Counted, Value] = {}
+        for address in self._addresses.values():
+            first = self.first(address.root)
+            if address.lowest:
+                first = self._binary(o.IADD, first, address.lowest)
+            if first.type is I32:
+                first = self._emit(o.EXTEND_U, None, [first])
+            address._first = first
+            room = self._room(address)
+            self._require(self._emit(o.ILE_U, I64, [first, room]))
+            for member, step in address.steps.items():
+                if isinstance(step, Multiple):
+                    size = self._emit(o.EXTEND_S, None, [self._growth(step)])
+                    address.moved[member] = size
+                else:
+                    size = self._const(I64, abs(step))
+                if member not in rounds:
+                    rounds[member] = self._binary(o.ISUB, counts[member], 1)
+                way = self._emit(o.IMUL, I64, [rounds[member], size])
+                up = isinstance(step, Multiple) or step > 0
+                if up in address._ways:  # two of less than 2^63
+                    way = self._emit(o.IADD, I64, [address._ways[up], way])
+                address._ways[up] = way
+            for up, way in address._ways.items():
+                most = self._emit(o.ISUB, I64, [room, first]) if up else first
+                self._require(self._emit(o.ILE_U, I64, [way, most]))
+
+    def apart(self) -> None:
+        """What is stored lies apart from what else is accessed, and that is declared."""
+        regions: list[list[Address]] = []
+        for address in self._addresses.values():
+            for region in regions:
+                if self._near(address, region[0]):
+                    region.append(address)
+                    break
+            else:
+                regions.append([address])
+        pairs = [(a, b) for n, region in enumerate(regions) for other in regions[n + 1 :]
+                 for a, b in product(region, other)
+                 if (a.stored or b.stored) and a.memory == b.memory]
+        if not 0 < len(pairs) <= _MOST_PAIRS:
+            return
+        for number, region in enumerate(regions, self.next_region):
+            for address in region:
+                address.region = number
+        ranges = {a: self._range(a) for a in dict.fromkeys([a for pair in pairs for a in pair])}
+        for a, b in pairs:
+            ways = [self._emit(o.ILE_U, I64, [ranges[x][1], ranges[y][0]])
+                    for x, y in ((a, b), (b, a))]
+            self._require(self._emit(o.IOR, I32, ways))
+        self.block.insts.append(Inst(o.APART, None, [], (self.next_region, len(regions))))
+        self.next_region += len(regions)
+
+    def _near(self, a: Address, b: Address) -> bool:
+        """Whether two start from one value, so close together that they most likely overlap."""
+        (root, c), (other, d) = (split_sum(self.first(x.root)) for x in (a, b))
+        if root is None or root is not other or a.memory != b.memory:
+            return False
+        apart = (d + b.lowest - c - a.lowest) % (1 << a.root.type.bits)
+        return min(apart, (1 << a.root.type.bits) - apart) < _NEAR
+
+    def _range(self, address: Address) -> tuple[Value, Value]:
+        """First byte and end of what is accessed."""
+        start = end = address.first
+        up, down = address._ways.get(True), address._ways.get(False)
+        if down is not None:
+            start = self._emit(o.ISUB, I64, [start, down])
+        if up is not None:
+            end = self._emit(o.IADD, I64, [end, up])
+        return start, self._binary(o.IADD, end, address.highest - address.lowest)
+
+    def branch(self, passed: Edge, failed: Edge) -> None:
+        """End the block: go on by what the test says."""
+        result = self._conditions[0]
+        for condition in self._conditions[1:]:
+            result = self._emit(o.IAND, I32, [result, condition])
+        self.block.insts.append(Inst(o.BR_IF, None, [result], edges=[passed, failed]))
+
+    def first(self, value: Value) -> Value:
+        """What a value of the nest is in the first round, or one from outside."""
+        found = self._first.get(value)
+        if found is None and value not in self._nest.defined:
+            return value
+        if found is None:
+            inst = value.definition
+            if type(inst) is Inst:
+                args = [self.first(arg) for arg in inst.args]
+                found = self._emit(inst.op, inst.type, args, *inst.attrs)
+            else:
+                found = self.first(self._passed(value))
+            self._first[value] = found
+        return found
+
+    def _passed(self, param: Value) -> Value:
+        """What an inner loop is entered with."""
+        member = next(m for m in self._nest.members if m.loop.header is param.definition)
+        assert member.entry is not None, "the parameters of the outer loop are known"
+        return member.entry.args[member.loop.header.params.index(param)]
+
+    def _count(self, member: Counted) -> Value:
+        condition = member.condition
+        step = member.induction.delta(condition.value)
         assert step, "a condition's value changes"
         start, limit = self.first(condition.value), condition.limit
         limit = self._const(start.type, 0) if limit is None else self.first(limit)
@@ -93,75 +250,6 @@ class LoopTest:
         else:
             before = self._until_beyond(condition.op, start, limit, step)
         return self._binary(o.IADD, before, 1)
-
-    def covers(self, count: Value, cost: int) -> None:
-        """The fuel lasts for so many rounds at this price."""
-        total = self._binary(o.IMUL, count, cost)
-        self._require(self._emit(o.FUEL_COVERS, None, [total]))
-
-    def address(self, inst: Inst) -> Address | None:
-        """Include an access or check in the test; None if its address moves otherwise."""
-        root, _ = split_sum(inst.args[0])
-        step = None if root is None else self._induction.delta(root)
-        if root is None or step is None:
-            return None
-        if root.type is I64 if isinstance(step, Multiple) else abs(step) >= _MOST_STEP:
-            return None
-        memory, offset, width = inst.attrs[:3]
-        low = _displacement(inst)
-        high = low + offset + width
-        address = self._addresses.get((memory, root))
-        if address is None:
-            address = self._addresses[memory, root] = Address(memory, root, step, low, high)
-        lowest, highest = min(address.lowest, low), max(address.highest, high)
-        if highest - lowest >= _MOST_SPREAD:
-            return None
-        address.lowest, address.highest = lowest, highest
-        return address
-
-    def bounds(self, count: Value) -> None:
-        """All the addresses lie in bounds, from the first round to the last."""
-        rounds = None
-        for address in self._addresses.values():
-            first = self.first(address.root)
-            if address.lowest:
-                first = self._binary(o.IADD, first, address.lowest)
-            if first.type is I32:
-                first = self._emit(o.EXTEND_U, None, [first])
-            address._first = first
-            room = self._room(address)
-            self._require(self._emit(o.ILE_U, I64, [first, room]))
-            step = address.step
-            if isinstance(step, Multiple):
-                size = address.moved = self._emit(o.EXTEND_S, None, [self._growth(step)])
-            elif step:
-                size = self._const(I64, abs(step))
-            else:
-                continue
-            rounds = rounds or self._binary(o.ISUB, count, 1)
-            way = self._emit(o.IMUL, I64, [rounds, size])
-            if isinstance(step, Multiple) or step > 0:
-                first = self._emit(o.ISUB, I64, [room, first])
-            self._require(self._emit(o.ILE_U, I64, [way, first]))
-
-    def branch(self, passed: Edge, failed: Edge) -> None:
-        """End the block: go on by what the test says."""
-        result = self._conditions[0]
-        for condition in self._conditions[1:]:
-            result = self._emit(o.IAND, I32, [result, condition])
-        self.block.insts.append(Inst(o.BR_IF, None, [result], edges=[passed, failed]))
-
-    def first(self, value: Value) -> Value:
-        """What a value of the loop is in the first round, or one from outside."""
-        found = self._first.get(value)
-        if found is None and value not in self._induction.defined:
-            return value
-        if found is None:
-            inst = value.definition
-            assert type(inst) is Inst, "only parameters of the header change by constants"
-            args = [self.first(arg) for arg in inst.args]
-            found = self._first[value] = self._emit(inst.op, inst.type, args, *inst.attrs)
-        return found
 
     def _until_equal(self, way: Value, step: Step) -> Value:
         """Rounds, as an i64, before a value that moves by a constant has gone the whole way."""

@@ -1,4 +1,4 @@
-"""Loop versioning: one test before a counted loop, then a copy of it without checks.
+"""Loop versioning: one test before counted loops, then a copy of them without checks.
 
 Before::
 
@@ -34,6 +34,13 @@ way through the loop as often as it can go round; and the bounds checks of addre
 constant, as first and last lie in bounds. All else that may trap stays, with all charges, so every
 trap keeps its place and its fuel. Addresses of the copy are 64 bits wide and the count is its
 only way to end, so LLVM sees that neither wraps around, and can vectorise it.
+
+A counted loop with counted loops in it, that go round as often each time, is copied whole, with
+one test for all (:mod:`..analysis.nests`): there is no way from the copy of an inner loop to the
+checked one then, which would keep LLVM from holding in registers what the outer loop stores again
+and again. For that it has to know, too, that nothing else reads it; so the test asks whether what
+is stored lies apart from the rest, and ``apart`` says so. In the loops as they were, the inner ones
+are versioned by themselves, for when the test fails.
 """
 
 from __future__ import annotations
@@ -42,12 +49,12 @@ from dataclasses import dataclass
 
 from .. import ops as o
 from ..analysis.dominators import DominatorTree
-from ..analysis.induction import Induction
-from ..analysis.loops import Loop, innermost_loops
+from ..analysis.loops import Loop, natural_loops
+from ..analysis.nests import Nest, find_nest
 from ..function import Block, Edge, Function, Inst, Value
 from ..module import Module
 from ..ops import Effect
-from ..types import Type
+from .loop_copy import copy_nest
 from .loop_test import Address, LoopTest
 from .rewrite import reachable_order
 
@@ -61,24 +68,21 @@ _IN_ADDRESSES = _ACCESSES | {o.BOUNDS_CHECK, o.IADD}
 
 
 def version_loops(function: Function, module: Module) -> bool:
-    """Copy the counted innermost loops of one function."""
+    """Copy the counted loops of one function: pairs of one in the other, then the innermost."""
     before = len(function.blocks)
     order = reachable_order(function)
     changed = len(order) != before
     if not any(inst.op is o.FUEL_CHECK for block in order[1:] for inst in block.insts):
         return changed
-    tree = DominatorTree(function, order)
-    done = _behind_tests(order)
-    plans = [plan for loop in innermost_loops(function, tree, _MOST_BLOCKS)
-             if loop.header not in done and (plan := _plan(function, loop)) is not None]
-    if not plans:
-        return changed
-    _find_uses_outside(function, plans)
-    plans = [plan for plan in plans if not plan.used_outside or len(plan.exits) == 1]
-    entries = {plan.loop.header: _version(function, module, plan) for plan in plans}
-    _enter_through(function, plans, entries)
-    _rename_outside(function, plans)
-    return changed or bool(plans)
+    for nested in (True, False):
+        order = reachable_order(function)
+        tree = DominatorTree(function, order)
+        done = _behind_tests(order)
+        loops = [loop for loop in natural_loops(function, tree, _MOST_BLOCKS)
+                 if bool(loop.inner) is nested and loop.header not in done]
+        plans = [plan for loop in loops if (plan := _plan(function, loop)) is not None]
+        changed |= _carry_out(function, module, plans)
+    return changed
 
 
 def _behind_tests(order: list[Block]) -> set[Block]:
@@ -89,59 +93,63 @@ def _behind_tests(order: list[Block]) -> set[Block]:
 
 @dataclass(slots=True)
 class _Plan:
-    """A loop that can be copied.
+    """Loops that can be copied.
 
     Attributes:
-        cost: most fuel that one time round takes.
-        exits: edges that leave it.
+        exits: edges that leave them.
         used_outside: values, constants apart, that other blocks use: they come out as parameters
             of one block.
         outside: what those blocks use instead.
     """
 
-    loop: Loop
-    induction: Induction
-    cost: int
+    nest: Nest
     exits: list[Edge]
     used_outside: dict[Value, None]
     outside: dict[Value, Value]
 
+    @property
+    def loop(self) -> Loop:
+        return self.nest.outer.loop
+
 
 def _plan(function: Function, loop: Loop) -> _Plan | None:
-    """Whether and how a loop can be copied."""
+    """Whether and how a loop can be copied, with those in it."""
     insts = [inst for block in loop.blocks for inst in block.insts]
     if loop.header is function.blocks[0] or len(insts) > _MOST_INSTS:
         return None
     if any(inst.op is o.CHARGE_BY or inst.op.effect & Effect.CALL for inst in insts):
         return None
-    if not any(inst.op is o.FUEL_CHECK or inst.op is o.BOUNDS_CHECK for inst in insts):
-        return None
-    induction = Induction(loop)
-    if induction.condition() is None:
-        return None
-    cost = _longest_way(loop)
-    if cost > _MOST_COST:
+    if not any(inst.op is o.FUEL_CHECK for inst in insts):
+        return None  # a copy
+    nest = find_nest(loop)
+    if nest is None or any(member.cost > _MOST_COST for member in nest.members):
         return None
     inside = set(loop.blocks)
     exits = [edge for block in loop.blocks for edge in block.insts[-1].edges
              if edge.block not in inside]
-    return _Plan(loop, induction, cost, exits, {}, {})
+    return _Plan(nest, exits, {}, {})
 
 
-def _longest_way(loop: Loop) -> int:
-    """Most fuel that is charged from the header on to any block of the loop."""
-    total: dict[Block, int] = dict.fromkeys(loop.blocks, 0)
-    for block in loop.blocks:  # in reverse postorder: without the way back there is no circle
-        total[block] += sum(inst.attrs[0] for inst in block.insts if inst.op is o.CHARGE)
-        for successor in block.successors:
-            if successor in total and successor is not loop.header:
-                total[successor] = max(total[successor], total[block])
-    return max(total.values())
+def _carry_out(function: Function, module: Module, plans: list[_Plan]) -> bool:
+    """Version what is planned; whether that is anything."""
+    if not plans:
+        return False
+    _find_uses_outside(function, plans)
+    plans = [plan for plan in plans if not plan.used_outside or len(plan.exits) == 1]
+    region = _next_region(function)
+    entries: dict[Block, Block] = {}
+    for plan in plans:
+        test = _version(function, module, plan, region)
+        entries[plan.loop.header] = test.block
+        region = test.next_region
+    _enter_through(function, plans, entries)
+    _rename_outside(function, plans)
+    return bool(plans)
 
 
 def _find_uses_outside(function: Function, plans: list[_Plan]) -> None:
     """Note for each plan which of the loop's values other blocks use."""
-    owner = {value: plan for plan in plans for value in plan.induction.defined
+    owner = {value: plan for plan in plans for value in plan.nest.defined
              if not _is_constant(value)}
     home = {block: plan for plan in plans for block in plan.loop.blocks}
     for block in function.blocks:
@@ -167,52 +175,60 @@ def _is_constant(value: Value) -> bool:
     return type(inst) is Inst and inst.op is o.CONST
 
 
-def _version(function: Function, module: Module, plan: _Plan) -> Block:
-    """A block that tests, then goes to the copy or to the loop."""
-    loop, entry = plan.loop, Block()
-    _hoist_constants(plan, entry)
-    test = LoopTest(module, plan.induction, entry)
-    count = test.count()
-    test.covers(count, plan.cost)
-    addresses = _addresses(test, plan, count)
+def _version(function: Function, module: Module, plan: _Plan, region: int) -> LoopTest:
+    """Write a block that tests, then goes to the copy or to the loop."""
+    loop, nest, entry = plan.loop, plan.nest, Block()
+    _hoist_constants(nest, entry)
+    test = LoopTest(module, nest, entry, region)
+    counts = test.counts()
+    test.covers(counts)
+    addresses = _addresses(test, nest)
+    test.bounds(counts)
+    if len(nest.members) > 1:
+        test.apart()
     if plan.used_outside:
         _lead_out(function, plan)
-    copy = _copy(function, plan, addresses)
-    moving = list(dict.fromkeys(address for address in addresses.values() if address.step))
-    copied = Edge(copy, [*entry.params, count, *[address.first for address in moving]])
+    copied = copy_nest(function, nest, addresses, counts)
+    copied.args = [*entry.params, *copied.args]
     test.branch(copied, Edge(loop.header, list(entry.params)))
     function.blocks.append(entry)
-    return entry
+    return test
 
 
-def _hoist_constants(plan: _Plan, entry: Block) -> None:
-    """Move constants to where the loop and what follows can share them with the copy."""
-    for block in plan.loop.blocks:
+def _hoist_constants(nest: Nest, entry: Block) -> None:
+    """Move constants to where the loops and what follows can share them with the copy."""
+    for block in nest.outer.loop.blocks:
         constants = [inst for inst in block.insts if inst.op is o.CONST]
         if constants:
             entry.insts += constants
             block.insts = [inst for inst in block.insts if inst.op is not o.CONST]
-            plan.induction.defined.difference_update([inst.result for inst in constants])
+            nest.forget([inst.result for inst in constants])
 
 
-def _addresses(test: LoopTest, plan: _Plan, count: Value) -> dict[Inst, Address]:
+def _addresses(test: LoopTest, nest: Nest) -> dict[Inst, Address]:
     """The address of every access and check that the test proves to be in bounds."""
     found: dict[Inst, Address] = {}
-    for block in plan.loop.blocks:
+    for block in nest.outer.loop.blocks:
+        member = nest.member_of(block)
         for inst in block.insts:
             if inst.op in _ACCESSES or inst.op is o.BOUNDS_CHECK:
-                address = test.address(inst)
+                address = test.address(member, inst)
                 if address is not None:
                     found[inst] = address
-    test.bounds(count)
     return found
+
+
+def _next_region(function: Function) -> int:
+    """A number such that no region has it or a greater one."""
+    taken = [sum(inst.attrs) for inst in function.insts() if inst.op is o.APART]
+    return max(taken, default=1)
 
 
 def _lead_out(function: Function, plan: _Plan) -> None:
     """Put a block on the only way out, whose parameters are what other blocks use."""
     (edge,) = plan.exits
     out = Block()
-    inside = [value for value in edge.args if value in plan.induction.defined]
+    inside = [value for value in edge.args if value in plan.nest.defined]
     for value in dict.fromkeys([*plan.used_outside, *inside]):
         plan.outside[value] = out.add_param(value.type)
     args = [plan.outside.get(value, value) for value in edge.args]
@@ -229,80 +245,6 @@ def _enter_through(function: Function, plans: list[_Plan], entries: dict[Block, 
             entry = entries.get(edge.block)
             if entry is not None and entry is not block and inside.get(block) is not edge.block:
                 edge.block = entry
-
-
-def _copy(function: Function, plan: _Plan, addresses: dict[Inst, Address]) -> Block:
-    """Copy the blocks of a loop without what is proven; its header."""
-    loop = plan.loop
-    blocks = {block: Block() for block in loop.blocks}
-    values: dict[Value, Value] = {}
-    for block, copy in blocks.items():
-        for param in block.params:
-            values[param] = copy.add_param(param.type)
-    header = blocks[loop.header]
-    left = header.add_param(Type.I64)
-    moving = list(dict.fromkeys(address for address in addresses.values() if address.step))
-    current = {address: header.add_param(Type.I64) for address in moving}
-    for block, copy in blocks.items():
-        for inst in block.insts[:-1]:
-            if inst.op is o.FUEL_CHECK or (inst.op is o.BOUNDS_CHECK and inst in addresses):
-                continue
-            copied = _copy_inst(inst, values)
-            if inst in addresses:
-                address = addresses[inst]
-                copied.args[0] = current.get(address, address.first)
-                offset = inst.attrs[1] + address.displacement_of(inst)
-                copied.attrs = (inst.attrs[0], offset, *inst.attrs[2:])
-            copy.insts.append(copied)
-        terminator = _copy_inst(block.insts[-1], values)
-        terminator.edges = [
-            Edge(blocks.get(edge.block, edge.block), [values.get(v, v) for v in edge.args])
-            for edge in block.insts[-1].edges
-        ]
-        copy.insts.append(terminator)
-    _count_down(blocks[loop.latch], header, left, current)
-    function.blocks.extend(blocks.values())
-    return header
-
-
-def _copy_inst(inst: Inst, values: dict[Value, Value]) -> Inst:
-    """A copy with its own results; operands are renamed."""
-    copied = Inst(inst.op, inst.type, [values.get(v, v) for v in inst.args], inst.attrs,
-                  loc=inst.loc, prepaid=inst.prepaid)
-    copied.results = tuple([Value(value.type, copied) for value in inst.results])
-    values.update(zip(inst.results, copied.results, strict=True))
-    return copied
-
-
-def _count_down(latch: Block, header: Block, left: Value, current: dict[Address, Value]) -> None:
-    """Repeat the copy until the count is used up, with the addresses moved on."""
-    terminator = latch.insts.pop()
-
-    def constant(amount: int) -> Value:
-        return _append(latch, o.CONST, Type.I64, [], (amount & (1 << 64) - 1,))
-
-    fewer = _append(latch, o.ISUB, Type.I64, [left, constant(1)], ())
-    moved = []
-    for address, value in current.items():
-        amount = address.moved
-        if amount is None:
-            assert isinstance(address.step, int), "the others are known now"
-            amount = constant(address.step)
-        moved.append(_append(latch, o.IADD, Type.I64, [value, amount], ()))
-    more = _append(latch, o.INE, Type.I64, [fewer, constant(0)], ())
-    again, out = terminator.edges
-    if again.block is not header:
-        again, out = out, again
-    again.args += [fewer, *moved]
-    latch.insts.append(Inst(o.BR_IF, None, [more], edges=[again, out], loc=terminator.loc))
-
-
-def _append(block: Block, op: o.Op, type_: Type, args: list[Value],
-            attrs: tuple[int, ...]) -> Value:
-    inst = Inst(op, type_, args, attrs)
-    inst.results = (Value(Type.I32 if op is o.INE else type_, inst),)
-    block.insts.append(inst)
-    return inst.result
 
 
 def _rename_outside(function: Function, plans: list[_Plan]) -> None:

@@ -10,7 +10,9 @@ import llvmlite
 import llvmlite.binding as llvm
 
 from ...errors import TargetError
+from ..llvm.late_canon import late_canon
 from .nan_tests import nan_tests_by_bits
+from .saturation import saturate_by_vectors
 
 #: Besides LLVM's levels: none of its passes, but instructions and registers chosen well. Takes a
 #: quarter of the time of level 1. Code is nearly as fast: what is left out is mostly vectors.
@@ -115,6 +117,13 @@ class Compilation:
         builder = llvm.create_pass_builder(self._machine, options)
         builder.getModulePassManager().run(self._module, builder)
 
+    def sink(self) -> None:
+        """Move what only one way on needs to where that begins."""
+        builder = llvm.create_pass_builder(self._machine, llvm.create_pipeline_tuning_options())
+        passes = llvm.create_new_module_pass_manager()
+        passes.add_sinking_pass()
+        passes.run(self._module, builder)
+
     def object_code(self) -> bytes:
         return bytes(self._machine.emit_object(self._module))
 
@@ -142,8 +151,12 @@ def optimised(text: str, level: int) -> Compilation:
     """A module after LLVM's pipeline, and after what this processor needs besides."""
     compilation = Compilation(text, level)
     compilation.optimise()
-    if level and "fcmp uno" in text and host_machine().triple.startswith("x86_64"):
-        compilation = Compilation(nan_tests_by_bits(compilation.text()), level)
+    if level and ("fcmp uno" in text or "i.sat." in text):
+        text = late_canon(compilation.text())
+        if host_machine().triple.startswith("x86_64"):
+            text = saturate_by_vectors(nan_tests_by_bits(text))
+        compilation = Compilation(text, level)
+        compilation.sink()
     return compilation
 
 

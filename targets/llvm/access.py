@@ -12,9 +12,8 @@ from typing import Protocol
 from ..addressing import GROUP, Cells
 from ..layout import Ctx, MemorySlot, Shared
 from .cell_support import cell_support
-from .emit import FunctionEmitter
+from .emit import MEMORY, FunctionEmitter
 
-_MEMORY = "!tbaa !3"
 _INVARIANT = "!invariant.load !1"
 
 _WIDTHS = {"i8": 1, "i16": 2, "i32": 4, "float": 4, "i64": 8, "double": 8, "<2 x i64>": 16}
@@ -101,19 +100,19 @@ class PlainAccess:
         align: int,
     ) -> str:
         pointer = self._address(e, slot, address, offset)
-        return e.assign(f"load {type_}, ptr {pointer}, align {align}, {_MEMORY}")
+        return e.assign(f"load {type_}, ptr {pointer}, align {align}, {e.access}")
 
     def store(
         self, e: FunctionEmitter, slot: MemorySlot, address: str, offset: int, type_: str,
         value: str, align: int,
     ) -> None:
         pointer = self._address(e, slot, address, offset)
-        e.line(f"store {type_} {value}, ptr {pointer}, align {align}, {_MEMORY}")
+        e.line(f"store {type_} {value}, ptr {pointer}, align {align}, {e.access}")
 
     def fill(self, e: FunctionEmitter, slot: MemorySlot, to: str, byte: str, count: str) -> None:
         name = e.program.intrinsic("void", "llvm.memset.p0.i64", "ptr, i8, i64, i1 immarg")
         pointer = self._address(e, slot, to, 0)
-        e.line(f"call void {name}(ptr {pointer}, i8 {byte}, i64 {count}, i1 false), {_MEMORY}")
+        e.line(f"call void {name}(ptr {pointer}, i8 {byte}, i64 {count}, i1 false), {MEMORY}")
 
     def copy(
         self, e: FunctionEmitter, to_slot: MemorySlot, to: str, from_slot: MemorySlot,
@@ -127,7 +126,7 @@ class PlainAccess:
         pointer = self._address(e, slot, to, 0)
         e.line(
             f"call void {self._memmove(e)}(ptr {pointer}, ptr {source}, i64 {count}, i1 false), "
-            f"{_MEMORY}"
+            f"{MEMORY}"
         )
 
     def move_words(
@@ -254,7 +253,7 @@ class CellAccess:
         align = _WIDTHS[type_] // len(pointers)
 
         def load(part: str, pointer: str) -> str:
-            return e.assign(f"load {part}, {self._pointer} {pointer}, align {align}, {_MEMORY}")
+            return e.assign(f"load {part}, {self._pointer} {pointer}, align {align}, {e.access}")
 
         if len(pointers) == 1:
             return load(type_, pointers[0])
@@ -270,7 +269,7 @@ class CellAccess:
     ) -> None:
         pointers = self._pieces(e, base, effective, type_)
         align = _WIDTHS[type_] // len(pointers)
-        where = f"align {align}, {_MEMORY}"
+        where = f"align {align}, {e.access}"
         if len(pointers) == 1:
             e.line(f"store {type_} {value}, {self._pointer} {pointers[0]}, {where}")
             return

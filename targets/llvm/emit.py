@@ -25,8 +25,12 @@ from .types import LLVM_TYPES, constant
 if TYPE_CHECKING:
     from .trampolines import Trampolines
 
-#: Alias class of an agent's state; see :mod:`.state_ops`.
+#: Alias classes of an agent's state and of linear memory; see :mod:`.state_ops`.
 STATE = "!tbaa !2"
+MEMORY = "!tbaa !3"
+
+#: Number of the first metadata node that is not in :data:`.program.METADATA`.
+FIRST_NODE = 10
 
 #: An op's emitter writes the text of one instruction.
 Emitter = Callable[["FunctionEmitter", Inst], None]
@@ -65,6 +69,7 @@ class ProgramEmitter:
         self.elem_numbers = {id_: n for n, id_ in enumerate(module.elems)}
         self.declarations: set[str] = set()
         self.later: set[str] = set()
+        self.metadata: list[str] = []
         self.linkage = "hidden" if split else "internal"
         self._used: set[EntityId] = set()
         self._defined: set[EntityId] = set()
@@ -120,6 +125,12 @@ class ProgramEmitter:
         self.later.add(name)
         return name
 
+    def node(self, text: str) -> str:
+        """Name of a new metadata node; ``%`` in its text stands for the name."""
+        name = f"!{FIRST_NODE + len(self.metadata)}"
+        self.metadata.append(f"{name} = {text.replace('%', name)}")
+        return name
+
     def intrinsic(self, result: str, name: str, params: str) -> str:
         """Name of an intrinsic, which is declared at the end."""
         self.declarations.add(f"declare {result} @{name}({params})")
@@ -139,6 +150,8 @@ class FunctionEmitter:
         self.bools: dict[Value, str] = {}  # i1 form of comparison results
         self.widened: dict[Value, str] = {}  # i64 form of i32 addresses, in this block
         self.fuel = "%fuel"
+        self.access = MEMORY  # what is known of the access to memory that is being written
+        self.regions: dict[int, str] = {}  # what is known of those that keep to a region
         self.label = "entry"
         self._traps: list[tuple[str, int, str]] = []  # label, status and fuel where one is
         self._counter = 0

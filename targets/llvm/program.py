@@ -109,7 +109,8 @@ def _assemble(program: ProgramEmitter, text: list[str]) -> str:
     abi = program.abi
     head = [f'target triple = "{abi.triple}"', f'target datalayout = "{abi.data_layout}"']
     declared = program.declarations | set(abi.declarations)
-    return "\n\n".join([*head, *text, *sorted(declared), *program.externals(), METADATA]) + "\n"
+    metadata = METADATA + "".join([f"{node}\n" for node in program.metadata])
+    return "\n\n".join([*head, *text, *sorted(declared), *program.externals(), metadata]) + "\n"
 
 
 def _enter_entry(count: int) -> str:

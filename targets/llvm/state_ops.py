@@ -15,7 +15,7 @@ from ...ir.ops import Op
 from ...ir.types import EntityId, Trap, Type
 from ..layout import Shared, TableSlot
 from .access import function_record
-from .emit import STATE, Emitter, FunctionEmitter
+from .emit import MEMORY, STATE, Emitter, FunctionEmitter
 from .types import LLVM_TYPES
 
 # Linear memory.
@@ -60,7 +60,9 @@ def _load(e: FunctionEmitter, inst: Inst) -> None:
     assert inst.type is not None
     t, address = LLVM_TYPES[inst.type], e.wide(inst.args[0])
     narrow = t if width * 8 == inst.type.bits else f"i{width * 8}"
+    e.access = e.regions[inst.region] if inst.region else MEMORY
     value = e.abi.memory.load(e, e.memory(id_), address, offset, narrow, align)
+    e.access = MEMORY
     if narrow == t:
         e.names[inst.results[0]] = value
     else:
@@ -76,7 +78,29 @@ def _store(e: FunctionEmitter, inst: Inst) -> None:
         narrow = f"i{width * 8}"
         text = e.assign(f"trunc {t} {text} to {narrow}")
         t = narrow
+    e.access = e.regions[inst.region] if inst.region else MEMORY
     e.abi.memory.store(e, e.memory(id_), e.wide(address), offset, t, text, align)
+    e.access = MEMORY
+
+
+def _apart(e: FunctionEmitter, inst: Inst) -> None:
+    """Each region is a scope that accesses of the others do not alias.
+
+    The declaration makes LLVM give copies of this code scopes of their own: what the regions are
+    differs from one time to the next.
+    """
+    first, count = inst.attrs
+    node = e.program.node
+    domain = node("distinct !{%}")
+    scopes = [node(f"distinct !{{%, {domain}}}") for _ in range(count)]
+    for number, scope in enumerate(scopes):
+        others = ", ".join([other for other in scopes if other is not scope])
+        e.regions[first + number] = (
+            f"{MEMORY}, !alias.scope {node(f'!{{{scope}}}')}, !noalias {node(f'!{{{others}}}')}"
+        )
+    name = e.program.intrinsic("void", "llvm.experimental.noalias.scope.decl", "metadata")
+    for scope in scopes:
+        e.line(f"call void {name}(metadata {node(f'!{{{scope}}}')})")
 
 
 def _memory_size(e: FunctionEmitter, inst: Inst) -> None:
@@ -322,6 +346,7 @@ STATE_EMITTERS: dict[Op, Emitter] = {
     ops.BOUNDS_CHECK: _bounds_check,
     ops.LOAD: _load,
     ops.STORE: _store,
+    ops.APART: _apart,
     ops.MEMORY_SIZE: _memory_size,
     ops.MEMORY_GROW: _memory_grow,
     ops.MEMORY_FILL: _memory_fill,

@@ -203,6 +203,8 @@ class RandomIR:
         args = self.values(operand_types)
         self.place(op)
         inst = self.builder.inst(op, type_, args, *attrs.values())
+        if op.name in ("load", "store"):
+            inst.region = self.choose.choice([0, 0, 3])
         for result in inst.results:
             self.pools[self.block][result.type].append(result)
 
@@ -226,6 +228,7 @@ class RandomIR:
             Attr.SIG: choose.randrange(len(module.types)), Attr.TRAP: choose.choice(list(Trap)),
             Attr.AMOUNT: choose.randrange(1000), Attr.LANE: choose.randrange(16),
             Attr.LANES: bytes(choose.choices(range(32), k=16)), Attr.HIGH: choose.random() < 0.5,
+            Attr.REGION: choose.randrange(1, 9), Attr.COUNT: choose.randrange(1, 5),
         }
         return simple[kind]
 
@@ -351,7 +354,7 @@ def assert_same(before: Function, after: Function) -> None:
             match(param, param_)
             assert (param.type, param_.definition) == (param_.type, other)
         for inst, inst_ in zip(block.insts, other.insts, strict=True):
-            for name in ("op", "type", "attrs", "loc", "prepaid"):
+            for name in ("op", "type", "attrs", "loc", "prepaid", "region"):
                 assert getattr(inst, name) == getattr(inst_, name)
             for value, value_ in zip(inst.args, inst_.args, strict=True):
                 match(value, value_)
