@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import llvmlite
@@ -17,6 +19,13 @@ from .saturation import saturate_by_vectors
 #: Besides LLVM's levels: none of its passes, but instructions and registers chosen well. Takes a
 #: quarter of the time of level 1. Code is nearly as fast: what is left out is mostly vectors.
 SELECTION_ONLY = 4
+
+#: Switches of LLVM's that are set while it works on code for x86, with LLVM's own values.
+#: Strength reduction of loops thinks of 64-bit pointers: of 32-bit addresses and of fuel it makes
+#: more running sums than there are registers. The vectoriser of straight lines makes SHA-256
+#: slower unless it must expect to gain more than nothing.
+_SWITCHES = (("disable-lsr", "true", "false"), ("slp-threshold", "3", "0"))
+_switching = threading.Lock()
 
 
 @functools.cache
@@ -68,6 +77,19 @@ def _target_machine(level: int) -> llvm.TargetMachine:
     )
 
 
+@contextmanager
+def _switched() -> Iterator[None]:
+    """Set the switches for a while; they are the process's, and others compile in it, too."""
+    with _switching:
+        try:
+            for name, ours, _ in _SWITCHES:
+                llvm.set_option("swarmc", f"-{name}={ours}")
+            yield
+        finally:
+            for name, _, theirs in _SWITCHES:
+                llvm.set_option("swarmc", f"-{name}={theirs}")
+
+
 class Compilation:
     """One LLVM module on its way to machine code.
 
@@ -89,6 +111,7 @@ class Compilation:
         inlining: int | None = None,
     ) -> None:
         self._machine = _target_machine(level) if machine is None else machine
+        self._tuned = machine is None and host_machine().triple.startswith("x86_64")
         self._inlining = inlining
         try:
             self._module = llvm.parse_assembly(text)
@@ -114,8 +137,13 @@ class Compilation:
         options = llvm.create_pipeline_tuning_options(speed_level=self._level)
         if self._inlining is not None:
             options.inlining_threshold = self._inlining
+        options.slp_vectorization = self._tuned and self._level > 1
         builder = llvm.create_pass_builder(self._machine, options)
-        builder.getModulePassManager().run(self._module, builder)
+        with self._switches():
+            builder.getModulePassManager().run(self._module, builder)
+
+    def _switches(self) -> AbstractContextManager[None]:
+        return _switched() if self._tuned else nullcontext()
 
     def sink(self) -> None:
         """Move what only one way on needs to where that begins."""
@@ -125,10 +153,12 @@ class Compilation:
         passes.run(self._module, builder)
 
     def object_code(self) -> bytes:
-        return bytes(self._machine.emit_object(self._module))
+        with self._switches():
+            return bytes(self._machine.emit_object(self._module))
 
     def assembly(self) -> str:
-        return str(self._machine.emit_assembly(self._module))
+        with self._switches():
+            return str(self._machine.emit_assembly(self._module))
 
     def undefined(self) -> list[str]:
         """Names of what the module uses but does not define."""
