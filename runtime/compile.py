@@ -18,7 +18,6 @@ from ..targets.executable import CompileOptions, Executable, FunctionSpan, HostI
 from .cache import Cache, cache_key
 from .choosing import target_named
 from .entry_points import no_such_function
-from .host_compiler import compiled_meanwhile
 
 if TYPE_CHECKING:
     from ..compiler.wasm.module import Module
@@ -60,11 +59,9 @@ def compile_wasm(
             return found
     with collector_paused():
         module = read_module(wasm, progress)
-        meanwhile = () if target.embeds_hosts else host_imports(module)
-        with compiled_meanwhile(meanwhile, cache):
-            program = to_program(module, options, progress)
-            codes = partial(_host_codes, users=users, cache=cache)
-            executable = target.compile(program, options, progress, codes)
+        program = to_program(module, options, progress)
+        codes = partial(_host_codes, users=users, cache=cache)
+        executable = target.compile(program, options, progress, codes)
         executable = replace(executable, spans=function_spans(module), command=is_command(module))
     if cache:
         cache.put(key, executable)
@@ -142,19 +139,6 @@ def to_program(
     level = 2 if options.opt_level is None else min(options.opt_level, 2)
     optimise(program, level=level, align=level > 0 and options.tests_alignment)
     return program
-
-
-def host_imports(module: Module) -> list[HostImport]:
-    """The imported functions of a module that the host provides."""
-    from .hosts import is_known
-
-    found = []
-    for item in module.imported("func"):
-        assert isinstance(item.type, int)
-        type_ = module.func_type(item.type).plain()
-        if type_ is not None and is_known(item.module, item.name, type_):
-            found.append(HostImport(item.module, item.name, type_))
-    return found
 
 
 _pausing = threading.Lock()

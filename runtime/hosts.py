@@ -173,7 +173,7 @@ def host_codes(
     """Host functions as LLVM IR for any machine; arguments and errors are :func:`resolve`'s."""
     found = _registrations(imports, users)
     return [
-        HostCode(f"{item.module}.{item.name}", _symbol(one), _text(one, cache))
+        HostCode(f"{item.module}.{item.name}", symbol(one), _text(one, cache))
         for item, one in zip(imports, found, strict=True)
     ]
 
@@ -184,26 +184,6 @@ def implementations(users: Sequence[HostFunction]) -> list[str] | None:
     return [one.implementation for one in found] if all(one.lasting for one in found) else None
 
 
-def is_cached(item: HostImport, cache: Cache) -> bool:
-    """Whether a host function needs no compiling, if there is one of that name."""
-    found = find(item.module, item.name)
-    if found is None or found.implementation in _addresses:
-        return True
-    return cache.get_object(_cache_key(found)) is not None
-
-
-def put_in_cache(module: str, name: str, cache: Cache) -> None:
-    """Compile a host function that the cache lacks, for other processes to load.
-
-    Raises:
-        LinkError: there is none of that name.
-    """
-    found = find(module, name)
-    if found is None:
-        raise LinkError(f"unknown import: {module}.{name}")
-    _object(found, cache)
-
-
 def _load(wanted: list[Registration], cache: Cache | None) -> None:
     if not wanted:
         return
@@ -211,11 +191,12 @@ def _load(wanted: list[Registration], cache: Cache | None) -> None:
 
     code = LoadedCode(tuple(_object(one, cache) for one in wanted))
     for one in wanted:
-        _addresses[one.implementation] = code.address(_symbol(one))
+        _addresses[one.implementation] = code.address(symbol(one))
     _code.append(code)
 
 
-def _symbol(registration: Registration) -> str:
+def symbol(registration: Registration) -> str:
+    """What the machine code of a host function is called."""
     return "swarmc.host." + hashlib.sha256(registration.implementation.encode()).hexdigest()[:32]
 
 
@@ -227,13 +208,35 @@ def _object(registration: Registration, cache: Cache | None) -> bytes:
         found = cache.get_object(key)
         if found is not None:
             return found
-    text = _text(registration, None)
-    from .host_code import object_code
-
-    data = object_code(text, registration.user)
+    data = _own_object(registration) or _numba_object(registration)
     if cache:
         cache.put_object(key, data)
     return data
+
+
+def _own_object(registration: Registration) -> bytes | None:
+    """Object code of a function of WASI, which needs no Numba; None for others."""
+    text = _own_text(registration)
+    if text is None:
+        return None
+    from ..targets.cpu.machine import SELECTION_ONLY, compile_text
+
+    return compile_text(text, SELECTION_ONLY)
+
+
+def _own_text(registration: Registration) -> str | None:
+    kind, _, implementation = registration.implementation.partition(" ")
+    if kind != "wasi":
+        return None
+    from .wasi.compiled import compiled_text
+
+    return compiled_text(implementation)
+
+
+def _numba_object(registration: Registration) -> bytes:
+    from .host_code import object_code
+
+    return object_code(_text(registration, None), registration.user)
 
 
 def _text(registration: Registration, cache: Cache | None) -> str:
@@ -247,7 +250,7 @@ def _text(registration: Registration, cache: Cache | None) -> str:
     log.info("compiling the host function %s", registration.implementation)
     from .host_code import host_text
 
-    text = host_text(registration.build(), _symbol(registration), registration.user)
+    text = host_text(registration.build(), symbol(registration), registration.user)
     if cache:
         cache.put_object(key, text.encode())
     return text
