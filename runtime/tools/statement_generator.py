@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...compiler.wasm.opcodes import BY_NAME
 from ...compiler.wasm.types import FuncType, ValueType
-from ...ir.module import PAGE_SIZE
 from ...ir.types import Type
+from .array_generator import array_loop, array_nest
 from .body_generator import BodyGenerator, Kinds, Statement
 from .bulk_generator import elements, memory_bulk, memory_grow, table_bulk, table_set
 from .choices import Choices, WeightedTable
 from .exception_generator import THROWS, make_try_table
 from .generator_plan import Frame
-from .generator_rows import LOADS, NUMERIC, STORES, memarg
+from .generator_rows import LOADS, NUMERIC, STORES
 from .object_generator import OBJECTS
 from .productions import productions
 from .reference_generator import REFERENCES
@@ -328,54 +327,6 @@ def _stack_frame(g: BodyGenerator, depth: int) -> None:
     g.emit("global.set", g.plan.pointer, pops=1)
 
 
-_UPWARDS = ("ne", "ne", "lt_u", "lt_s", "le_u", "le_s")
-_DOWNWARDS = ("ne", "ne", "gt_u", "gt_s", "ge_u", "ge_s")
-
-
-def _array_loop(g: BodyGenerator, depth: int) -> None:
-    """A loop over an array: from an end of memory or any place, up or down, to a limit."""
-    if not g.plan.memories:
-        return
-    memory = g.memory()
-    t = g.plan.memories[memory].address
-    index, type_ = g.new_local(t, hidden=True), g.choices.pick(NUMERIC)
-    row = next(r for r in STORES if r.type is type_ and r.width * 8 == type_.bits)
-    base = g.choices.below(0x1000)
-    step = row.width * g.choices.pick((1, 1, 1, 2, -1))
-    rounds = g.choices.pick((1, 3, 8, 20, 60))
-    if g.choices.chance(1, 3):
-        g.masked(0xFFFF, 1, type_=t)
-    else:
-        edge = g.choices.pick((0, 0, 0, PAGE_SIZE - base))
-        g.const(t, edge + (0 if g.choices.chance(1, 2) else -step * g.choices.below(rounds + 1)))
-    g.emit("local.set", index, pops=1)
-    limit = g.new_local(t, hidden=True)
-    g.emit("local.get", index, push=(t,))
-    g.const(t, step * rounds + (1 if g.choices.chance(1, 16) else 0))
-    g.emit(f"{t.value}.add", pops=2, push=(t,))
-    g.emit("local.set", limit, pops=1)
-    g.open("loop", (), ())
-
-    def fill() -> None:
-        g.emit("local.get", index, push=(t,))
-        g.expr(type_, depth - 1)
-        g.emit("local.get", index, push=(t,))
-        g.emit_row(BY_NAME[f"{type_.value}.load"], memarg(g.choices, row, base, memory))
-        lanes = "i16x8" if type_ is Type.V128 else type_.value
-        g.emit(f"{lanes}.add", pops=2, push=(type_,))
-        g.emit_row(row, memarg(g.choices, row, base, memory))
-        g.emit("local.get", index, push=(t,))
-        g.const(t, step)
-        g.emit(f"{t.value}.add", pops=2, push=(t,))
-        g.emit("local.tee", index, pops=1, push=(t,))
-        g.emit("local.get", limit, push=(t,))
-        compare = g.choices.pick(_UPWARDS if step > 0 else _DOWNWARDS)
-        g.emit(f"{t.value}.{compare}", pops=2, push=(_I32,))
-        g.emit("br_if", 0, pops=1)
-
-    g.nested(fill)
-
-
 _VALUES: Sequence[tuple[int, Statement]] = (
     (2, _nop), (8, _set_local), (6, _set_global), (8, _store), (3, _leave), (1, _drop),
     (3, memory_bulk), (1, memory_grow), (2, table_set), (2, table_bulk), (2, elements),
@@ -386,8 +337,8 @@ CALM = Kinds(WeightedTable(_VALUES), productions)
 _ALL: Sequence[tuple[int, Statement]] = (
     *_VALUES, (5, _construct), (4, _counted_loop), (2, _br), (4, _br_if), (2, _br_table),
     (1, _return), (1, _unlikely), (4, _call), (3, _call_indirect), (1, _stack_frame),
-    (1, _array_loop), (1, _return_call), (1, _return_call_indirect), *REFERENCES, *OBJECTS,
-    *THROWS, (2, make_try_table(_inner)),
+    (1, array_loop), (1, array_nest), (1, _return_call), (1, _return_call_indirect),
+    *REFERENCES, *OBJECTS, *THROWS, (2, make_try_table(_inner)),
 )
 
 
