@@ -6,8 +6,9 @@ what LLVM does well by itself is only done as far as it makes the others' work s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+from ..ir.function import Function
 from ..ir.module import Module
 from ..ir.passes.align_accesses import align_accesses
 from ..ir.passes.block_params import block_params
@@ -49,6 +50,9 @@ LEVELS: tuple[tuple[FunctionPass, ...], ...] = (
     ),
 )
 
+#: Passes that make a program larger, for the sake of LLVM's. They come last.
+LOOP_PASSES: frozenset[FunctionPass] = frozenset({version_loops, reroll_loops})
+
 
 def optimise(
     module: Module,
@@ -57,6 +61,7 @@ def optimise(
     level: int = 2,
     roots: Iterable[EntityId] | None = None,
     align: bool = False,
+    loops: Callable[[Module], bool] | None = None,
 ) -> None:
     """Run the passes over a program, in place.
 
@@ -65,6 +70,8 @@ def optimise(
         level: index into :data:`LEVELS`.
         roots: functions that may be called from outside; None: all exports.
         align: find out how far addresses are aligned, for a target to which that matters.
+        loops: asked, when all else is done, whether :data:`LOOP_PASSES` are worth their time;
+            None: they are.
 
     Raises:
         IRError: the IR is not well-formed; only with ``verify``.
@@ -73,12 +80,21 @@ def optimise(
     roots = None if roots is None else list(roots)
     if level:
         dead_functions(module, roots)
-    for function in module.functions.values():
-        if check is not None:
+    if check is not None:
+        for function in module.functions.values():
             check(function, module)
-        for run in LEVELS[level]:
+    _run([run for run in LEVELS[level] if run not in LOOP_PASSES], module, check)
+    last = [run for run in LEVELS[level] if run in LOOP_PASSES]
+    if last and (loops is None or loops(module)):
+        _run(last, module, check)
+    if align:
+        align_accesses(module, roots)
+
+
+def _run(passes: list[FunctionPass], module: Module,
+         check: Callable[[Function, Module], None] | None) -> None:
+    for function in module.functions.values():
+        for run in passes:
             run(function, module)
             if check is not None:
                 check(function, module)
-    if align:
-        align_accesses(module, roots)

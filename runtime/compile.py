@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from ..ir import module as ir
 from ..ir.types import EntityId, FuncType
 from ..targets.base import HostCode, Target
-from ..targets.executable import CompileOptions, Executable, FunctionSpan, HostImport
+from ..targets.executable import CompileOptions, Effort, Executable, FunctionSpan, HostImport
 from .cache import Cache, cache_key
 from .choosing import target_named
 from .entry_points import no_such_function
@@ -59,7 +59,7 @@ def compile_wasm(
             return found
     with collector_paused():
         module = read_module(wasm, progress)
-        program = to_program(module, options, progress)
+        program, options = _optimised(module, options, progress)
         codes = partial(_host_codes, users=users, cache=cache)
         executable = target.compile(program, options, progress, codes)
         executable = replace(executable, spans=function_spans(module), command=is_command(module))
@@ -118,10 +118,32 @@ def read_module(wasm: bytes, progress: Progress | None = None) -> Module:
     return module
 
 
+def _optimised(
+    module: Module, options: CompileOptions, progress: Progress | None
+) -> tuple[ir.Module, CompileOptions]:
+    """A valid module as IR, and options that say how well it is to be optimised further."""
+    if options.target != "cpu" or options.patient or options.opt_level is not None:
+        return to_program(module, options, progress), options
+    from ..targets.cpu.target import effort_for
+
+    effort = Effort.FULL
+
+    def at_length(program: ir.Module) -> bool:
+        nonlocal effort
+        effort = effort_for(program)
+        return effort is Effort.FULL
+
+    program = to_program(module, options, progress, at_length)
+    return program, replace(options, effort=effort)
+
+
 def to_program(
-    module: Module, options: CompileOptions, progress: Progress | None = None
+    module: Module,
+    options: CompileOptions,
+    progress: Progress | None = None,
+    loops: Callable[[ir.Module], bool] | None = None,
 ) -> ir.Module:
-    """Translate a valid module to IR, and optimise it."""
+    """Translate a valid module to IR, and optimise it; ``loops`` is that of ``optimise``."""
     from ..compiler.frontend.translate import translate
     from ..compiler.pipeline import optimise
     from .hosts import is_known
@@ -137,7 +159,7 @@ def to_program(
         program.starts.append(initialise)
     report("optimise", 0.0)
     level = 2 if options.opt_level is None else min(options.opt_level, 2)
-    optimise(program, level=level, align=level > 0 and options.tests_alignment)
+    optimise(program, level=level, align=level > 0 and options.tests_alignment, loops=loops)
     return program
 
 

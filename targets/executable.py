@@ -50,6 +50,8 @@ class CompileOptions:
         layout: how the bytes of agents lie in memory; None: as the target likes it.
         arch: compute capability of a GPU, e.g. ``sm_90``; None: as the target likes it.
         host_functions: what the program may import of the host besides WASI.
+        effort: how well to optimise it now; chosen for each program, where it may be compiled
+            again later.
     """
 
     target: str = "cpu"
@@ -63,6 +65,7 @@ class CompileOptions:
     layout: MemoryLayout | None = None
     arch: str | None = None
     host_functions: tuple[HostImport, ...] = ()
+    effort: Effort = Effort.FULL
 
     @property
     def tests_alignment(self) -> bool:
@@ -76,6 +79,7 @@ class CompileOptions:
         """As plain data."""
         return asdict(self) | {
             "layout": self.layout and self.layout.value,
+            "effort": self.effort.value,
             "host_functions": [host.to_json() for host in self.host_functions],
         }
 
@@ -85,6 +89,7 @@ class CompileOptions:
         names, layout = data["entry_points"], data["layout"]
         return CompileOptions(**data | {
             "entry_points": names and tuple(names), "layout": layout and MemoryLayout(layout),
+            "effort": Effort(data["effort"]),
             "host_functions": tuple(map(HostImport.from_json, data["host_functions"])),
         })  # fmt: skip
 

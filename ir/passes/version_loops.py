@@ -63,6 +63,7 @@ _MOST_BLOCKS = 24
 _MOST_INSTS = 256
 _MOST_COST = 1 << 16
 
+_NOT_COPIED = frozenset({o.CHARGE_BY, *(op for op in o.OPS.values() if op.effect & Effect.CALL)})
 _ACCESSES = frozenset({o.LOAD, o.STORE})
 _IN_ADDRESSES = _ACCESSES | {o.BOUNDS_CHECK, o.IADD}
 
@@ -72,23 +73,41 @@ def version_loops(function: Function, module: Module) -> bool:
     before = len(function.blocks)
     order = reachable_order(function)
     changed = len(order) != before
-    if not any(inst.op is o.FUEL_CHECK for block in order[1:] for inst in block.insts):
+    if not _goes_back(order):
         return changed
-    for nested in (True, False):
-        order = reachable_order(function)
-        tree = DominatorTree(function, order)
-        done = _behind_tests(order)
-        loops = [loop for loop in natural_loops(function, tree, _MOST_BLOCKS)
-                 if bool(loop.inner) is nested and loop.header not in done]
-        plans = [plan for loop in loops if (plan := _plan(function, loop)) is not None]
-        changed |= _carry_out(function, module, plans)
-    return changed
+    loops = _loops(function, order)
+    nests = [loop for loop in loops if loop.inner]
+    if nests and _carry_out(function, module, _plans(function, nests)):
+        changed = True
+        loops = _loops(function, reachable_order(function))
+    innermost = [loop for loop in loops if not loop.inner]
+    return _carry_out(function, module, _plans(function, innermost)) or changed
+
+
+def _goes_back(order: list[Block]) -> bool:
+    """Whether there are any loops."""
+    seen = set()
+    for block in order:
+        seen.add(block)
+        for edge in block.insts[-1].edges:
+            if edge.block in seen:
+                return True
+    return False
+
+
+def _loops(function: Function, order: list[Block]) -> list[Loop]:
+    """The loops that may be copied, by their size and place."""
+    done = _behind_tests(order)
+    tree = DominatorTree(function, order)
+    return [loop for loop in natural_loops(function, tree, _MOST_BLOCKS)
+            if loop.header not in done]
 
 
 def _behind_tests(order: list[Block]) -> set[Block]:
     """Headers of the loops that an earlier run of the pass has tested or made."""
-    return {successor for block in order if any(inst.op is o.FUEL_COVERS for inst in block.insts)
-            for successor in block.successors}
+    return {edge.block for block in order if block.insts[-1].op is o.BR_IF
+            and any(inst.op is o.FUEL_COVERS for inst in block.insts)
+            for edge in block.insts[-1].edges}
 
 
 @dataclass(slots=True)
@@ -112,12 +131,16 @@ class _Plan:
         return self.nest.outer.loop
 
 
+def _plans(function: Function, loops: list[Loop]) -> list[_Plan]:
+    return [plan for loop in loops if (plan := _plan(function, loop)) is not None]
+
+
 def _plan(function: Function, loop: Loop) -> _Plan | None:
     """Whether and how a loop can be copied, with those in it."""
     insts = [inst for block in loop.blocks for inst in block.insts]
     if loop.header is function.blocks[0] or len(insts) > _MOST_INSTS:
         return None
-    if any(inst.op is o.CHARGE_BY or inst.op.effect & Effect.CALL for inst in insts):
+    if any(inst.op in _NOT_COPIED for inst in insts):
         return None
     if not any(inst.op is o.FUEL_CHECK for inst in insts):
         return None  # a copy
@@ -152,22 +175,29 @@ def _find_uses_outside(function: Function, plans: list[_Plan]) -> None:
     owner = {value: plan for plan in plans for value in plan.nest.defined
              if not _is_constant(value)}
     home = {block: plan for plan in plans for block in plan.loop.blocks}
+    inside = owner.keys()
     for block in function.blocks:
         here = home.get(block)
         for inst in block.insts:
-            for values in (inst.args, *[edge.args for edge in inst.edges]):
-                for value in values:
-                    plan = owner.get(value)
-                    while plan is not None and plan is not here:
-                        plan.used_outside[value] = None
-                        # The test of another loop looks at what an address is the sum of.
-                        total = value.definition
-                        if (values is not inst.args or inst.op not in _IN_ADDRESSES
-                                or type(total) is not Inst or total.op is not o.IADD
-                                or not _is_constant(total.args[1])):
-                            break
-                        value = total.args[0]
-                        plan = owner.get(value)
+            if not inside.isdisjoint(inst.args):
+                for value in inst.args:
+                    _note_use(value, here, owner, inst.op in _IN_ADDRESSES)
+        for edge in block.insts[-1].edges:
+            for value in edge.args:
+                _note_use(value, here, owner, False)
+
+
+def _note_use(value: Value, here: _Plan | None, owner: dict[Value, _Plan], address: bool) -> None:
+    plan = owner.get(value)
+    while plan is not None and plan is not here:
+        plan.used_outside[value] = None
+        # The test of another loop looks at what an address is the sum of.
+        total = value.definition
+        if (not address or type(total) is not Inst or total.op is not o.IADD
+                or not _is_constant(total.args[1])):
+            break
+        value = total.args[0]
+        plan = owner.get(value)
 
 
 def _is_constant(value: Value) -> bool:
@@ -252,12 +282,20 @@ def _rename_outside(function: Function, plans: list[_Plan]) -> None:
     renames = {old: (new, plan) for plan in plans for old, new in plan.outside.items()}
     if not renames:
         return
+    moved = renames.keys()
     home = {block: plan for plan in plans for block in plan.loop.blocks}
     for block in function.blocks:
         here = home.get(block)
-        for inst in block.insts:
-            for values in (inst.args, *[edge.args for edge in inst.edges]):
+        for values in _operands(block):
+            if not moved.isdisjoint(values):
                 for place, value in enumerate(values):
                     found = renames.get(value)
                     if found is not None and found[1] is not here:
                         values[place] = found[0]
+
+
+def _operands(block: Block) -> list[list[Value]]:
+    """What its instructions use, and what its edges pass."""
+    found = [inst.args for inst in block.insts if inst.args]
+    found += [edge.args for edge in block.insts[-1].edges]
+    return found

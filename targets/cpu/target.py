@@ -76,10 +76,7 @@ class CpuTarget:
     ) -> Executable:
         lowering = self._lowering(module, options)
         size = program_size(module)
-        effort = Effort.FULL
-        if options.opt_level is None and not options.patient:
-            effort = effort_for(module)
-        level = _LEVELS.get(effort)
+        level = _LEVELS.get(options.effort)
         if level is None:
             level = level_for(module, options.opt_level, size)
         return pack(
@@ -87,7 +84,7 @@ class CpuTarget:
             target=self.name,
             fingerprint=self.fingerprint(),
             objects=_objects(lowering, size, level, progress or _silent),
-            effort=effort,
+            effort=options.effort,
         )
 
     def llvm_text(self, module: ir.Module, options: CompileOptions, *, optimised: bool) -> str:

@@ -106,7 +106,7 @@ def test_a_large_function_makes_a_large_program(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(target, "MEDIUM_PROGRAM", 100)
     wasm = (CORPUS / "lib.wasm").read_bytes()
     assert compile_wasm(wasm, CompileOptions()).effort is Effort.LESS
-    monkeypatch.setattr(target, "LARGE_FUNCTION", 100)
+    monkeypatch.setattr(target, "LARGE_FUNCTION", 50)
     assert compile_wasm(wasm, CompileOptions()).effort is Effort.LEAST
     assert compile_wasm(wasm, CompileOptions(patient=True)).effort is Effort.FULL
 
