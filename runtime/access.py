@@ -164,7 +164,7 @@ class AgentAccess:
             program = self._program
             if program is None:
                 program, _ = self._slot(agent_id)
-            program.bury([program.table.remove(agent_id)])
+            program.bury(np.array([program.table.remove(agent_id)], np.int64))
 
     def kill_agents(self, agent_ids: Iterable[int] | None = None) -> None:
         """Remove agents, or all of them, and free their slots."""
@@ -173,7 +173,7 @@ class AgentAccess:
                 return
             program = self._loaded("killing agents")
             ids = program.table.living()[0] if agent_ids is None else agent_ids
-            program.bury(program.table.remove_many(ids).tolist())
+            program.bury(program.table.remove_many(ids))
 
 
 def _count(count: int | None) -> int | None:

@@ -187,6 +187,10 @@ class AgentTable:
         if array.dtype.kind not in "iu" or array.ndim != 1:
             raise UnknownAgentError(f"agent ids must be integers, not {agent_ids!r}")
         ids = array.astype(np.int64)
+        first = int(self._ids[: self._rows].searchsorted(ids[0])) if len(ids) else 0
+        span = slice(first, first + len(ids))
+        if np.array_equal(self._ids[: self._rows][span], ids) and (self._slots[span] >= 0).all():
+            return ids, np.arange(span.start, span.stop)  # neighbours, as in most cases
         rows = np.searchsorted(self._ids[: self._rows], ids)
         found = rows < self._rows
         found[found] = self._ids[rows[found]] == ids[found]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import sys
 import time
@@ -227,8 +226,6 @@ def _load(command: RunCommand, program: bytes | Executable, count: int) -> Swarm
                 swarm.load_executable(program)
             else:
                 swarm.load_bytecode(program)
-            if swarm.mock and count > 1:  # what a dispatch must import is not its time
-                importlib.import_module("..targets.cpu.dispatcher", __package__)
 
         with naming(command.file):
             interruptible(load)

@@ -192,7 +192,7 @@ class AgentDispatch(AgentAccess):
             request.stop = stop
             return self._run(program, request, time.perf_counter())
         finally:
-            program.bury(program.table.remove_many(ids).tolist())
+            program.bury(program.table.remove_many(ids))
 
     def _room(self, program: Program, count: int, waves: bool) -> int:
         """How many agents run at a time."""

@@ -9,7 +9,6 @@ import platform
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from rich.text import Text
 
@@ -96,8 +95,7 @@ def _cpu_target() -> Iterator[_Check]:
         elapsed = _try_target("cpu")
         text = f"compiled a program and ran {_AGENTS} agents of it in {elapsed}"
         yield elapsed is not None, "target cpu", text if elapsed else _WRONG
-        numba: Any = importlib.import_module("numba")
-        yield True, "threads", f"{numba.get_num_threads()} ({numba.threading_layer()})"
+        yield True, "threads", f"{len(os.sched_getaffinity(0))}"
     except (SwarmcError, OSError, RuntimeError, ImportError) as error:
         yield False, "target cpu", f"{type(error).__name__}: {error}"
 

@@ -119,7 +119,7 @@ class Program:
         # A module without a memory has this one, which only the host can see.
         self.scratch_size = 0 if executable.layout.visible_memories else scratch_size
         self._scratch: dict[int, bytearray] = {}
-        self._dead: list[int] = []  # slots of removed agents, to be scrubbed
+        self._dead: list[Int64s] = []  # slots of removed agents, to be scrubbed
         self._globals: dict[str, GlobalExport] = {g.name: g for g in executable.global_exports}
         initial = len(executable.template) + sum(len(run.data) for run in executable.runs)
         self._batch = max(1, min(_BATCH_AGENTS, _BATCH_BYTES // (initial + 1)))
@@ -161,12 +161,14 @@ class Program:
         self._refuse_null(request)
         self.free_dead()
         # Start functions run once: an agent whose did not come to their end begins afresh.
-        flags = self.slices.column(Ctx.FLAGS, request.slots)
-        again = flags & (FLAG_STARTING | FLAG_STARTED) == FLAG_STARTING
-        if self.reset_entry is not None:
-            again |= request.entries == self.reset_entry
-        again &= self.table.stage[request.slots] == Stage.RAN
-        self.scrub(request.slots[again])
+        ran = self.table.stage[request.slots] == Stage.RAN
+        if ran.any():
+            slots = request.slots[ran]
+            flags = self.slices.column(Ctx.FLAGS, slots)
+            again = flags & (FLAG_STARTING | FLAG_STARTED) == FLAG_STARTING
+            if self.reset_entry is not None:
+                again |= request.entries[ran] == self.reset_entry
+            self.scrub(slots[again])
         self.prepare(self.table.memory_init.given(request.slots), request.stop)
         self.table.stage[request.slots] = Stage.RAN
         return run_serialised(lambda: self.kernel.dispatch(self.slices, request), request.stop)
@@ -217,16 +219,16 @@ class Program:
             for slot in self._scratch.keys() & set(slots.tolist()):
                 del self._scratch[slot]
 
-    def bury(self, slots: list[int]) -> None:
+    def bury(self, slots: Int64s) -> None:
         """Free slots of agents that were removed, when there are some to scrub together."""
-        self._dead += slots
-        if len(self._dead) >= _DEAD_AT_MOST:
+        self._dead.append(slots)
+        if len(slots) >= _DEAD_AT_MOST or len(self._dead) >= _DEAD_AT_MOST:
             self.free_dead()
 
     def free_dead(self) -> None:
         """Scrub and free the slots of agents that were removed."""
         if self._dead:
-            slots = np.array(self._dead, np.int64)
+            slots = np.concatenate(self._dead) if len(self._dead) > 1 else self._dead[0]
             self.scrub(slots)
             self._dead = []
             self.table.free(slots)

@@ -1,7 +1,8 @@
-"""The parallel loop over workers, in Numba: the only place that imports it for dispatching.
+"""The parallel loop over workers, in Numba: what :mod:`.launcher` does with plain threads.
 
-It is one generic kernel that takes the address of a program's ``swarm_worker``, so Numba compiles
-it once a machine (and caches it), never once a program.
+Nothing uses it unless it is asked for: ``CpuTarget(run_workers=launch)``. It is one generic kernel
+that takes the address of a program's ``swarm_worker``, so Numba compiles it once a machine (and
+caches it), never once a program.
 """
 
 from __future__ import annotations
@@ -55,6 +56,6 @@ _launch: Any = _compile()
 
 
 def launch(address: int, job: int, workers: int) -> None:
-    """Run ``workers`` workers at once and wait for them; releases the interpreter lock."""
+    """See :data:`.launcher.Launch`; releases the interpreter lock."""
     with _one_at_a_time:
         _launch(address, job, workers)

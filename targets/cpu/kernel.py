@@ -16,6 +16,7 @@ from ..base import Dispatch, Int64s, Outcome, Slices, Uint64s
 from ..executable import Executable
 from ..layout import Job
 from ..records import instantiation, job_record, prepare, shared_record
+from .launcher import Launch, launch
 from .machine import LoadedCode
 from .prelude import STACK_MARGIN
 from .slices import CpuSlices, Reservation
@@ -24,13 +25,17 @@ from .slices import CpuSlices, Reservation
 STACK_PER_UNIT = 16 << 10
 STACK_MINIMUM = 64 << 20
 
-_WORKER = ctypes.CFUNCTYPE(None, ctypes.c_uint64, ctypes.c_uint64)
-
 
 class CpuKernel:
-    """See :class:`~swarmc.targets.base.Kernel`."""
+    """See :class:`~swarmc.targets.base.Kernel`.
 
-    def __init__(self, executable: Executable, hosts: Sequence[int]) -> None:
+    Args:
+        run_workers: how workers are run at once.
+    """
+
+    def __init__(
+        self, executable: Executable, hosts: Sequence[int], run_workers: Launch = launch
+    ) -> None:
         if len(hosts) != len(executable.hosts):
             raise TargetError(
                 f"the program needs {len(executable.hosts)} host functions, got {len(hosts)}"
@@ -38,7 +43,7 @@ class CpuKernel:
         self.executable = executable
         self._code = LoadedCode(executable.objects)
         self._worker = self._code.address("swarm_worker")
-        self._call = _WORKER(self._worker)
+        self._launch = run_workers
         self._workers = len(os.sched_getaffinity(0))
         self._keep = _Keeper()
         self._shared = shared_record(executable, self._functions(), hosts, self._keep)
@@ -64,12 +69,7 @@ class CpuKernel:
             (Job.STACKS, self._stack_address()), (Job.STACK_SIZE, self._stack_size),
         ):  # fmt: skip
             job[int(field) // 8] = value
-        if workers == 1:
-            self._call(job.ctypes.data, 0)  # importing Numba takes longer than most single runs
-        else:
-            from .dispatcher import launch
-
-            launch(self._worker, job.ctypes.data, workers)
+        self._launch(self._worker, job.ctypes.data, workers)
         del keep
         return outcome
 

@@ -16,6 +16,7 @@ from ..llvm.program import Lowering, entry_exports, lower
 from ..packing import pack
 from .abi import CpuAbi
 from .kernel import CpuKernel
+from .launcher import Launch, launch
 from .machine import SELECTION_ONLY, Compilation, host_machine, optimised
 from .parallel import compile_modules
 
@@ -51,14 +52,18 @@ class CpuTarget:
     Args:
         layout: of programs whose options name none. Agents run fastest flat here; interleaved,
             their code is what a GPU runs.
+        run_workers: how workers are run at once; :mod:`.dispatcher` has another way.
     """
 
     name = "cpu"
     embeds_hosts = False
     arch: str | None = None
 
-    def __init__(self, layout: MemoryLayout = MemoryLayout.FLAT) -> None:
+    def __init__(
+        self, layout: MemoryLayout = MemoryLayout.FLAT, run_workers: Launch = launch
+    ) -> None:
         self.layout = layout
+        self._run_workers = run_workers
 
     def fingerprint(self) -> str:
         machine = host_machine()
@@ -117,7 +122,7 @@ class CpuTarget:
         )
 
     def load(self, executable: Executable, hosts: Sequence[int]) -> CpuKernel:
-        return CpuKernel(executable, hosts)
+        return CpuKernel(executable, hosts, self._run_workers)
 
     def reset_device(self, kernel: Kernel | None) -> None:
         raise TargetError("there is nothing to reset: agents run on the CPU")
