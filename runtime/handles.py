@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import threading
 import weakref
@@ -87,6 +86,8 @@ class DispatchHandle:
         self.wait()
 
     def __await__(self) -> Generator[Any, None, SwarmResult]:
+        import asyncio  # takes as long as a small dispatch; most programs have no coroutines
+
         return asyncio.wrap_future(self._future).__await__()
 
     def __repr__(self) -> str:
