@@ -24,6 +24,7 @@ from .tools.bench_page import to_markdown
 from .tools.bench_plots import draw_plots, load_matplotlib
 from .tools.bench_report import BUILDS, BenchReport, Case
 from .tools.bench_statistics import Spread
+from .tools.bench_targets import HEADS, targets
 
 
 def bench(options: BenchOptions, saved: Path | None, json_file: Path | None, docs: Path | None
@@ -94,6 +95,7 @@ def _show(report: BenchReport) -> None:
         _show_compilations(console, report)
     if report.footprints:
         _show_memory(console, report)
+    _show_targets(console, report)
 
 
 def _table(title: str, *heads: str) -> Table:
@@ -153,8 +155,8 @@ def _show_starts(console: Console, report: BenchReport) -> None:
     first = report.starts[0]
     table = _table("a process to its first result", "workload", *first.first_result)
     for start in report.starts:
-        table.add_row(start.workload, *(duration_text(Spread.of(samples).median)
-                                        for samples in start.first_result.values()))
+        samples = (start.first_result[way] for way in first.first_result)
+        table.add_row(start.workload, *(duration_text(Spread.of(s).median) for s in samples))
     console.print(table)
 
 
@@ -176,3 +178,11 @@ def _show_memory(console: Console, report: BenchReport) -> None:
         table.add_row(item.workload, item.engine, f"{item.agents[-1]:,}",
                       f"{item.per_agent:,.0f}", f"{item.per_gib:,.0f}", size_text(item.peak))
     console.print(table)
+
+
+def _show_targets(console: Console, report: BenchReport) -> None:
+    table = _table("targets", *HEADS)
+    for target in targets(report):
+        table.add_row(*(cell.strip("*") for cell in target.row))
+    if table.row_count:
+        console.print(table)

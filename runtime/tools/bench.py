@@ -23,7 +23,7 @@ from .bench_memory import COUNTS, MANY, measure_footprints
 from .bench_native import NativeEngine
 from .bench_report import SMALL_AGENTS, BenchReport, Case, Samples
 from .bench_scaling import QUICK_SIZES, SIZES, measure_scaling
-from .bench_starts import measure_start
+from .bench_starts import measure_command_start, measure_start
 from .bench_statistics import rotated
 from .bench_wasmtime import WASMTIME, WASMTIME_FUEL, WasmtimeEngine
 from .bench_workloads import Inputs, Seeds, Workload, load_workloads
@@ -35,6 +35,9 @@ QUICK_REPEATS = 3
 #: Repeats of what takes a second or more each time.
 _START_REPEATS = 3
 _CROSSING_REPEATS = 3
+
+#: A program that writes through WASI, in the folder above the workloads'.
+_COMMAND = "hello.wasm"
 
 #: Engines whose end-to-end times are compared for few agents.
 _CROSSING = (SWARMC, WASMTIME_FUEL, WASMTIME)
@@ -120,6 +123,9 @@ def _steps(options: BenchOptions, workloads: Sequence[Workload], engines: Sequen
     if Part.START in parts:
         for workload in some:
             yield f"starting {workload.name}", partial(_add_start, report, workload)
+        command = options.directory.parent / _COMMAND
+        if command.exists():
+            yield f"starting {_COMMAND}", partial(_add_command_start, report, command)
     if Part.COMPILER in parts:
         sizes = QUICK_SIZES if options.quick else SIZES
         yield "compiling modules", partial(_add_compilations, report, workloads, sizes)
@@ -129,8 +135,15 @@ def _steps(options: BenchOptions, workloads: Sequence[Workload], engines: Sequen
 
 
 def _add_start(report: BenchReport, workload: Workload) -> None:
-    repeats = 1 if report.quick else min(_START_REPEATS, report.repeats)
-    report.starts.append(measure_start(workload, repeats))
+    report.starts.append(measure_start(workload, _start_repeats(report)))
+
+
+def _add_command_start(report: BenchReport, path: Path) -> None:
+    report.starts.append(measure_command_start(path, _start_repeats(report)))
+
+
+def _start_repeats(report: BenchReport) -> int:
+    return 1 if report.quick else min(_START_REPEATS, report.repeats)
 
 
 def _add_compilations(report: BenchReport, workloads: Sequence[Workload], sizes: Sequence[int]

@@ -12,7 +12,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ...targets.base import Target
 
 _FUEL = 10**12
 _EMPTY = b"\0asm\1\0\0\0"
@@ -32,15 +35,23 @@ def _first_result(request: Request) -> dict[str, Any]:
     from ..manager import SwarmManager
 
     start = time.perf_counter()
-    count = request["agents"]
+    count, entry = request["agents"], request["entry"]
     swarm = SwarmManager(
-        "cpu", max_agents=count, entry_points=("run",), cache=request["cache"], fuel=_FUEL
-    )
+        _numba_target() if request.get("numba") else "cpu",
+        max_agents=count, entry_points=(entry,), cache=request["cache"], fuel=_FUEL,
+    )  # fmt: skip
     swarm.load_bytecode(Path(request["wasm"]).read_bytes())
     load_ms = (time.perf_counter() - start) * 1000
-    swarm.spawn_agents(count, "run", [1, request["size"]])
+    swarm.spawn_agents(count, entry, request["args"])
     result = swarm.dispatch()
-    return {"load_ms": load_ms, "result": int(result.results_array()[0])}
+    return {"load_ms": load_ms, "instructions": int(result.counts_array[0])}
+
+
+def _numba_target() -> Target:
+    """Agents run in Numba's threads."""
+    from ...targets.cpu import CpuTarget, dispatcher
+
+    return CpuTarget(run_workers=dispatcher.launch)
 
 
 def _first_result_of_wasmtime(request: Request) -> dict[str, Any]:
@@ -50,9 +61,12 @@ def _first_result_of_wasmtime(request: Request) -> dict[str, Any]:
     engine = wasmtime.Engine()
     module = wasmtime.Module(engine, Path(request["wasm"]).read_bytes())
     load_ms = (time.perf_counter() - start) * 1000
-    store = wasmtime.Store(engine)
-    function: Any = wasmtime.Instance(store, module, []).exports(store)["run"]
-    return {"load_ms": load_ms, "result": function(store, 1, request["size"])}
+    store, linker = wasmtime.Store(engine), wasmtime.Linker(engine)
+    store.set_wasi(wasmtime.WasiConfig())
+    linker.define_wasi()
+    function: Any = linker.instantiate(store, module).exports(store)[request["entry"]]
+    function(store, *request["args"])
+    return {"load_ms": load_ms}
 
 
 def _compile(request: Request) -> dict[str, Any]:

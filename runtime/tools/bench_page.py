@@ -15,6 +15,7 @@ from .bench_report import (
 )
 from .bench_starts import CACHED, EMPTY_CACHE
 from .bench_statistics import Spread, geometric_mean
+from .bench_targets import HEADS, targets
 from .bench_wasmtime import WASMTIME, WASMTIME_FUEL
 
 _INTRODUCTION = """\
@@ -80,6 +81,11 @@ def _summary(report: BenchReport) -> str:
         return ""
     heads = ["compared with", "kernel alone", "slowest case", "fastest case", "end to end"]
     return f"## Summary\n\n{_MEANING_OF_SPEED}\n\n{_table(heads, rows)}"
+
+
+def _targets(report: BenchReport) -> str:
+    found = targets(report)
+    return f"## Targets\n\n{_table(HEADS, [target.row for target in found])}" if found else ""
 
 
 def _kernel(report: BenchReport) -> str:
@@ -156,16 +162,16 @@ def _starts(report: BenchReport) -> str:
     if not report.starts:
         return ""
     rows = []
+    first = report.starts[0]
     for start in report.starts:
         rows.append([start.workload, size_text(start.bytes),
-                     *(_milliseconds(samples) for samples in start.first_result.values()),
-                     *(_milliseconds(samples) for samples in start.loading.values())])
-    first = report.starts[0]
+                     *(_milliseconds(start.first_result.get(way)) for way in first.first_result),
+                     *(_milliseconds(start.loading.get(way)) for way in first.loading)])
     heads = ["workload", "module", *(f"first result: {way}" for way in first.first_result),
              *(f"loading: {way}" for way in first.loading)]
     text = ("From the start of a process to its first result, imports included (swarmc: with two"
             " agents a core, or one agent), and of that, from the module's bytes to a program that"
-            " can run.")
+            " can run. With an empty cache, a WASI program's host functions are compiled as well.")
     return f"## Starting\n\n{text}\n\n{_table(heads, rows)}"
 
 
@@ -180,8 +186,9 @@ def _compilations(report: BenchReport) -> str:
     ]
     heads = ["module", "instructions", "optimised", *report.compilations[0].stages_ms, "total",
              "front end, instructions/s", "peak memory", "wasmtime"]
-    text = ("Modules made of the workloads' functions, again and again. A large one is compiled"
-            " quickly first, so that it starts soon, and well in the background; both are shown.")
+    text = ("Modules made of the workloads' functions, again and again. All but small ones are"
+            " compiled quickly first, so that they start soon, and well in the background when that"
+            " pays; both are shown.")
     return f"## Compiling\n\n{text}\n\n{_table(heads, rows)}"
 
 
@@ -200,11 +207,12 @@ def _memory(report: BenchReport) -> str:
 
 
 _SECTIONS: tuple[Callable[[BenchReport], str], ...] = (
-    _summary, _kernel, _total, _small, _costs, _crossings, _starts, _compilations, _memory)
+    _summary, _targets, _kernel, _total, _small, _costs, _crossings, _starts, _compilations,
+    _memory)
 
 
-def _milliseconds(samples: Sequence[float]) -> str:
-    return duration_text(Spread.of(samples).median)
+def _milliseconds(samples: Sequence[float] | None) -> str:
+    return duration_text(Spread.of(samples).median) if samples else ""
 
 
 def _percent(part: float | None) -> str:

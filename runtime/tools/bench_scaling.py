@@ -13,10 +13,10 @@ from .bench_processes import ask
 from .bench_workloads import Workload
 from .oracle import load_wasmtime
 
-SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
-QUICK_SIZES = (10_000,)
+SIZES = (10_000, 30_000, 100_000, 1_000_000, 10_000_000)
+QUICK_SIZES = (10_000, 30_000)
 
-#: Above this a module is only compiled quickly: to compile it well takes many minutes.
+#: Above this a module is only compiled quickly: to compile it well takes a quarter of an hour.
 _PATIENT_UP_TO = 1_000_000
 
 _FRONT = ("decode", "validate", "translate", "optimise")
@@ -28,7 +28,7 @@ class Compilation:
 
     Attributes:
         bytes, instructions: size of the module.
-        provisional: whether it was compiled without optimisation, to start soon.
+        provisional: whether it was compiled quickly, to start soon.
         stages_ms: by stage, in their order.
         peak: most bytes that the compiler's processes held together.
         wasmtime_ms: what wasmtime takes.

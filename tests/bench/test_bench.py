@@ -30,7 +30,13 @@ from swarmc.runtime.tools.bench_engines import (
 )
 from swarmc.runtime.tools.bench_native import NATIVE, NativeEngine
 from swarmc.runtime.tools.bench_report import BenchReport
-from swarmc.runtime.tools.bench_starts import CACHED, EMPTY_CACHE, ONE_AGENT, OTHER_RUNTIME
+from swarmc.runtime.tools.bench_starts import (
+    CACHED,
+    EMPTY_CACHE,
+    NUMBA,
+    ONE_AGENT,
+    OTHER_RUNTIME,
+)
 from swarmc.runtime.tools.bench_statistics import Spread
 from swarmc.runtime.tools.bench_wasmtime import WASMTIME, WASMTIME_FUEL
 from swarmc.runtime.tools.bench_workloads import Inputs, Seeds, Workload, load_workloads
@@ -145,18 +151,23 @@ def test_command_line(tmp_path: Path) -> None:
     assert report.quick and report.repeats == 2
     assert [case.workload for case in report.cases] == ["mandelbrot"] * 2 + ["luhn"] * 2
     for name in (*report.others(), "geometric mean", "kernel alone", "end to end", "compiling",
-                 "memory", "what checks cost", *(case.workload for case in report.cases)):
+                 "memory", "what checks cost", "targets",
+                 *(case.workload for case in report.cases)):
         assert name in result.output
     mean = report.mean_speed(WASMTIME)
     assert mean is not None and f"{mean:.2f}" in result.output
 
-    (start,) = report.starts
-    assert list(start.first_result) == [EMPTY_CACHE, CACHED, ONE_AGENT, OTHER_RUNTIME]
-    assert all(len(samples) == 1 for samples in start.first_result.values())
-    (compilation,) = report.compilations
-    assert list(compilation.stages_ms) == [
-        "decode", "validate", "translate", "optimise", "lower", "compile"]
-    assert compilation.peak > 50_000_000
+    assert [start.workload for start in report.starts] == ["mandelbrot", "hello.wasm"]
+    assert [start.wasi for start in report.starts] == [False, True]
+    for start in report.starts:
+        assert list(start.first_result) == [
+            EMPTY_CACHE, CACHED, ONE_AGENT, NUMBA, OTHER_RUNTIME]
+        assert all(len(samples) == 1 for samples in start.first_result.values())
+    assert {compilation.provisional for compilation in report.compilations} == {True, False}
+    for compilation in report.compilations:
+        assert list(compilation.stages_ms) == [
+            "decode", "validate", "translate", "optimise", "lower", "compile"]
+        assert compilation.peak > 50_000_000
     ours, theirs = report.footprints
     assert (ours.engine, theirs.engine) == (SWARMC, WASMTIME)
     assert ours.state > 0 and ours.per_gib > 1000

@@ -32,6 +32,7 @@ from swarmc.runtime.tools.bench_report import (
 from swarmc.runtime.tools.bench_scaling import Compilation
 from swarmc.runtime.tools.bench_starts import CACHED, EMPTY_CACHE, OTHER_RUNTIME, Start
 from swarmc.runtime.tools.bench_statistics import Spread, geometric_mean, rotated
+from swarmc.runtime.tools.bench_targets import targets
 from swarmc.runtime.tools.bench_variants import BOUNDS, METERING, take_out
 from swarmc.runtime.tools.bench_wasmtime import WASMTIME, WASMTIME_FUEL
 from swarmc.targets.executable import CompileOptions
@@ -132,6 +133,12 @@ def test_page() -> None:
         "| **geometric mean** |  | **+25%** | **+0%** | **+100%** |",
         "| adding | divergent | 10 | 1.00 ms | 1.0 M | 9.00 ±0% | 9.00 ±0% | 9.00 ±0% |",
         "| sorting | never | 2 | never | never |",
+        "| kernel alone, compared with native C | at least 0.80x | 0.50x | **no** |",
+        "| metering and bounds checks | at most 15% | 100% | **no** |",
+        "| 10 agents of 100 instructions, made, run and dropped, divergent, compared with wasmtime"
+        " | at least 50.00x | 9.00x | **no** |",
+        "| a process to its first result, the slowest: swarmc, cached | at most 500 ms | 500 ms"
+        " | yes |",
         "| sorting | 1.2 KiB | 1,000 ms | 500 ms | 100 ms | 800 ms |",
         "| 9.8 KiB | 4,000 | full | 10.00 ms | 90.00 ms | 100 ms | 400,000 | 256 MiB | 7.00 ms |",
         "| sorting | swarmc | 300 | 10,486 | 192 | 102,400 | 4.0 MiB |",
@@ -139,6 +146,29 @@ def test_page() -> None:
         assert line in page.splitlines(), page
     empty = to_markdown(BenchReport({}, True, 1), data="x", pictures=[])
     assert "## " not in empty and "| repeats | 1, a quick run |" in empty
+
+
+def test_targets_of_compiling_and_memory() -> None:
+    stages = {"decode": 250.0, "translate": 250.0, "compile": 1500.0}
+    large = Compilation(1_000_000, 100_000, True, stages, 900 << 20, 7.0)
+    slow = replace(large, provisional=False, stages_ms={"decode": 1000.0, "compile": 80_000.0})
+    huge = replace(large, bytes=10_000_000,
+                   stages_ms={name: 20 * ms for name, ms in stages.items()})
+    command = Start("hello.wasm", 23_000, {CACHED: [300.0]}, {EMPTY_CACHE: [900.0]}, wasi=True)
+    report = BenchReport(
+        {}, quick=False, repeats=1, starts=[command], compilations=[large, slow, huge],
+        footprints=[Footprint("adding", SWARMC, [0, 100_000], [0, 26_000_000], 4 << 20, 192)])
+    found = {target.what: (target.value, target.met) for target in targets(report)}
+    assert found == {
+        "front end, a module of 977 KiB": (200_000.0, True),
+        "compiling a module of 977 KiB": (2000.0, True),
+        "peak memory of compiling a module of 977 KiB": (900 << 20, True),
+        "compile time of a byte, 9.5 MiB compared with 977 KiB": (2.0, False),
+        "a process to its first result, the slowest: swarmc, cached": (300.0, True),
+        "loading hello.wasm (22.5 KiB) and WASI, nothing cached": (900.0, True),
+        "bytes of each of 100,000 agents, beside its slices": (68.0, True),
+    }
+    assert targets(BenchReport({}, True, 1)) == []
 
 
 def test_the_committed_page_is_what_the_command_writes(tmp_path: Path) -> None:
