@@ -111,9 +111,13 @@ class Cells:
             return address
         if aligned:
             return assign(f"shl i64 {address}, {_GROUP_SHIFT}")
-        cell = assign(f"and i64 {address}, {self.mask}")
-        byte = assign(f"and i64 {address}, {self.size - 1}")
-        return assign(f"or disjoint i64 {assign(f'shl i64 {cell}, {_GROUP_SHIFT}')}, {byte}")
+        # 32 times the address, less 31 times its place in the cell. Of neighbouring accesses either
+        # part differs by a constant, which goes into the instruction; the second is of 32 bits.
+        low = assign(f"trunc i64 {address} to i32")
+        place = assign(f"and i32 {low}, {self.size - 1}")
+        excess = assign(f"mul nsw i32 {place}, {1 - GROUP}")
+        wide = assign(f"sext i32 {excess} to i64")
+        return assign(f"add i64 {assign(f'shl i64 {address}, {_GROUP_SHIFT}')}, {wide}")
 
     def piece(self, width: int) -> int:
         """Bytes that an access of ``width`` bytes finds together, if it is aligned to them."""

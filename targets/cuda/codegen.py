@@ -21,6 +21,8 @@ from .signs import signs_by_bits
 #: How agents lie in the memory of a GPU where nothing else is asked for.
 DEFAULT_LAYOUT = MemoryLayout.INTERLEAVED_8
 
+_HIGHEST = 3  # of LLVM's levels
+
 Progress = Callable[[str, float], None]
 
 
@@ -53,12 +55,22 @@ def ptx_of(
     report = progress or _silent
     (text,) = lower(lowering, progress=lambda share: report("lower", share))
     report("compile", 0.0)
-    level = level_for(lowering.module, level, program_size(lowering.module))
+    level = _level(lowering.module, level)
     compilation = nvptx_compilation(text, chosen, level)
     if hosts is not None:
         link_hosts(compilation, hosts(host_imports(lowering.module)), chosen)
     compilation.optimise()
     return signs_by_bits(compilation.assembly())
+
+
+def _level(module: ir.Module, wanted: int | None) -> int:
+    """LLVM's level for a program: the highest where the CPU gets the one below it.
+
+    That one unrolls loops by an even number more often, after which it is known where in a cell an
+    access lies: of the address arithmetic of interleaved memories, nothing may be left.
+    """
+    level = level_for(module, wanted, program_size(module))
+    return _HIGHEST if wanted is None and level == _HIGHEST - 1 else level
 
 
 def llvm_text(module: ir.Module, options: CompileOptions) -> str:

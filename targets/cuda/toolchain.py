@@ -34,6 +34,9 @@ TOOLS = {
 #: How tools say that something is wrong; the linker may succeed all the same.
 _ERROR = re.compile(r"\b(?:error|fatal)\s*:")
 
+#: A function that is called and is not there: one of the host's.
+_MISSING = re.compile(r"^\.extern \.func\b", re.MULTILINE)
+
 _UNKNOWN_ARCH = "is not defined for option 'gpu-name'"
 
 #: Characters of PTX from which on the assembler works on several functions at once.
@@ -181,13 +184,13 @@ def link(assembly: Assembly, arch: Arch) -> Assembly:
 
 
 def build(ptx: str, arch: Arch, *, level: int = 3) -> Assembly:
-    """Assemble a program, and link it where the linker is installed.
+    """Assemble a program, and link it where the linker is installed and nothing is missing.
 
     Raises:
         TargetError: as :func:`assemble` and :func:`link`.
     """
     assembly = assemble(ptx, arch, level=level)
-    return link(assembly, arch) if can_link() else assembly
+    return link(assembly, arch) if can_link() and not _MISSING.search(ptx) else assembly
 
 
 def _too_old(arch: Arch) -> ToolTooOldError:

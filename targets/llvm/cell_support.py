@@ -223,7 +223,7 @@ done:
 
 ; Bytes that all agents share lie one after another.
 define internal void @swarm_memory_init(ptr %memory, i64 %to, ptr %from, i64 %count)
-    noinline nounwind {
+    nounwind {
 entry:
   %base = {cast} ptr %memory to {pointer}
   br label %test

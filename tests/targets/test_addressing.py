@@ -22,24 +22,36 @@ from swarmc.targets.addressing import (
 LAYOUTS = list(MemoryLayout)
 
 
+_LINE = re.compile(
+    r"(%\S+) = (?:(trunc|sext) i(32|64) (\S+) to i(32|64)"
+    r"|(add|mul|and|shl)( nsw)? i(32|64) (\S+), (\S+))"
+)
+
+
+def signed(value: int, bits: int) -> int:
+    return (value + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
+
+
 def evaluate(lines: list[str], result: str, **known: int) -> int:
-    """What straight-line LLVM IR on i64 computes."""
+    """What straight-line LLVM IR computes, of numbers of 32 and 64 bits."""
     values = {f"%{name}": value for name, value in known.items()}
     operations = {
         "add": int.__add__, "mul": int.__mul__, "and": int.__and__, "shl": int.__lshift__,
-        "or disjoint": int.__or__,
     }  # fmt: skip
 
     def operand(text: str) -> int:
         return values[text] if text in values else int(text)
 
     for line in lines:
-        match = re.fullmatch(r"(%\S+) = (add|mul|and|shl|or disjoint) i64 (\S+), (\S+)", line)
+        match = _LINE.fullmatch(line)
         assert match, line
-        name, operation, left, right = match.groups()
-        a, b = operand(left), operand(right)
-        assert operation != "or disjoint" or not a & b
-        values[name] = operations[operation](a, b)
+        name, _, _, source, to, operation, exact, bits, left, right = match.groups()
+        if source:
+            values[name] = signed(operand(source), int(to))
+            continue
+        found = operations[operation](operand(left), operand(right))
+        values[name] = signed(found, int(bits))
+        assert not exact or values[name] == found
     return operand(result)
 
 
