@@ -273,11 +273,17 @@ def bench(
     docs: o.BenchDocs = None,
     saved: o.BenchSaved = None,
     corpus: o.BenchCorpus = Path("corpus/bench"),
+    gpu_code: o.GpuCode = False,
+    arch: o.Arch = None,
 ) -> None:
     """Measure swarmc beside wasmtime and native C, on the workloads in corpus/bench.
 
     Every result is checked. Needs wasmtime and ziglang: install swarmc[bench].
     """
+    if gpu_code:
+        from .cli_gpu_code import gpu_code as count
+
+        return count(corpus, arch or "sm_90", workload or (), json)
     from .cli_bench import bench as run_bench
     from .tools.bench import BenchOptions, Part
 

@@ -234,6 +234,10 @@ BenchDocs = Annotated[Path | None, _option(
 BenchSaved = Annotated[Path | None, _option(
     "--from", metavar="FILE", help="Measure nothing; take what --json wrote.",
 )]  # fmt: skip
+GpuCode = Annotated[bool, _option(
+    "--gpu-code", help="Run nothing: count the instructions of a GPU's code beside those of"
+    " handwritten CUDA C. Needs NVIDIA's tools and NVRTC, and no GPU.",
+)]  # fmt: skip
 BenchCorpus = Annotated[Path, _option(
     "--corpus", metavar="DIR", help="Where the workloads are.",
 )]  # fmt: skip

@@ -47,6 +47,26 @@ def read_functions(cubin: bytes) -> dict[str, FunctionInfo]:
         raise TargetError(f"the assembler wrote a file that cannot be read: {error}") from error
 
 
+def symbol_word(cubin: bytes, name: str) -> int:
+    """The 32-bit constant of that name.
+
+    Raises:
+        TargetError: there is none.
+    """
+    try:
+        sections = _sections(cubin)
+        symbols = next(section for section in sections if section.kind == _SYMBOLS)
+        names = sections[symbols.link].offset
+        for place in range(symbols.offset, symbols.offset + symbols.size, _SYMBOL_SIZE):
+            start, section, value = struct.unpack_from("<I2xHQ", cubin, place)
+            if _text(cubin, names + start) == name:
+                found: int = struct.unpack_from("<I", cubin, sections[section].offset + value)[0]
+                return found
+    except (struct.error, IndexError, StopIteration, ValueError) as error:
+        raise TargetError(f"machine code that cannot be read: {error}") from error
+    raise TargetError(f"the machine code has no constant {name}")
+
+
 def _read(cubin: bytes) -> dict[str, FunctionInfo]:
     sections = _sections(cubin)
     info = next(section for section in sections if section.name == ".nv.info")

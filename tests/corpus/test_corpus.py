@@ -19,7 +19,7 @@ CORPUS = Path(__file__).resolve().parents[2] / "corpus"
 #: The corpus' folders, with what lies there besides programs.
 FOLDERS = {
     CORPUS: {"bench", "sha256.h"},
-    CORPUS / "bench": {"bench.h", "hmac_sha256.h", "image.h", "native.c", "text.h"},
+    CORPUS / "bench": {"bench.h", "cuda", "hmac_sha256.h", "image.h", "native.c", "text.h"},
 }
 PROGRAMS = [program for folder in FOLDERS for program in tool.load_manifest(folder)]
 FUEL = 100_000_000

@@ -42,6 +42,7 @@ from swarmc.runtime.tools.corpus import load_manifest
 from swarmc.runtime.tools.corpus_scripts import call_scripts, run_scripts
 from swarmc.runtime.tools.differential import Tally, compare
 from swarmc.runtime.tools.execution import Setup, Workload
+from swarmc.runtime.tools.handwritten_check import beside_handwritten
 from swarmc.runtime.tools.host_check import check_hosts
 from swarmc.runtime.tools.oracle import Oracle
 from swarmc.runtime.tools.spec import run_suite
@@ -50,6 +51,11 @@ from swarmc.targets.addressing import MemoryLayout
 from swarmc.targets.base import Target
 from swarmc.targets.cuda.device import DeviceProperties
 from swarmc.targets.cuda.gpu import shared_gpu
+
+try:
+    from .programs import FILLER, SQUARE
+except ImportError:  # run as a program
+    from programs import FILLER, SQUARE  # type: ignore[import-not-found,no-redef]
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = ROOT / "corpus"
@@ -166,30 +172,13 @@ ENDS: tuple[tuple[str, list[Any], Trap], ...] = (
     ("loop_forever", [], Trap.OUT_OF_FUEL),
 )
 
-# Writes the agent's number all over its memory, and adds up what is there.
-_FILLER = """(module (memory (export "memory") 1 1)
-  (func (export "fill") (param $id i32) (result i32) (local $i i32) (local $sum i32)
-    (loop $write
-      (i32.store (local.get $i) (i32.mul (local.get $id) (i32.const 2654435761)))
-      (br_if $write (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 4)))
-                              (i32.const 65536))))
-    (local.get $id))
-  (func (export "sum") (result i32) (local $i i32) (local $sum i32)
-    (loop $read
-      (local.set $sum (i32.add (local.get $sum) (i32.load (local.get $i))))
-      (br_if $read (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 4)))
-                             (i32.const 65536))))
-    (local.get $sum)))"""
-_SQUARE = """(module (func (export "square") (param i64) (result i64)
-  (i64.mul (local.get 0) (local.get 0))))"""
-
 
 def scale(plan: Plan) -> Report:
     """As many agents with 64 KiB each as are asked for, and many more without memory."""
     report: Report = {}
     for layout in (MemoryLayout.INTERLEAVED_8, MemoryLayout.FLAT):
         with SwarmManager.from_wasm(
-            wasmtime.wat2wasm(_FILLER), target=plan.make(layout), max_agents=plan.slices
+            wasmtime.wat2wasm(FILLER), target=plan.make(layout), max_agents=plan.slices
         ) as swarm:
             numbers = np.arange(plan.slices)
             swarm.spawn_agents(plan.slices)
@@ -209,7 +198,7 @@ def scale(plan: Plan) -> Report:
             "agents": plan.slices, "fill_ms": times[0], "sum_ms": times[1], "reset_ms": times[2],
         }  # fmt: skip
     with SwarmManager.from_wasm(
-        wasmtime.wat2wasm(_SQUARE), target=plan.make(), max_agents=plan.small
+        wasmtime.wat2wasm(SQUARE), target=plan.make(), max_agents=plan.small
     ) as swarm:
         args = np.arange(plan.small, dtype=np.int64)
         swarm.spawn_agents(plan.small, "square", args[:, None])
@@ -279,6 +268,15 @@ def speed(plan: Plan) -> Report:
     return report
 
 
+def handwritten(plan: Plan) -> Report:
+    """The benchmark's workloads beside handwritten CUDA C, by the kernel alone and end to end."""
+    if plan.target != "cuda":
+        return {"skipped": "handwritten kernels run on a GPU alone"}
+    return beside_handwritten(
+        CORPUS / "bench", plan.target, shared_gpu(), plan.counts, plan.programs
+    )
+
+
 def _measure(engine: Engine, workload: Any, count: int, inputs: Inputs) -> Report:
     session = engine.open(workload, count)
     try:
@@ -311,7 +309,8 @@ def sanitizer(plan: Plan) -> Report:
 
 STAGES: dict[str, Stage] = {
     "corpus": corpus, "traps": traps, "hosts": lambda plan: check_hosts(plan.make, plan.agents),
-    "scale": scale, "speed": speed, "sanitizer": sanitizer, "suite": suite, "fuzz": fuzzing,
+    "scale": scale, "speed": speed, "handwritten": handwritten, "sanitizer": sanitizer,
+    "suite": suite, "fuzz": fuzzing,
 }  # fmt: skip
 
 
