@@ -22,7 +22,7 @@ from .parallel import compile_modules
 
 #: IR instructions of one LLVM module. A larger program is compiled in several processes at once.
 PART_SIZE = 12_000
-QUICK_PART_SIZE = 6_000
+QUICK_PART_SIZE = 4_000
 
 #: IR instructions from which on LLVM's passes, which take about 0.25 ms for each of them, wait
 #: until it shows that a program runs long: all but the passes takes 0.08 ms.
@@ -33,6 +33,10 @@ MEDIUM_PROGRAM = 3_000
 #: time that grows with the square of its size.
 LARGE_PROGRAM = 40_000
 LARGE_FUNCTION = 10_000
+
+#: Each function, and each that is exported once more, counts as so many instructions: LLVM takes
+#: about 1 ms for it, whatever is in it.
+FUNCTION_SIZE = 12
 
 #: LLVM's level for large programs, when there is time. Level 2 takes longer for next to no gain.
 LARGE_LEVEL = 1
@@ -159,9 +163,10 @@ def _function_sizes(module: ir.Module) -> list[int]:
 def effort_for(module: ir.Module) -> Effort:
     """How well a program is optimised before it runs for the first time."""
     sizes = _function_sizes(module)
-    if sum(sizes) >= LARGE_PROGRAM or max(sizes, default=0) >= LARGE_FUNCTION:
+    size = sum(sizes) + FUNCTION_SIZE * (len(sizes) + len(list(module.function_exports())))
+    if size >= LARGE_PROGRAM or max(sizes, default=0) >= LARGE_FUNCTION:
         return Effort.LEAST
-    return Effort.LESS if sum(sizes) >= MEDIUM_PROGRAM else Effort.FULL
+    return Effort.LESS if size >= MEDIUM_PROGRAM else Effort.FULL
 
 
 def level_for(module: ir.Module, wanted: int | None, size: int) -> int:

@@ -111,6 +111,16 @@ def test_a_large_function_makes_a_large_program(monkeypatch: pytest.MonkeyPatch)
     assert compile_wasm(wasm, CompileOptions(patient=True)).effort is Effort.FULL
 
 
+def test_many_small_functions_make_a_large_program() -> None:
+    functions = "".join(
+        f'(func (export "f{n}") (result i32) (i32.const {n}))' for n in range(2000)
+    )
+    wasm = bytes(wasmtime.wat2wasm(f"(module {functions})"))
+    assert compile_wasm(wasm, CompileOptions()).effort is Effort.LEAST
+    few = compile_wasm(wasm, CompileOptions(entry_points=("f1", "f7")))
+    assert few.effort is Effort.FULL
+
+
 def test_a_machine_that_starts_no_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
