@@ -120,9 +120,9 @@ def array_nest(g: BodyGenerator, depth: int) -> None:
         put(at, 0)
         again(left, at)
 
-    put(begin, g.choices.pick((0, 2048, 4096, PAGE_SIZE - base - 300)))
-    put(row, g.choices.pick((0, 1024, 4096, PAGE_SIZE - base - 512)))
-    put(source, g.choices.pick((0, 1024, 2048, PAGE_SIZE - base - 256)))
+    put(begin, g.choices.pick((0, 512, 2048, 4096, 5000, 8192, PAGE_SIZE - base - 300)))
+    put(row, g.choices.pick((0, 1024, 1100, 2048, 4096, 9000, PAGE_SIZE - base - 512)))
+    put(source, g.choices.pick((0, 512, 1024, 2048, 6000, 7000, PAGE_SIZE - base - 256)))
     put(left, g.choices.pick((1, 2, 4, 9)))
     g.open("loop", (), ())
     g.nested(rows)

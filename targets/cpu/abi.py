@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
-
-from ...ir.types import EntityId
 from ..layout import AgentLayout, Ctx, Shared
+from ..llvm import references
 from ..llvm.access import (
     CellAccess,
     MemoryAccess,
@@ -18,6 +16,10 @@ from ..llvm.cell_support import DECLARATIONS as CELL_DECLARATIONS
 from ..llvm.emit import FunctionEmitter, ProgramEmitter
 from .prelude import driver_text, support_text
 from .stack_switch import probe_attributes
+
+#: Calls through references to no more functions than this know them all, so that LLVM may put one
+#: in the place of its call.
+_MOST_CANDIDATES = 16
 
 
 class CpuAbi:
@@ -50,16 +52,20 @@ class CpuAbi:
         return shared_pointer(e, offset)
 
     def function_of(self, e: FunctionEmitter, sig: int, reference: str) -> tuple[str, str]:
+        program = e.program
+        if program.alone and len(program.candidates(sig)) <= _MOST_CANDIDATES:
+            return references.caller(program, sig), f", i64 {reference}"
         record = function_record(e, reference)
         return e.assign(f"load ptr, ptr {record}, align 8, !invariant.load !1"), ""
 
-    def references(self, program: ProgramEmitter, referenced: Set[EntityId]) -> list[str]:
+    def references(self, program: ProgramEmitter) -> list[str]:
         symbols = [
-            program.symbol(id_) if id_ in referenced else "null"
+            program.symbol(id_) if id_ in program.referenced else "null"
             for id_ in sorted(program.numbers)
         ]
+        callers = references.callers(program)
         items = ", ".join(f"ptr {symbol}" for symbol in symbols)
-        return [f"@swarm_functions = constant [{len(symbols)} x ptr] [{items}]"]
+        return [f"@swarm_functions = constant [{len(symbols)} x ptr] [{items}]", *callers]
 
     def host_code(self, e: FunctionEmitter, number: int) -> str:
         hosts = self.shared(e, Shared.HOSTS)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
-
-from ...ir.types import EntityId
 from ..layout import AgentLayout
+from ..llvm import references
 from ..llvm.access import CellAccess, MemoryAccess, shared_pointer, state_pointer
 from ..llvm.cell_support import DECLARATIONS as CELL_DECLARATIONS
 from ..llvm.emit import FunctionEmitter, ProgramEmitter
-from . import references
 from .prelude import DECLARATIONS, driver_text, support_text
 
 TRIPLE = "nvptx64-nvidia-cuda"
@@ -49,8 +46,8 @@ class CudaAbi:
     def function_of(self, e: FunctionEmitter, sig: int, reference: str) -> tuple[str, str]:
         return references.caller(e.program, sig), f", i64 {reference}"
 
-    def references(self, program: ProgramEmitter, referenced: Set[EntityId]) -> list[str]:
-        return references.callers(program, referenced)
+    def references(self, program: ProgramEmitter) -> list[str]:
+        return references.callers(program)
 
     def host_code(self, e: FunctionEmitter, number: int) -> str:
         return e.program.intrinsic("i64", f"swarm_host_{number}", "ptr, ptr")

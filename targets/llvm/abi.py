@@ -7,10 +7,8 @@ every compiled program contains. The emitters of :mod:`.ops` know no target: the
 
 from __future__ import annotations
 
-from collections.abc import Set
 from typing import TYPE_CHECKING, Protocol
 
-from ...ir.types import EntityId
 from ..layout import AgentLayout
 
 if TYPE_CHECKING:
@@ -59,12 +57,8 @@ class Abi(Protocol):
         """What to call for a reference to a function of a type, and a last argument for it."""
         ...
 
-    def references(self, program: ProgramEmitter, referenced: Set[EntityId]) -> list[str]:
-        """What the calls through references need, in the first module of a program.
-
-        Args:
-            referenced: functions that references may point to.
-        """
+    def references(self, program: ProgramEmitter) -> list[str]:
+        """What the calls through references need, in the first module of a program."""
         ...
 
     def host_code(self, e: FunctionEmitter, number: int) -> str:

@@ -6,7 +6,7 @@ fuel is an SSA value that each block gets by a phi; call depth is a parameter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -43,8 +43,10 @@ class ProgramEmitter:
         later: functions that the target defines when all others are written.
         calling: the calling convention; ``tailcc`` where the program has tail calls, and the
             target, too.
+        alone: whether all functions are in this module, and none ends with a tail call.
         trampolines: what stands for tail calls where the target has none.
         throwing: which functions return exceptions.
+        referenced: functions that references may point to.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class ProgramEmitter:
         emitters: Mapping[Op, Emitter],
         throwing: Throwing,
         trampolines: Trampolines,
+        referenced: Set[EntityId],
         split: bool = False,
     ) -> None:
         self.module = module
@@ -76,7 +79,10 @@ class ProgramEmitter:
         self.trampolines = trampolines
         self._tail_calls = abi.tail_calls and has_tail_calls(module)
         self.calling = "tailcc" if self._tail_calls else "fastcc"
+        self.alone = not split and not self._tail_calls
         self.throwing = throwing
+        self.referenced = referenced
+        self._candidates: dict[int, list[EntityId]] = {}
         self._conventions: dict[tuple[FuncType, bool], Convention] = {}
 
     def convention(self, type_: FuncType, throws: bool) -> Convention:
@@ -119,6 +125,15 @@ class ProgramEmitter:
             for convention in [self.convention_of(id_)]
             for params in [[LLVM_TYPES[type_.params[n]] for n in convention.params]]
         ]
+
+    def candidates(self, sig: int) -> list[EntityId]:
+        """The functions that a reference to a function of a type may point to."""
+        found = self._candidates.get(sig)
+        if found is None:
+            types = self.module.subtypes(sig)
+            found = [id_ for id_ in sorted(self.referenced) if self.module.sig_of(id_) in types]
+            self._candidates[sig] = found
+        return found
 
     def declare_later(self, name: str) -> str:
         """The name of a function that ``Abi.references`` will define."""

@@ -64,7 +64,7 @@ def lower(
     done = 0
     for number in range(parts):
         program = ProgramEmitter(module, lowering.layout, lowering.abi, EMITTERS, throwing,
-                                 trampolines, parts > 1)
+                                 trampolines, referenced, parts > 1)
         text = [lowering.abi.support(lowering.layout)]
         while functions and (done < total * (number + 1) / parts or number == parts - 1):
             function = functions.pop(0)
@@ -75,7 +75,7 @@ def lower(
             if progress is not None:
                 progress(done / total)
         if number == 0:
-            text += _driver(lowering, program, referenced)
+            text += _driver(lowering, program)
         texts.append(_assemble(program, text))
     return texts
 
@@ -90,16 +90,14 @@ def _size(function: Function) -> int:
     return sum(len(block.insts) for block in function.blocks)
 
 
-def _driver(
-    lowering: Lowering, program: ProgramEmitter, referenced: set[EntityId]
-) -> list[str]:
+def _driver(lowering: Lowering, program: ProgramEmitter) -> list[str]:
     """What the host and the workers need to find their way into the functions."""
     entries = lowering.entries
     text = [lowering.abi.driver(lowering.layout)]
     text += [entry_wrapper(program, n, export.id) for n, export in enumerate(entries)]
     text.append(_enter_entry(len(entries)))
     text += program.trampolines.text(program)
-    text += lowering.abi.references(program, referenced)
+    text += lowering.abi.references(program)
     text.append(f"@swarm_call_depth = internal constant i32 {lowering.call_depth}")
     text.append(start_function(program))
     return text

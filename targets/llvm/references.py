@@ -1,18 +1,18 @@
-"""Calls through references on a GPU: one function for each type, which knows the candidates.
+"""Calls through references: one function for each type, which knows the candidates.
 
 A switch over the functions of the type that references may point to calls each directly, so that
-the assembler sees the whole call graph, and LLVM may put a function in its place. A table of
-function pointers instead is larger, however many there are (docs/gpu.md has the numbers): functions
-with an address stay as they are, and take their parameters in memory.
+LLVM may put one in the place of its call. On a GPU the assembler sees the whole call graph by that.
+A table of function pointers instead is larger there, however many there are (docs/gpu.md has the
+numbers): functions with an address stay as they are, and take their parameters in memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 
 from ...ir.types import EntityId
-from ..llvm.emit import ProgramEmitter
-from ..llvm.types import LLVM_TYPES
+from .emit import ProgramEmitter
+from .types import LLVM_TYPES
 
 
 def caller(program: ProgramEmitter, sig: int) -> str:
@@ -24,15 +24,12 @@ def caller(program: ProgramEmitter, sig: int) -> str:
     return program.declare_later(f"@swarm_call.{sig}")
 
 
-def callers(program: ProgramEmitter, referenced: Set[EntityId]) -> list[str]:
+def callers(program: ProgramEmitter) -> list[str]:
     """All those functions that are used."""
-    module = program.module
     text = []
     for name in sorted(program.later):
         sig = int(name.rpartition(".")[2])
-        types = module.subtypes(sig)
-        candidates = [id_ for id_ in sorted(referenced) if module.sig_of(id_) in types]
-        text.append(_switch(program, name, sig, candidates))
+        text.append(_switch(program, name, sig, program.candidates(sig)))
     return text
 
 
