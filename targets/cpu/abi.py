@@ -25,6 +25,7 @@ _MOST_CANDIDATES = 16
 class CpuAbi:
     """See :class:`~swarmc.targets.llvm.abi.Abi`."""
 
+    keeps_long_loops = True
     tail_calls = True
     declarations: tuple[str, ...] = (
         "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1 immarg)",

@@ -23,6 +23,7 @@ class CudaAbi:
     data_layout = DATA_LAYOUT
     attributes = "nounwind"
     declarations: tuple[str, ...] = (*DECLARATIONS, *CELL_DECLARATIONS)
+    keeps_long_loops = False
     tail_calls = False
 
     def __init__(self, layout: AgentLayout) -> None:

@@ -35,6 +35,7 @@ class Abi(Protocol):
     attributes: str  # of every compiled function
     declarations: tuple[str, ...]  # that the prelude needs
     memory: MemoryAccess
+    keeps_long_loops: bool  # whether they are not to be unrolled; see unrolling
     tail_calls: bool  # whether a call may take the place of its caller's frame; see trampolines
 
     def support(self, layout: AgentLayout) -> str:

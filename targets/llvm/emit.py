@@ -21,6 +21,7 @@ from ..layout import NO_POSITION, AgentLayout, MemorySlot, has_tail_calls
 from .abi import Abi
 from .convention import Convention, by_value, for_tail_calls
 from .types import LLVM_TYPES, constant
+from .unrolling import NODE, repeating_long_loops
 
 if TYPE_CHECKING:
     from .trampolines import Trampolines
@@ -73,6 +74,7 @@ class ProgramEmitter:
         self.declarations: set[str] = set()
         self.later: set[str] = set()
         self.metadata: list[str] = []
+        self._no_unrolling: str | None = None
         self.linkage = "hidden" if split else "internal"
         self._used: set[EntityId] = set()
         self._defined: set[EntityId] = set()
@@ -107,6 +109,12 @@ class ProgramEmitter:
         """LLVM name of a function that is defined in this module."""
         self._defined.add(id_)
         return self.symbol(id_)
+
+    def loop_note(self) -> str:
+        """Metadata of a loop of its own, which says that it is not to be unrolled."""
+        if self._no_unrolling is None:
+            self._no_unrolling = self.node(NODE)
+        return f", !llvm.loop {self.node(f'distinct !{{%, {self._no_unrolling}}}')}"
 
     def body_of(self, id_: EntityId) -> tuple[str, Convention]:
         """LLVM name of what holds a function's code, and how that is called and returns."""
@@ -178,6 +186,7 @@ class FunctionEmitter:
         }
         # What the first edge between two labels passes. A br_table may have 100,000 edges.
         self._passed: dict[tuple[str, str], list[Value]] = {}
+        self._long_loops: set[Inst] = set()
 
     @property
     def convention(self) -> Convention:
@@ -334,6 +343,10 @@ class FunctionEmitter:
         incoming.append((self.label, self.fuel, args))
         return label
 
+    def loop_note(self, inst: Inst) -> str:
+        """What is written behind a branch: whether it repeats a loop that is not to be unrolled."""
+        return self.program.loop_note() if inst in self._long_loops else ""
+
     def _leave(self, lines: list[str], label: str, code: Trap, inst: Inst) -> None:
         """Go from a block to the function's one call that ends the agent: that is short."""
         fuel = self.fuel
@@ -352,7 +365,10 @@ class FunctionEmitter:
         bodies: list[tuple[Block, str, list[str]]] = []
         emitters = self.program.emitters
         entry_prologue = self._enter()
-        for block in reverse_postorder(self.function):  # phis cannot name unreachable blocks
+        order = reverse_postorder(self.function)  # phis cannot name unreachable blocks
+        if self.abi.keeps_long_loops:
+            self._long_loops = repeating_long_loops(order)
+        for block in order:
             label = f"b{self._numbers[block]}"
             fuel = f"%fuel.{label}"
             self.lines, self.label, self.fuel, self.widened = [], label, fuel, {}

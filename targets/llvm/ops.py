@@ -223,12 +223,13 @@ def _trap(e: FunctionEmitter, inst: Inst) -> None:
 
 
 def _jump(e: FunctionEmitter, inst: Inst) -> None:
-    e.line(f"br label %{e.edge(inst, 0)}")
+    e.line(f"br label %{e.edge(inst, 0)}{e.loop_note(inst)}")
 
 
 def _br_if(e: FunctionEmitter, inst: Inst) -> None:
     condition = e.condition(inst.args[0])
-    e.line(f"br i1 {condition}, label %{e.edge(inst, 0)}, label %{e.edge(inst, 1)}")
+    edges = f"label %{e.edge(inst, 0)}, label %{e.edge(inst, 1)}"
+    e.line(f"br i1 {condition}, {edges}{e.loop_note(inst)}")
 
 
 def _br_table(e: FunctionEmitter, inst: Inst) -> None:
