@@ -45,6 +45,8 @@ def check_options(options: CompileOptions) -> CompileOptions:
     check_integer("opt_level", options.opt_level or 0, 0, 3)
     check_integer("max_memory", options.max_memory or 0, 0, 1 << 48)
     check_integer("heap", options.heap, 0, 1 << 40)
+    if options.max_registers is not None:
+        check_integer("max_registers", options.max_registers, 32, 255)
     if options.missing_imports not in ("error", "trap"):
         raise ArgumentError(
             f"missing_imports is 'error' or 'trap', not {options.missing_imports!r}"

@@ -116,6 +116,7 @@ def run(
     host_functions: o.HostFunctions = None,
     opt_level: o.OptLevel = None,
     layout: o.Layout = None,
+    max_registers: o.MaxRegisters = None,
     no_cache: o.NoCache = False,
     output_size: o.OutputSize = "4KiB",
     show: o.Show = 10,
@@ -134,7 +135,7 @@ def run(
         stdin_lines, stdin_dir, tuple(env or ()), seed, clock, fuel, target and target.value,
         max_memory, heap, call_depth, missing_imports and missing_imports.value, opt_level, layout,
         not no_cache, output_size, show, json, csv, save_stdout,
-        tuple(host_functions or ()), at_a_time,
+        tuple(host_functions or ()), at_a_time, max_registers,
     ))  # fmt: skip
 
 
@@ -154,6 +155,7 @@ def compile_(
     opt_level: o.OptLevel = None,
     layout: o.Layout = None,
     arch: o.Arch = None,
+    max_registers: o.MaxRegisters = None,
     no_cache: o.NoCache = False,
     json: o.EmitJson = False,
 ) -> None:
@@ -167,7 +169,7 @@ def compile_(
     users = read_host_functions(host_functions or ())
     options = compile_options(
         target.value, tuple(entry_point) if entry_point else None, max_memory, heap, call_depth,
-        opt_level, missing_imports and missing_imports.value, layout, arch, users,
+        opt_level, missing_imports and missing_imports.value, layout, arch, max_registers, users,
     )  # fmt: skip
     if emit is None:
         compile_file(file, output, options, users, cached=not no_cache)

@@ -37,6 +37,7 @@ def compile_options(
     missing_imports: str | None,
     layout: str | None,
     arch: str | None,
+    max_registers: int | None,
     users: Sequence[HostFunction] = (),
 ) -> CompileOptions:
     """The options as they were typed.
@@ -58,6 +59,7 @@ def compile_options(
         missing_imports=missing_imports or "error",
         layout=None if layout is None else parse_layout(layout),
         arch=arch,
+        max_registers=max_registers,
         host_functions=imports_of(users),
     )
 

@@ -106,6 +106,10 @@ Arch = Annotated[str | None, _option(
     metavar="SM", help="Compute capability of a GPU to compile for, e.g. sm_90.",
     show_default="sm_90",
 )]  # fmt: skip
+MaxRegisters = Annotated[int | None, _option(
+    min=32, max=255, help="Most registers of a thread on a GPU; fewer leave room for more agents at"
+    " a time.", show_default="as the assembler likes",
+)]  # fmt: skip
 EmitJson = Annotated[bool, _option("--json", help="With --emit resources: print JSON.")]
 NoCache = Annotated[bool, _option("--no-cache", help="Neither read nor write the cache.")]
 Output = Annotated[Path | None, _option(

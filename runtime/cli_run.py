@@ -65,6 +65,7 @@ class RunCommand:
     save_stdout: Path | None = None
     host_functions: tuple[Path, ...] = ()
     at_a_time: str | None = None
+    max_registers: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +215,7 @@ def _load(command: RunCommand, program: bytes | Executable, count: int) -> Swarm
             entry_points=None if command.invoke is None else (command.invoke,),
             opt_level=command.opt_level,
             layout=command.layout,
+            max_registers=command.max_registers,
             seed=command.seed,
             clock=inputs.parse_clock(command.clock),
             stdin=b"" if command.stdin is None else inputs.read_bytes(command.stdin),
@@ -237,6 +239,7 @@ def _refuse_compile_options(command: RunCommand) -> None:
         "--call-depth": command.call_depth, "--max-memory": command.max_memory,
         "--missing-imports": command.missing_imports, "--opt-level": command.opt_level,
         "--layout": command.layout, "--heap": command.heap,
+        "--max-registers": command.max_registers,
     }  # fmt: skip
     names = [name for name, value in given.items() if value is not None]
     if names:

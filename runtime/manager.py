@@ -69,6 +69,8 @@ class SwarmManager(AgentDispatch):
         opt_level: LLVM's optimisation level, 0 to 3; None: by the size of the program.
         layout: how agents' bytes lie in memory, ``flat`` or ``interleaved``; None: as the target
             likes it. Results do not depend on it.
+        max_registers: most registers of a thread on a GPU, 32 to 255; None: as many as the
+            assembler likes. Fewer leave room for more agents at a time. No meaning on the CPU.
         seed: what agents' random numbers are made from.
         clock: what agents' clocks start at, in nanoseconds since the epoch.
         stdin, argv, env: WASI inputs of agents that are spawned without. ``argv`` starts with
@@ -96,6 +98,7 @@ class SwarmManager(AgentDispatch):
         entry_points: Sequence[str] | None = None,
         opt_level: int | None = None,
         layout: MemoryLayout | str | None = None,
+        max_registers: int | None = None,
         seed: int = 0,
         clock: int = 0,
         stdin: Data = b"",
@@ -127,6 +130,7 @@ class SwarmManager(AgentDispatch):
             missing_imports=missing_imports,
             heap=DEFAULT_HEAP if heap is None else heap,
             layout=parse_layout(layout) if isinstance(layout, str) else layout,
+            max_registers=max_registers,
             host_functions=imports_of(self._host_functions),
         ))  # fmt: skip
         self._defaults = inputs.encode_defaults(stdin, argv, env)

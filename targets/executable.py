@@ -49,6 +49,7 @@ class CompileOptions:
         heap: bytes of the heap of an agent whose program makes objects or throws exceptions.
         layout: how the bytes of agents lie in memory; None: as the target likes it.
         arch: compute capability of a GPU, e.g. ``sm_90``; None: as the target likes it.
+        max_registers: most registers of a thread on a GPU; None: as many as the assembler likes.
         host_functions: what the program may import of the host besides WASI.
         effort: how well to optimise it now; chosen for each program, where it may be compiled
             again later.
@@ -64,6 +65,7 @@ class CompileOptions:
     heap: int = DEFAULT_HEAP
     layout: MemoryLayout | None = None
     arch: str | None = None
+    max_registers: int | None = None
     host_functions: tuple[HostImport, ...] = ()
     effort: Effort = Effort.FULL
 

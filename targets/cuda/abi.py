@@ -17,7 +17,11 @@ _GLOBAL = 1
 
 
 class CudaAbi:
-    """See :class:`~swarmc.targets.llvm.abi.Abi`."""
+    """See :class:`~swarmc.targets.llvm.abi.Abi`.
+
+    Args:
+        max_registers: most registers a thread; None: as many as the assembler likes.
+    """
 
     triple = TRIPLE
     data_layout = DATA_LAYOUT
@@ -26,7 +30,8 @@ class CudaAbi:
     keeps_long_loops = False
     tail_calls = False
 
-    def __init__(self, layout: AgentLayout) -> None:
+    def __init__(self, layout: AgentLayout, max_registers: int | None = None) -> None:
+        self._max_registers = max_registers
         self._state = layout.memory_layout.state_cells
         self.memory: MemoryAccess = CellAccess(
             layout.memory_layout.memory_cells, self._state, _GLOBAL
@@ -36,7 +41,7 @@ class CudaAbi:
         return support_text(layout) + "\n\n" + self.memory.support()
 
     def driver(self, layout: AgentLayout) -> str:
-        return driver_text(layout)
+        return driver_text(layout, self._max_registers)
 
     def state(self, e: FunctionEmitter, offset: int) -> str:
         return state_pointer(e, self._state, offset)

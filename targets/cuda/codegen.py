@@ -34,7 +34,8 @@ def cuda_lowering(
         module, max_memory=options.max_memory, memory_layout=options.layout or default
     )
     entries = entry_exports(module, options.entry_points)
-    return Lowering(module, layout, CudaAbi(layout), entries, options.call_depth)
+    abi = CudaAbi(layout, options.max_registers)
+    return Lowering(module, layout, abi, entries, options.call_depth)
 
 
 def ptx_of(

@@ -28,7 +28,7 @@ define internal void @swarm_trap(ptr %ctx, i64 %status, i64 %fuel) noreturn noin
 """
 
 _DRIVER = """\
-define ptx_kernel void @{kernel}(ptr %job) nounwind {
+define ptx_kernel void @{kernel}(ptr %job) nounwind {limit} {
   %block = call i32 @llvm.nvvm.read.ptx.sreg.ctaid.x()
   %width = call i32 @llvm.nvvm.read.ptx.sreg.ntid.x()
   %thread = call i32 @llvm.nvvm.read.ptx.sreg.tid.x()
@@ -59,7 +59,8 @@ def support_text(layout: AgentLayout) -> str:
     return "\n\n".join([_SUPPORT, prelude.support_text(layout)])
 
 
-def driver_text(layout: AgentLayout) -> str:
-    """The part that runs agents, once a program."""
-    values = prelude.places(layout) | {"kernel": KERNEL}
+def driver_text(layout: AgentLayout, max_registers: int | None = None) -> str:
+    """The part that runs agents, once a program; a limit of registers holds for all of it."""
+    limit = "" if max_registers is None else f'"nvvm.maxnreg"="{max_registers}"'
+    values = prelude.places(layout) | {"kernel": KERNEL, "limit": limit}
     return "\n\n".join([driver.driver_text(layout), fill_in(_DRIVER, values)])

@@ -13,7 +13,7 @@ import pytest
 import wasmtime
 from typer.testing import CliRunner
 
-from swarmc.errors import TargetError
+from swarmc.errors import ArgumentError, TargetError
 from swarmc.runtime import SwarmManager
 from swarmc.runtime.cli import app
 from swarmc.targets.cuda import CudaTarget, toolchain
@@ -262,3 +262,35 @@ def test_stack_of_what_runs() -> None:
     assert made.stack == measure(
         made.objects[0].decode(), ARCHES["sm_80"], program, 100
     ).stack
+
+
+@needs_ptxas
+@pytest.mark.parametrize("limit", [32, 64])
+def test_a_limit_of_registers(limit: int) -> None:
+    options = CompileOptions(missing_imports="trap", max_registers=limit)
+    program = program_of((CORPUS / "sha256_lib.wasm").read_bytes(), options)
+    ptx = compile_to_ptx(program, options)
+    assert ptx.count(f".maxnreg {limit}") == 1
+    found = measure(ptx, ARCHES["sm_90"], program, options.call_depth)
+    assert found.registers <= limit and found.warps >= ARCHES["sm_90"].resident_warps(limit, 128)
+    free = program_of((CORPUS / "sha256_lib.wasm").read_bytes(), CompileOptions())
+    unlimited = measure(
+        compile_to_ptx(free, CompileOptions()), ARCHES["sm_90"], free, options.call_depth
+    )
+    assert unlimited.registers > 200
+    spilled, before = (sum(f.spill_stores for f in r.functions) for r in (found, unlimited))
+    assert spilled > before
+
+
+def test_a_limited_program_runs_the_same() -> None:
+    results = []
+    for limit in (None, 32):
+        with SwarmManager.from_wasm(
+            (CORPUS / "lib.wasm").read_bytes(), target="ptx", max_registers=limit, cache=False
+        ) as swarm:
+            swarm.spawn_agents(3, "fib", [[5], [6], [7]])
+            results.append(swarm.dispatch().results_array().tolist())
+    assert results[0] == results[1] == [5, 8, 13]
+    for wrong in (31, 256, "64"):
+        with pytest.raises(ArgumentError, match="max_registers must be an integer from 32 to 255"):
+            SwarmManager(max_registers=wrong)  # type: ignore[arg-type]
