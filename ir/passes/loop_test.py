@@ -165,6 +165,11 @@ class LoopTest:
                 most = self._emit(o.ISUB, I64, [room, first]) if up else first
                 self._require(self._emit(o.ILE_U, I64, [way, most]))
 
+    @property
+    def accumulates(self) -> bool:
+        """Whether there is a store that goes to the same place in every round."""
+        return any(address.stored and not address.steps for address in self._addresses.values())
+
     def apart(self) -> None:
         """What is stored lies apart from what else is accessed, and that is declared."""
         regions: list[list[Address]] = []

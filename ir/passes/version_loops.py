@@ -214,7 +214,7 @@ def _version(function: Function, module: Module, plan: _Plan, region: int) -> Lo
     test.covers(counts)
     addresses = _addresses(test, nest)
     test.bounds(counts)
-    if len(nest.members) > 1:
+    if len(nest.members) > 1 or test.accumulates:
         test.apart()
     if plan.used_outside:
         _lead_out(function, plan)

@@ -151,3 +151,39 @@ def test_inner_loops_whose_addresses_are_only_known_inside_keep_their_own_test()
     insts = list(module.functions[RUN].insts())
     assert not any(inst.op is o.APART for inst in insts)
     assert sum(inst.op is o.FUEL_COVERS for inst in insts) == 1
+
+#: Adds words of an array to one that lies at %sum.
+SUM = """\
+memory 0.0 min=1 max=1
+export "run" func 0.0
+function 0.0 (i32, i32, i32) -> () {
+block0(%sum: i32, %start: i32, %rounds: i32):
+    jump block1(%start, %rounds)
+block1(%at: i32, %left: i32):
+    fuel_check @0x10
+    charge amount=9
+    bounds_check mem=0.0 offset=0 width=4 %at !prepaid=7 @0x11
+    %x = load.i32 mem=0.0 offset=0 width=4 signed=false align=1 %at @0x11
+    bounds_check mem=0.0 offset=0 width=4 %sum !prepaid=4 @0x12
+    %y = load.i32 mem=0.0 offset=0 width=4 signed=false align=1 %sum @0x12
+    %z = iadd.i32 %x, %y
+    store.i32 mem=0.0 offset=0 width=4 align=1 %sum, %z @0x12
+    %four = const.i32 value=4
+    %next = iadd.i32 %at, %four
+    %one = const.i32 value=1
+    %fewer = isub.i32 %left, %one
+    br_if %fewer, block1(%next, %fewer), block2
+block2:
+    return
+}
+"""
+
+
+@pytest.mark.parametrize(("place", "apart"), [
+    (0, True), (96, True), (97, False), (100, False), (116, False), (119, False), (120, True),
+])  # fmt: skip
+def test_a_sum_in_memory(place: int, apart: bool) -> None:
+    plain, fast = parse_module(SUM), versioned(SUM)
+    expected, found = (outcomes(module, (place, 100, 5), 1000) for module in (plain, fast))
+    assert found[:2] == expected[:2]
+    assert found[2] is apart
