@@ -218,7 +218,7 @@ def test_command_line(swarmc: Callable[..., Result], tmp_path: Path) -> None:
     program = CORPUS / "lib.wasm"
     compile_ = ("compile", program, "--target", "cuda", "--arch", "sm_80", "--emit")
     report = swarmc(*compile_, "resources").output
-    assert re.match(r"sm_80, assembled by ptxas 1\d\.\d+\.\d+ in \d+\.\d s", report)
+    assert re.match(r"sm_80, assembled (and linked )?by ptxas 1\d\.\d+\.\d+ in \d+\.\d s", report)
     assert re.search(r"\nregisters  \d+ a thread\n", report) and "swarm_kernel" in report
     found = json.loads(swarmc(*compile_, "resources", "--json").output)
     assert found["arch"] == "sm_80" and f"\nregisters  {found['registers']} a thread\n" in report
