@@ -13,7 +13,8 @@ from ..llvm.access import (
     state_pointer,
 )
 from ..llvm.cell_support import DECLARATIONS as CELL_DECLARATIONS
-from ..llvm.emit import FunctionEmitter, ProgramEmitter
+from ..llvm.emit import FunctionEmitter
+from ..llvm.program_emitter import ProgramEmitter
 from .prelude import driver_text, support_text
 from .stack_switch import probe_attributes
 

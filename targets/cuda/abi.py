@@ -6,7 +6,8 @@ from ..layout import AgentLayout
 from ..llvm import references
 from ..llvm.access import CellAccess, MemoryAccess, shared_pointer, state_pointer
 from ..llvm.cell_support import DECLARATIONS as CELL_DECLARATIONS
-from ..llvm.emit import FunctionEmitter, ProgramEmitter
+from ..llvm.emit import FunctionEmitter
+from ..llvm.program_emitter import ProgramEmitter
 from .prelude import DECLARATIONS, driver_text, support_text
 
 TRIPLE = "nvptx64-nvidia-cuda"

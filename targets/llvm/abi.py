@@ -13,7 +13,8 @@ from ..layout import AgentLayout
 
 if TYPE_CHECKING:
     from .access import MemoryAccess
-    from .emit import FunctionEmitter, ProgramEmitter
+    from .emit import FunctionEmitter
+    from .program_emitter import ProgramEmitter
 
 
 class Abi(Protocol):

@@ -14,7 +14,8 @@ from ...ir.ops import CALL, RETURN
 from ...ir.types import EntityId, FuncType, Trap, Type
 from ..layout import Status
 from .convention import Convention
-from .emit import FunctionEmitter, ProgramEmitter
+from .emit import FunctionEmitter
+from .program_emitter import ProgramEmitter
 from .types import LLVM_TYPES, call_slots
 
 #: Of a status word: what a host function says of a trap, and what only its caller knows.

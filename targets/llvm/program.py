@@ -12,9 +12,10 @@ from ...ir.module import Export, Module
 from ...ir.types import EntityId
 from ..layout import AgentLayout
 from .abi import Abi
-from .emit import FunctionEmitter, ProgramEmitter
+from .emit import FunctionEmitter
 from .host_calls import entry_wrapper, host_thunk, start_function
 from .ops import EMITTERS
+from .program_emitter import ProgramEmitter
 from .trampolines import Trampolines
 
 METADATA = """\

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...ir.types import EntityId
-from .emit import ProgramEmitter
+from .program_emitter import ProgramEmitter
 from .types import LLVM_TYPES
 
 

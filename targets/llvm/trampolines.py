@@ -29,7 +29,7 @@ from .emit import FunctionEmitter
 from .types import LLVM_TYPES
 
 if TYPE_CHECKING:
-    from .emit import ProgramEmitter
+    from .program_emitter import ProgramEmitter
 
 _TAIL_CALLS = (ops.RETURN_CALL, ops.RETURN_CALL_REF)
 
