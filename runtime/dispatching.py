@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -234,8 +234,8 @@ class AgentDispatch(AgentAccess):
         }
 
     def _run(self, program: Program, request: Dispatch, started: float) -> SwarmResult:
-        with nullcontext() if self._upgrade is None else self._upgrade.watching():
-            outcome, interruption = program.run(request)
+        run = program.run if self._upgrade is None else self._upgrade.run
+        outcome, interruption = run(request)
         self.last_result = result = program.result(request, outcome, started)
         if interruption is not None:
             raise interruption

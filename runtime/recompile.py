@@ -26,8 +26,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import CacheError, TargetError
-from ..targets.base import Target
+from ..targets.base import Dispatch, Outcome, Target
 from ..targets.child import start_child
 from ..targets.executable import CompileOptions, Effort, Executable
 from .cache import Cache
@@ -41,6 +43,9 @@ _NICENESS = 10
 
 #: Seconds that the agents of a program of medium size run before it is compiled again.
 _LONG_RUN = 0.5
+
+#: How often it is asked whether the better program is there, while agents run.
+_STEP_SECONDS = 0.1
 
 _ALREADY = 3  # exit status: another process compiles the same program
 
@@ -83,6 +88,11 @@ class Recompilation:
         except subprocess.TimeoutExpired:
             return False
         return True
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it is done, and made something."""
+        return self._process.returncode == 0
 
     def result(self) -> Executable | None:
         """What it made, once it is done; None if it failed."""
@@ -144,21 +154,55 @@ class Upgrade:
             log.warning("the program stays as quickly compiled as it is: %s", error)
             self._over = True
 
+    def run(self, request: Dispatch) -> tuple[Outcome, BaseException | None]:
+        """Run agents, as ``Program.run`` does.
+
+        If the better program comes meanwhile, those that have not begun yet run it.
+        """
+        with self._watching(request) as drained:
+            outcome, interruption = self._program.run(request)
+        places = np.arange(drained[0], len(request.slots)) if drained else np.zeros(0, np.int64)
+        if not len(places):
+            return outcome, interruption
+        self.apply()
+        rest, later = self._program.run(request.part(places))
+        for column, part in ((outcome.results, rest.results), (outcome.status, rest.status),
+                             (outcome.used, rest.used)):
+            column[places] = part
+        return outcome, interruption or later
+
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Agents run meanwhile: begin once they have run for long."""
-        if self.begun or self._over:
-            yield
+    def _watching(self, request: Dispatch) -> Iterator[list[int]]:
+        """Agents run meanwhile: compile once they have run for long, and stop them when it is done.
+
+        Gives a list that says afterwards how many agents had begun then; empty if nothing came.
+        """
+        drained: list[int] = []
+        ended = threading.Event()
+
+        def watch() -> None:
+            if not self.begun:
+                if ended.wait(max(self._wait, 0.0)):
+                    return
+                self.begin()
+            found = self._recompilation
+            while found is not None and not ended.wait(_STEP_SECONDS):
+                if request.drain is not None and found.done():
+                    if found.succeeded:
+                        drained.append(request.drain())
+                    return
+
+        if self._over:
+            yield drained
             return
-        timer = threading.Timer(max(self._wait, 0.0), self.begin)
-        timer.daemon = True
+        watcher = threading.Thread(target=watch, name="swarmc-upgrade", daemon=True)
         started = time.monotonic()
-        timer.start()
+        watcher.start()
         try:
-            yield
+            yield drained
         finally:
-            timer.cancel()
-            timer.join()
+            ended.set()
+            watcher.join()
             self._wait -= time.monotonic() - started
 
     def apply(self, seconds: float = 0.0) -> bool:

@@ -42,6 +42,8 @@ class Dispatch:
         clock_ns, seed: what clocks and random_get are made from.
         stdin, argv, environ: WASI inputs; argv and environ are NUL-terminated strings.
         stop: int64[1]; set it to a non-zero value from any thread to interrupt the agents.
+        drain: call it from any thread, and agents that have not begun will not; it says how many
+            have, which are the first. None where that cannot be, or agents do not run yet.
     """
 
     slots: Int64s
@@ -55,6 +57,18 @@ class Dispatch:
     clock_ns: int = 0
     seed: int = 0
     stop: Int64s = field(default_factory=lambda: np.zeros(1, np.int64))
+    drain: Callable[[], int] | None = None
+
+    def part(self, places: Int64s) -> Dispatch:
+        """The same for some of the agents."""
+        def some(strings: Strings) -> Strings:
+            return Strings(strings.data, strings.spans[places])
+
+        return Dispatch(
+            self.slots[places], self.agent_ids[places], self.entries[places], self.args[places],
+            some(self.stdin), some(self.argv), some(self.environ),
+            fuel=self.fuel, clock_ns=self.clock_ns, seed=self.seed, stop=self.stop,
+        )  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ import ctypes
 import mmap
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from .slices import CpuSlices, Reservation
 #: Bytes of stack for each unit of call depth; what needs more ends by the stack check.
 STACK_PER_UNIT = 16 << 10
 STACK_MINIMUM = 64 << 20
+
+_DRAIN = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64)
 
 
 class CpuKernel:
@@ -69,9 +72,15 @@ class CpuKernel:
             (Job.STACKS, self._stack_address()), (Job.STACK_SIZE, self._stack_size),
         ):  # fmt: skip
             job[int(field) // 8] = value
+        request.drain = partial(self._drain, job)
         self._launch(self._worker, job.ctypes.data, workers)
         del keep
         return outcome
+
+    def _drain(self, job: Uint64s) -> int:
+        """Let workers draw no more agents; how many they have drawn."""
+        drained: int = _DRAIN(self._code.address("swarm_drain"))(job.ctypes.data)
+        return min(drained, int(job[int(Job.COUNT) // 8]))
 
     def _stack_address(self) -> int:
         if self._stacks is None:

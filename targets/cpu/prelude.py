@@ -59,6 +59,12 @@ run:
 done:
   ret void
 }
+
+; Let no worker draw another agent; how many have been drawn, or more.
+define i64 @swarm_drain(ptr %job) nounwind {
+  %drawn = atomicrmw xchg ptr %job, i64 4611686018427387904 monotonic
+  ret i64 %drawn
+}
 """
 
 

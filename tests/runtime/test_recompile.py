@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import wasmtime
 
-from swarmc.runtime import SwarmManager
+from swarmc.runtime import SwarmManager, recompile
 from swarmc.runtime.compile import compile_wasm
-from swarmc.targets.cpu import target
-from swarmc.targets.executable import CompileOptions, Effort
+from swarmc.targets.cpu import CpuTarget, launcher, target
+from swarmc.targets.executable import CompileOptions, Effort, Executable
+from swarmc.targets.layout import Job
 
 CORPUS = Path(__file__).parents[2] / "corpus"
 
@@ -100,6 +105,63 @@ def test_a_program_of_medium_size_is_compiled_again_when_it_has_run_for_long(
     assert swarm.executable.effort is Effort.FULL
     assert swarm.dispatch().agent_results == {agent: 55}
     swarm.close()
+
+
+class _Done:
+    """A compilation that is done when agents have begun."""
+
+    succeeded = True
+
+    def __init__(self, executable: Executable, begun: threading.Event) -> None:
+        self._executable = executable
+        self._begun = begun
+
+    def done(self, seconds: float = 0.0) -> bool:
+        return self._begun.is_set()
+
+    def result(self) -> Executable:
+        return self._executable
+
+    def stop(self) -> None:
+        """There is nothing to stop."""
+
+
+@pytest.mark.parametrize("begun", [0, 3])
+def test_agents_that_have_not_begun_run_the_better_program(
+    begun: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launches: list[int] = []
+    running = threading.Event()
+
+    def launch(address: int, job: int, workers: int) -> None:
+        counter = ctypes.c_int64.from_address(job + Job.COUNTER)
+        if not launches:
+            counter.value = begun  # as if others had run them
+            running.set()
+            deadline = time.monotonic() + 60
+            while counter.value < 1 << 62 and time.monotonic() < deadline:
+                time.sleep(0.001)
+        launches.append(address)
+        launcher.launch(address, job, workers)
+
+    monkeypatch.setattr(target, "MEDIUM_PROGRAM", 100)
+    monkeypatch.setattr(recompile, "_STEP_SECONDS", 0.001)
+    wasm = (CORPUS / "lib.wasm").read_bytes()
+    options: dict[str, Any] = {"target": CpuTarget(run_workers=launch), "cache": False}
+    with SwarmManager.from_wasm(wasm, **options) as swarm:
+        full = compile_wasm(wasm, CompileOptions(patient=True))
+        assert swarm._upgrade is not None
+        monkeypatch.setattr(swarm._upgrade, "_recompilation", _Done(full, running))
+        ids = swarm.spawn_agents(8, "fib", args=[[n] for n in range(8)])
+        result = swarm.dispatch(ids)
+        assert len(set(launches)) == len(launches) == 2
+        assert swarm.executable.effort is Effort.FULL
+        expected = [0] * begun + [0, 1, 1, 2, 3, 5, 8, 13][begun:]
+        assert result.results_array().tolist() == expected
+        assert [count > 0 for count in result.counts_array] == [n >= begun for n in range(8)]
+        again = swarm.dispatch(ids)
+        assert again.results_array().tolist() == [0, 1, 1, 2, 3, 5, 8, 13]
+        assert again.counts_array.tolist()[begun:] == result.counts_array.tolist()[begun:]
 
 
 def test_a_large_function_makes_a_large_program(monkeypatch: pytest.MonkeyPatch) -> None:
