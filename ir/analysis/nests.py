@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .. import ops as o
-from ..function import Block, Edge, Value
+from ..function import Block, Edge, Inst, Value
+from ..types import Type
 from .induction import Condition, Induction, Multiple, Step
 from .loops import Loop
+from .ranges import lower_bound, upper_bound
 from .sums import split_sum
 
 _ADDRESSED = frozenset({o.LOAD, o.STORE, o.BOUNDS_CHECK})
@@ -75,6 +77,26 @@ class Nest:
             return None
         return {loop: step for loop, step in steps if step}
 
+    def range(self, member: Counted, value: Value) -> tuple[int, int] | None:
+        """Bounds of a value of an inner loop in its first round, whatever the outer loop does.
+
+        It is an i32 that the inner loop changes by a constant; None if nothing is known of it.
+        """
+        if (member is self.outer or value.type is not Type.I32
+                or not isinstance(member.induction.delta(value), int)):
+            return None
+        least, most = self._first_range(member, value)
+        return None if most == (1 << 32) - 1 else (least, most)
+
+    def _first_range(self, member: Counted, value: Value) -> tuple[int, int]:
+        inst = value.definition
+        if inst is member.loop.header and member.entry is not None:
+            value = member.entry.args[member.loop.header.params.index(value)]
+        elif type(inst) is Inst and inst.op is o.IADD and value in member.induction.defined:
+            (a, b), (c, d) = (self._first_range(member, arg) for arg in inst.args)
+            return (a + c, b + d) if b + d < 1 << 32 else (0, (1 << 32) - 1)
+        return lower_bound(value), upper_bound(value)
+
     def _known(self, step: Step) -> bool:
         """Whether the same amount is added in every round of the nest."""
         return not isinstance(step, Multiple) or step.value not in self.defined
@@ -131,7 +153,8 @@ def _addresses_known(nest: Nest, member: Counted) -> bool:
             if inst.op in _ADDRESSED:
                 root, _ = split_sum(inst.args[0])
                 if (root is not None and member.induction.delta(root) is not None
-                        and nest.step(member, root) is None):
+                        and nest.step(member, root) is None
+                        and nest.range(member, root) is None):
                     return False
     return True
 

@@ -1,4 +1,4 @@
-"""Upper bounds of integers, read off the few instructions that compute them."""
+"""Bounds of integers, read off the few instructions that compute them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ BOOLEANS: frozenset[Op] = frozenset({
     o.FEQ, o.FNE, o.FLT, o.FGT, o.FLE, o.FGE, o.REF_IS_NULL, o.HAS_TYPE, o.IS_SUBTYPE,
     o.VANY_TRUE, o.VALL_TRUE,
 })
+_LESS: frozenset[Op] = frozenset({o.ILT_U, o.ILE_U})
 _COUNTS: frozenset[Op] = frozenset({o.ICLZ, o.ICTZ, o.IPOPCNT})
 
 
@@ -38,6 +39,22 @@ def upper_bound(value: Value, depth: int = _DEPTH) -> int:
         return limit if signed else min(limit, (1 << 8 * width) - 1)
     rule = _RULES.get(op)
     return limit if rule is None else min(limit, rule(inst, limit, depth - 1))
+
+
+def lower_bound(value: Value, depth: int = _DEPTH) -> int:
+    """A number that the value, taken as unsigned, never falls below."""
+    inst = value.definition
+    if type(inst) is not Inst or not depth:
+        return 0
+    op = inst.op
+    if op is o.CONST:
+        bits: int = inst.attrs[0]
+        return bits
+    if op is o.EXTEND_U:
+        return lower_bound(inst.args[0], depth - 1)
+    if op is o.IADD and upper_bound(value, depth) < (1 << value.type.bits) - 1:
+        return sum(lower_bound(arg, depth - 1) for arg in inst.args)  # it does not wrap around
+    return 0
 
 
 def _and(inst: Inst, limit: int, depth: int) -> int:
@@ -104,8 +121,17 @@ def _wrap(inst: Inst, limit: int, depth: int) -> int:
 
 
 def _select(inst: Inst, limit: int, depth: int) -> int:
-    _, a, b = inst.args
-    return max(upper_bound(a, depth), upper_bound(b, depth))
+    condition, a, b = inst.args
+    bounds = upper_bound(a, depth), upper_bound(b, depth)
+    test = condition.definition
+    if type(test) is Inst and test.op in _LESS and _equal(test.args[0], a) and _equal(
+            test.args[1], b):
+        return min(bounds)  # the smaller of the two
+    return max(bounds)
+
+
+def _equal(a: Value, b: Value) -> bool:
+    return a is b or (constant_of(a) is not None and constant_of(a) == constant_of(b))
 
 
 _RULES = {

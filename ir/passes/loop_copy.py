@@ -43,6 +43,7 @@ class _Copy:
         self._left: dict[Counted, Value] = {}
         self._moving: dict[Counted, dict[Address, Value]] = {}  # parameters of a loop's header
         self._current: dict[Counted, dict[Address, Value]] = {}  # all addresses, in a loop
+        self._places: dict[Address, Value] = {}  # where an inner loop begins, if found out there
         for member in nest.members:
             self._enter(member)
 
@@ -64,7 +65,8 @@ class _Copy:
                                 for address in self._distinct if member in address.steps}
         around = self._current.get(self._nest.outer)
         if around is None:
-            around = {address: address.first for address in self._distinct}
+            around = {address: address.first for address in self._distinct
+                      if address.range is None}
         self._current[member] = around | self._moving[member]
 
     def _copy_block(self, block: Block, copy: Block) -> None:
@@ -80,9 +82,34 @@ class _Copy:
                 copied.attrs = (inst.attrs[0], offset, *inst.attrs[2:])
                 copied.region = address.region
             copy.insts.append(copied)
+        for member in self._nest.members:
+            if member.entry in block.insts[-1].edges:
+                self._find_places(member, copy)
         terminator = self._copy_inst(block.insts[-1])
         terminator.edges = [self._copy_edge(edge) for edge in block.insts[-1].edges]
         copy.insts.append(terminator)
+
+    def _find_places(self, member: Counted, block: Block) -> None:
+        """Compute where an inner loop begins whose addresses are only known when it is entered."""
+        for address in self._distinct:
+            if address.inner is member:
+                place = self._when_entered(member, address.root, block)
+                if address.lowest:
+                    amount = make(o.CONST, Type.I32, [], (address.lowest & (1 << 32) - 1,))
+                    place = _append(block, make(o.IADD, Type.I32, [place, _append(block, amount)]))
+                place = _append(block, make(o.EXTEND_U, None, [place]))
+                self._places[address] = place
+                self._current[member].setdefault(address, place)
+
+    def _when_entered(self, member: Counted, value: Value, block: Block) -> Value:
+        """What a value of an inner loop is in its first round, in the copy."""
+        inst = value.definition
+        if inst is member.loop.header and member.entry is not None:
+            value = member.entry.args[member.loop.header.params.index(value)]
+        elif type(inst) is Inst and value in member.induction.defined:
+            args = [self._when_entered(member, arg, block) for arg in inst.args]
+            return _append(block, make(inst.op, inst.type, args, inst.attrs))
+        return self._values.get(value, value)
 
     def _copy_inst(self, inst: Inst) -> Inst:
         """A copy with its own results; operands are renamed."""
@@ -98,8 +125,8 @@ class _Copy:
         args = [self._values.get(value, value) for value in edge.args]
         for member in self._nest.members:
             if edge is member.entry:
-                around = self._current[self._nest.outer]
-                moving = [around[address] for address in self._moving[member]]
+                places = self._current[self._nest.outer] | self._places
+                moving = [places[address] for address in self._moving[member]]
                 args += [self._counts[member], *moving]
         return Edge(self._blocks.get(edge.block, edge.block), args)
 
@@ -125,12 +152,13 @@ class _Copy:
 
 
 def _constant(block: Block, number: int) -> Value:
-    inst = make(o.CONST, Type.I64, [], (number & (1 << 64) - 1,))
-    block.insts.append(inst)
-    return inst.result
+    return _append(block, make(o.CONST, Type.I64, [], (number & (1 << 64) - 1,)))
 
 
 def _emit(block: Block, op: o.Op, first: Value, second: Value) -> Value:
-    inst = make(op, Type.I64, [first, second])
+    return _append(block, make(op, Type.I64, [first, second]))
+
+
+def _append(block: Block, inst: Inst) -> Value:
     block.insts.append(inst)
     return inst.result

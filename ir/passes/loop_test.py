@@ -45,8 +45,10 @@ class Address:
         lowest: the least of the constants. highest: the end of what is accessed, as a constant.
         stored: whether there is a store among them.
         region: their number in ``apart``; 0 if they are in none.
-        first: ``root + lowest`` when the nest is entered, as an i64; known after
-            :meth:`LoopTest.bounds`.
+        inner: the inner loop they are in, if it is not known by how much the outer one moves them.
+        range: bounds of the root when that is entered; None of others.
+        ends: the least and the greatest of ``root + lowest`` when the loop is entered, as i64;
+            known after :meth:`LoopTest.bounds`.
     """
 
     memory: EntityId
@@ -56,14 +58,17 @@ class Address:
     highest: int
     stored: bool = False
     region: int = 0
+    inner: Counted | None = None
+    range: tuple[int, int] | None = None
     moved: dict[Counted, Value] = field(default_factory=dict)
-    _first: Value | None = field(default=None)
-    _ways: dict[bool, Value] = field(default_factory=dict)  # up, and down
+    ends: tuple[Value, Value] | None = None
+    ways: dict[bool, Value] = field(default_factory=dict)  # how far the loops move it up, and down
 
     @property
     def first(self) -> Value:
-        assert self._first is not None, "the test has not been written"
-        return self._first
+        """``root + lowest`` when the nest is entered, as an i64, if there is no range."""
+        assert self.ends is not None and self.range is None, "it is not known"
+        return self.ends[0]
 
     def displacement_of(self, inst: Inst) -> int:
         """What an access of these adds to ``root + lowest``, besides its offset."""
@@ -115,9 +120,16 @@ class LoopTest:
     def address(self, member: Counted, inst: Inst) -> Address | None:
         """Include an access or check of a loop in the test; None if its address moves otherwise."""
         root, _ = split_sum(inst.args[0])
-        steps = None if root is None else self._nest.step(member, root)
-        if root is None or steps is None:
+        if root is None:
             return None
+        between = inner = None
+        steps = self._nest.step(member, root)
+        if steps is None:
+            between, inner = self._nest.range(member, root), member
+            step = member.induction.delta(root)
+            steps = {member: step} if step else {}
+            if between is None:
+                return None
         if any(root.type is I64 if isinstance(step, Multiple) else abs(step) >= _MOST_STEP
                for step in steps.values()):
             return None
@@ -126,8 +138,9 @@ class LoopTest:
         high = low + offset + width
         address = self._addresses.get((memory, root))
         if address is None:
-            address = self._addresses[memory, root] = Address(memory, root, steps, low, high)
-        elif address.steps != steps:
+            address = Address(memory, root, steps, low, high, inner=inner, range=between)
+            self._addresses[memory, root] = address
+        elif address.steps != steps or address.inner is not inner:
             return None  # a value of the outer loop that an inner one takes for its own
         lowest, highest = min(address.lowest, low), max(address.highest, high)
         if highest - lowest >= _MOST_SPREAD:
@@ -140,14 +153,9 @@ class LoopTest:
         """All the addresses lie in bounds, from the first round to the last."""
         rounds: dict[Counted, Value] = {}
         for address in self._addresses.values():
-            first = self.first(address.root)
-            if address.lowest:
-                first = self._binary(o.IADD, first, address.lowest)
-            if first.type is I32:
-                first = self._emit(o.EXTEND_U, None, [first])
-            address._first = first
+            least, most = self._ends(address)
             room = self._room(address)
-            self._require(self._emit(o.ILE_U, I64, [first, room]))
+            self._require(self._emit(o.ILE_U, I64, [most, room]))
             for member, step in address.steps.items():
                 if isinstance(step, Multiple):
                     size = self._emit(o.EXTEND_S, None, [self._growth(step)])
@@ -158,12 +166,12 @@ class LoopTest:
                     rounds[member] = self._binary(o.ISUB, counts[member], 1)
                 way = self._emit(o.IMUL, I64, [rounds[member], size])
                 up = isinstance(step, Multiple) or step > 0
-                if up in address._ways:  # two of less than 2^63
-                    way = self._emit(o.IADD, I64, [address._ways[up], way])
-                address._ways[up] = way
-            for up, way in address._ways.items():
-                most = self._emit(o.ISUB, I64, [room, first]) if up else first
-                self._require(self._emit(o.ILE_U, I64, [way, most]))
+                if up in address.ways:  # two of less than 2^63
+                    way = self._emit(o.IADD, I64, [address.ways[up], way])
+                address.ways[up] = way
+            for up, way in address.ways.items():
+                left = self._emit(o.ISUB, I64, [room, most]) if up else least
+                self._require(self._emit(o.ILE_U, I64, [way, left]))
 
     @property
     def accumulates(self) -> bool:
@@ -198,16 +206,35 @@ class LoopTest:
 
     def _near(self, a: Address, b: Address) -> bool:
         """Whether two start from one value, so close together that they most likely overlap."""
+        if a.range is not None or b.range is not None:
+            return False
         (root, c), (other, d) = (split_sum(self.first(x.root)) for x in (a, b))
         if root is None or root is not other or a.memory != b.memory:
             return False
         apart = (d + b.lowest - c - a.lowest) % (1 << a.root.type.bits)
         return min(apart, (1 << a.root.type.bits) - apart) < _NEAR
 
+    def _ends(self, address: Address) -> tuple[Value, Value]:
+        """The least and the greatest first address of an inner loop's rounds, as i64."""
+        if address.range is not None:
+            least, most = (end + address.lowest for end in address.range)
+            if least < 0:
+                self._require(self._const(I32, 0))  # it may wrap around
+            address.ends = self._const(I64, max(least, 0)), self._const(I64, max(most, 0))
+        else:
+            first = self.first(address.root)
+            if address.lowest:
+                first = self._binary(o.IADD, first, address.lowest)
+            if first.type is I32:
+                first = self._emit(o.EXTEND_U, None, [first])
+            address.ends = first, first
+        return address.ends
+
     def _range(self, address: Address) -> tuple[Value, Value]:
         """First byte and end of what is accessed."""
-        start = end = address.first
-        up, down = address._ways.get(True), address._ways.get(False)
+        assert address.ends is not None, "the bounds are tested before"
+        start, end = address.ends
+        up, down = address.ways.get(True), address.ways.get(False)
         if down is not None:
             start = self._emit(o.ISUB, I64, [start, down])
         if up is not None:

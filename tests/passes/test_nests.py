@@ -152,6 +152,43 @@ def test_inner_loops_whose_addresses_are_only_known_inside_keep_their_own_test()
     assert not any(inst.op is o.APART for inst in insts)
     assert sum(inst.op is o.FUEL_COVERS for inst in insts) == 1
 
+@pytest.mark.parametrize(("shift", "base", "unit", "displacement", "proven"), [
+    (6, 4096, 4, 0, True), (6, 4096, -4, 0, True), (6, 0, 4, 0, True), (6, 0, -4, 0, False),
+    (6, 4096, 4, -8, True), (6, 4, 4, -8, False), (6, PAGE - 5 * 64 - 16, 4, 0, True),
+    (6, PAGE - 5 * 64 - 12, 4, 0, False), (16, 0, 4, 0, False),
+])  # fmt: skip
+def test_rows_that_are_chosen_among_a_few(
+    shift: int, base: int, unit: int, displacement: int, proven: bool
+) -> None:
+    """Row ``min(source + left, 5)`` from ``base`` on is added, whatever that is in each round."""
+    text = ROWS.format(pages=1, offset=0, apart=1, step="%step", unit=unit & (1 << 32) - 1,
+                       condition="ine.i32 %jj, %width")
+    text = text.replace("jump block2(%row, %from,", f"""%wanted = iadd.i32 %from, %left
+    %five = const.i32 value=5
+    %less = ilt_u.i32 %wanted, %five
+    %chosen = select.i32 %less, %wanted, %five
+    %shift = const.i32 value={shift}
+    %far = ishl.i32 %chosen, %shift
+    %base = const.i32 value={base}
+    %place = iadd.i32 %far, %base
+    jump block2(%row, %place,""").replace("iadd.i32 %in, %four", "iadd.i32 %in, %unit")
+    if displacement:
+        text = text.replace("    bounds_check mem=0.0 offset=0 width=4 %in", f"""\
+    %back = const.i32 value={displacement & (1 << 32) - 1}
+    %near = iadd.i32 %in, %back
+    bounds_check mem=0.0 offset=0 width=4 %near""")
+        text = text.replace("signed=false align=1 %in", "signed=false align=1 %near")
+    plain, fast = parse_module(text), versioned(text)
+    taken = 0
+    for source, rows, start in product((0, 3, 100, (1 << 32) - 2), (1, 4), (1024, 40_000)):
+        args = (start, source, rows, unit * 4 & (1 << 32) - 1, 64)
+        for fuel in (10_000, 100):
+            expected, found = outcomes(plain, args, fuel), outcomes(fast, args, fuel)
+            assert found[:2] == expected[:2], (text, args, fuel)
+            taken += found[2]
+    assert (taken > 8) is proven
+
+
 #: Adds words of an array to one that lies at %sum.
 SUM = """\
 memory 0.0 min=1 max=1
