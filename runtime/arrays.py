@@ -49,7 +49,14 @@ class Columns(tuple[Any, ...]):
         return super().__new__(cls, columns)
 
 
-Arguments = ArrayLike | Sequence[Any] | SupportsDLPack | Columns
+class OnGpu(Protocol):
+    """An array of any library in the memory of a GPU of NVIDIA's."""
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]: ...
+
+
+Arguments = ArrayLike | Sequence[Any] | SupportsDLPack | OnGpu | Columns
 
 
 def is_foreign(value: object) -> bool:
@@ -65,6 +72,15 @@ def _has(value: object, name: str) -> bool:
         return getattr(value, name, None) is not None
     except (AttributeError, TypeError, RuntimeError):
         return False
+
+
+def device_interface(value: object) -> dict[str, Any] | None:
+    """What an array says of its memory on a GPU; None: it is none, or does not say all of it."""
+    if not is_foreign(value) or not _has(value, "__cuda_array_interface__"):
+        return None
+    found = value.__cuda_array_interface__  # type: ignore[attr-defined]
+    complete = isinstance(found, dict) and {"shape", "typestr", "data"} <= found.keys()
+    return found if complete else None
 
 
 def to_array(value: Any, where: str) -> Array:
@@ -138,14 +154,24 @@ def columns_of(columns: Sequence[Any], count: int, name: str) -> list[Array]:
         column = to_array(value, where) if is_foreign(value) else _plain(value, where)
         if column.ndim == 0:
             column = np.broadcast_to(column, (count,))
-        if column.ndim != 1 and not (column.ndim == 2 and column.dtype == np.uint8):
-            raise ArgumentError(
-                f"{where}: a column has one dimension, not {column.ndim} (shape {column.shape})"
-            )
-        if len(column) != count:
-            raise ArgumentError(f"{where}: {len(column)} values for {count} agents")
+        bytes_each = column.ndim == 2 and column.dtype == np.uint8
+        check_column(column.shape[:1] if bytes_each else column.shape, count, where)
         found.append(column)
     return found
+
+
+def check_column(shape: tuple[int, ...], count: int, where: str) -> None:
+    """Refuse an array that has not one element for each agent.
+
+    Raises:
+        ArgumentError: it has another shape.
+    """
+    if len(shape) != 1:
+        raise ArgumentError(
+            f"{where}: a column has one dimension, not {len(shape)} (shape {shape})"
+        )
+    if shape[0] != count:
+        raise ArgumentError(f"{where}: {shape[0]} values for {count} agents")
 
 
 def _plain(value: Any, where: str) -> Array:

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ArgumentError
-from ..targets.base import Dispatch, Int64s, Strings, Uint64s
+from ..targets.base import DeviceColumn, Dispatch, Int64s, Strings, Uint64s
 from . import inputs, values
 from .agents import NO_ENTRY
 from .arrays import Columns, columns_of, is_foreign, to_array
 from .checks import check_clock, check_fuel, check_seed, to_list
+from .device_arguments import split_arguments
 from .inputs import InputColumn
 from .program import Program
 
@@ -85,11 +86,12 @@ def make_request(
     table = program.table
     ids, slots = table.living() if agent_ids is None else table.select(agent_ids)
     entries = choose_entries(program, slots, entry_point)
-    arguments = choose_args(program, ids, slots, entries, args)
+    arguments, columns = choose_args(program, ids, slots, entries, args)
     stdin, argv, env = given.strings(program, slots)
     return Dispatch(
         slots, ids, entries, arguments, stdin, argv, env,
         fuel=check_fuel(fuel), seed=check_seed(seed), clock_ns=check_clock(clock),
+        columns=columns,
     )  # fmt: skip
 
 
@@ -109,8 +111,10 @@ def choose_entries(program: Program, slots: Int64s, name: str | None) -> Int32s:
 
 def choose_args(
     program: Program, ids: Int64s, slots: Int64s, entries: Int32s, args: Any
-) -> Uint64s:
+) -> tuple[Uint64s, tuple[DeviceColumn, ...]]:
     """Argument slots of each agent: uint64[count, k], from ``args`` or from its spawning.
+
+    Arrays on the GPU that the agents run on are not read; they take the place of some slots.
 
     Raises:
         ArgumentError: wrong arguments, or an agent that needs some has none.
@@ -124,20 +128,27 @@ def choose_args(
         for entry in kinds:
             if entry.type.params:
                 _check_stored(program, ids, slots, entries == entry.number, entry.number)
-        return np.ascontiguousarray(program.table.args[slots, :width])
+        return np.ascontiguousarray(program.table.args[slots, :width]), ()
+    columns: tuple[DeviceColumn, ...] = ()
+    gpu = program.kernel.arrays
+    if gpu is not None and len(kinds) == 1:
+        args, columns = split_arguments(
+            kinds[0].type.params, args, len(slots), kinds[0].name, gpu
+        )
     if is_foreign(args):
         args = to_array(args, "args")
     if not isinstance(args, np.ndarray | Columns):
         args = to_list(args, "args", "values")
     if len(kinds) == 1:
-        return values.encode_rows(kinds[0].type.params, args, len(slots), kinds[0].name)
+        rows = values.encode_rows(kinds[0].type.params, args, len(slots), kinds[0].name)
+        return rows, columns
     table = np.zeros((len(slots), width), np.uint64)
     for entry in kinds:
         places = np.flatnonzero(entries == entry.number)
         some = _rows_of(args, places, len(slots))
         rows = values.encode_rows(entry.type.params, some, len(places), entry.name)
         table[places, : rows.shape[1]] = rows
-    return table
+    return table, ()
 
 
 def _check_stored(

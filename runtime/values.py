@@ -187,6 +187,18 @@ def encode_rows(types: Sequence[Type], args: Any, count: int, name: str) -> Uint
     return np.ascontiguousarray(np.broadcast_to(table, (count, table.shape[1])))
 
 
+def check_rows(shape: tuple[int, ...], count: int, name: str) -> None:
+    """Refuse an array that has not one row, or one value, for each call.
+
+    Raises:
+        ArgumentError: it has another shape.
+    """
+    if len(shape) not in (1, 2):
+        raise ArgumentError(f"arguments of {name}: an array of {len(shape)} dimensions")
+    if shape[0] != count:
+        raise _wrong_rows(shape[0], count, name)
+
+
 def _wrong_rows(given: int, count: int, name: str) -> ArgumentError:
     return ArgumentError(f"arguments of {name}: {given} rows for {count} agents")
 
@@ -194,10 +206,7 @@ def _wrong_rows(given: int, count: int, name: str) -> ArgumentError:
 def _encode_array(
     types: Sequence[Type], args: NDArray[Any], count: int, name: str
 ) -> Uint64s:
-    if args.ndim not in (1, 2):
-        raise ArgumentError(f"arguments of {name}: an array of {args.ndim} dimensions")
-    if len(args) != count:
-        raise _wrong_rows(len(args), count, name)
+    check_rows(args.shape, count, name)
     if tuple(types) == (Type.V128,) and args.dtype == np.uint8 and args.shape[1:] == (16,):
         return np.ascontiguousarray(args).view(np.uint64)  # as results of the type are
     if args.dtype.names is not None:

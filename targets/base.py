@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,23 @@ class Strings:
     spans: Int64s
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceColumn:
+    """An argument of all agents of a dispatch, in the memory of the GPU that they run on.
+
+    Attributes:
+        slot: the argument slot that it is for. size: bytes of an element, 4 or 8.
+        address, stride: of the first agent's element, and bytes from one to the next.
+        owner: what keeps the memory.
+    """
+
+    slot: int
+    size: int
+    address: int
+    stride: int
+    owner: Any
+
+
 @dataclass(slots=True)
 class Dispatch:
     """One launch: which agents run what.
@@ -44,6 +61,8 @@ class Dispatch:
         stop: int64[1]; set it to a non-zero value from any thread to interrupt the agents.
         drain: call it from any thread, and agents that have not begun will not; it says how many
             have, which are the first. None where that cannot be, or agents do not run yet.
+        columns: arguments that take the place of those in ``args``, for kernels that have
+            ``arrays``.
     """
 
     slots: Int64s
@@ -58,12 +77,14 @@ class Dispatch:
     seed: int = 0
     stop: Int64s = field(default_factory=lambda: np.zeros(1, np.int64))
     drain: Callable[[], int] | None = None
+    columns: tuple[DeviceColumn, ...] = ()
 
     def part(self, places: Int64s) -> Dispatch:
         """The same for some of the agents."""
         def some(strings: Strings) -> Strings:
             return Strings(strings.data, strings.spans[places])
 
+        assert not self.columns  # where there are some, nothing drains
         return Dispatch(
             self.slots[places], self.agent_ids[places], self.entries[places], self.args[places],
             some(self.stdin), some(self.argv), some(self.environ),
@@ -132,10 +153,34 @@ class Slices(Protocol):
         ...
 
 
+class ArrayReader(Protocol):
+    """A GPU that takes arguments from arrays of other libraries in its memory."""
+
+    def check_array(self, address: int, where: str) -> None:
+        """Refuse an address that is not in this GPU's memory.
+
+        Args:
+            where: what the array is for, for errors.
+
+        Raises:
+            ArgumentError: it is on another GPU, which is named, or on none.
+        """
+        ...
+
+    def await_stream(self, stream: int | None) -> None:
+        """Wait for all that a stream of the driver was given so far; None: for all streams."""
+        ...
+
+
 class Kernel(Protocol):
-    """A loaded program, ready to run."""
+    """A loaded program, ready to run.
+
+    Attributes:
+        arrays: the GPU, if it takes arguments from arrays there.
+    """
 
     executable: Executable
+    arrays: ArrayReader | None
 
     def allocate(self, capacity: int, output_size: int) -> Slices:
         """Reserve slices for ``capacity`` agents.

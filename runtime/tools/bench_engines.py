@@ -191,7 +191,7 @@ class _TimedTarget:
 
 class _TimedKernel:
     def __init__(self, kernel: Kernel, clock: _TimedTarget) -> None:
-        self.executable = kernel.executable
+        self.executable, self.arrays = kernel.executable, kernel.arrays
         self.allocate = kernel.allocate
         self.instantiate = kernel.instantiate
         self._kernel = kernel

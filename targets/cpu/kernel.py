@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import TargetError
-from ..base import Dispatch, Int64s, Outcome, Slices, Uint64s
+from ..base import ArrayReader, Dispatch, Int64s, Outcome, Slices, Uint64s
 from ..executable import Executable
 from ..layout import Job
 from ..records import instantiation, job_record, prepare, shared_record
@@ -35,6 +35,8 @@ class CpuKernel:
     Args:
         run_workers: how workers are run at once.
     """
+
+    arrays: ArrayReader | None = None
 
     def __init__(
         self, executable: Executable, hosts: Sequence[int], run_workers: Launch = launch

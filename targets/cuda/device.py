@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..addressing import Placement, Rows
-from ..base import Bytes, Int64s
+from ..base import Bytes, DeviceColumn, Int64s
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,17 @@ class Stream(Protocol):
 
         Raises:
             CapacityError: the device has not that much stack for so many threads.
+        """
+        ...
+
+    def place_column(self, column: DeviceColumn, count: int, to: int, pitch: int) -> None:
+        """Copy an array on the device to 64-bit words on it, before what is launched next.
+
+        Args:
+            to, pitch: address of the first word, and bytes from one to the next.
+
+        Raises:
+            TargetError: no arrays of other libraries lie on such a device.
         """
         ...
 

@@ -20,16 +20,12 @@ from typing import Any
 import numpy as np
 
 from ...errors import CapacityError, TargetError
-from ..addressing import Rows
-from ..base import Bytes, Int64s
+from ..base import Bytes
 from .device import SHARED_USE, DeviceModule, Stream, Use
 from .driver import Driver, DriverError, load_driver, read_properties
-from .images import load_code, load_ptx
-from .pieces import UNITS, batches, kernel_name, pieces_text, unit_of
+from .images import load_code
+from .moves import Moves
 from .streams import GpuFunction, GpuStream, Pinned, Staging
-
-#: Threads in a block of the kernels that copy.
-_COPY_BLOCK = 256
 
 #: How the host waits for a launch: so long without sleeping, then sleeps that grow up to a most.
 _SPIN_SECONDS = 100e-6
@@ -50,7 +46,7 @@ class GpuModule:
         self._gpu.release("cuModuleUnload", self._handle)
 
 
-class Gpu:
+class Gpu(Moves):
     """One of this machine's GPUs; see :class:`~.device.Device`.
 
     Args:
@@ -69,6 +65,7 @@ class Gpu:
             if error.code != "CUDA_ERROR_INVALID_DEVICE":
                 raise
             raise TargetError(f"there is no GPU number {number}") from error
+        self.number = number
         self._context = self._driver("cuDevicePrimaryCtxRetain", self._device)
         self._lost: str | None = None
         self._closed = False
@@ -179,73 +176,6 @@ class Gpu:
             with self._copying, self._entered() as driver:
                 driver("cuMemsetD8Async", address, byte, size, self._copies)
                 driver("cuStreamSynchronize", self._copies)
-
-    def write_rows(self, address: int, rows: Rows, data: Bytes) -> None:
-        for first, count in batches(rows.count, rows.width):
-            start = address + rows.offset + first * rows.pitch
-            some = np.ascontiguousarray(data[first : first + count])
-            self._move(start, rows.pitch, None, some, gather=False)
-
-    def read_rows(self, address: int, rows: Rows) -> Bytes:
-        found = np.empty((rows.count, rows.width), np.uint8)
-        for first, count in batches(rows.count, rows.width):
-            start = address + rows.offset + first * rows.pitch
-            self._move(start, rows.pitch, None, found[first : first + count], gather=True)
-        return found
-
-    def write_pieces(self, address: int, offsets: Int64s, data: Bytes) -> None:
-        for first, count in batches(*data.shape):
-            some = np.ascontiguousarray(data[first : first + count])
-            self._move(address, 0, offsets[first : first + count], some, gather=False)
-
-    def read_pieces(self, address: int, offsets: Int64s, width: int) -> Bytes:
-        found = np.empty((len(offsets), width), np.uint8)
-        for first, count in batches(len(offsets), width):
-            some = found[first : first + count]
-            self._move(address, 0, offsets[first : first + count], some, gather=True)
-        return found
-
-    def _move(
-        self, address: int, pitch: int, offsets: Int64s | None, data: Bytes, *, gather: bool
-    ) -> None:
-        """Copy between pieces on the device and a contiguous array of the host, by a kernel."""
-        count, width = data.shape
-        if not data.size:
-            return
-        unit = unit_of(address, width, np.array([pitch]) if offsets is None else offsets)
-        with self._copying, self._entered() as driver:
-            scratch = self.allocate(data.nbytes, "copying")
-            places = 0
-            try:
-                if offsets is not None:
-                    places = self.allocate(8 * count, "copying")
-                    wanted = np.ascontiguousarray(offsets, np.int64)
-                    self._staging.write(places, wanted.view(np.uint8))
-                if not gather:
-                    self._staging.write(scratch, data.reshape(-1))
-                units = data.nbytes // unit
-                self._start(
-                    driver, self._copies, self._piece_kernel(kernel_name(unit, gather=gather)),
-                    -(-units // _COPY_BLOCK), _COPY_BLOCK,
-                    (address, scratch, places, pitch, width // unit, units),
-                )  # fmt: skip
-                if gather:
-                    self._staging.read(scratch, data.reshape(-1))
-                else:
-                    driver("cuStreamSynchronize", self._copies)
-            finally:
-                self.free(scratch)
-                if places:
-                    self.free(places)
-
-    def _piece_kernel(self, name: str) -> GpuFunction:
-        if not self._pieces:
-            module = load_ptx(self._driver, pieces_text())
-            for unit in UNITS:
-                for gather in (True, False):
-                    one = kernel_name(unit, gather=gather)
-                    self._pieces[one] = self.find_function(module, one)
-        return self._pieces[name]
 
     # Code.
 

@@ -7,12 +7,13 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from ..base import Dispatch, Int64s, Outcome, Slices, Uint64s
+from ..base import ArrayReader, Dispatch, Int64s, Outcome, Slices, Uint64s
 from ..executable import Executable
 from ..layout import Job, Shared
 from ..records import Place, instantiation, job_record, prepare, shared_record
 from .arena import Arena
-from .device import Device, DeviceModule, Use
+from .device import Device, DeviceModule, Stream, Use
+from .moves import Moves
 from .prelude import KERNEL
 from .slices import DeviceSlices
 
@@ -34,6 +35,7 @@ class DeviceKernel:
     def __init__(self, device: Device, executable: Executable) -> None:
         self.executable = executable
         self.device = device
+        self.arrays: ArrayReader | None = device if isinstance(device, Moves) else None
         ptx, *cubin = executable.objects
         self._module = device.load(ptx.decode(), *cubin)
         with ExitStack() as undo:
@@ -64,8 +66,9 @@ class DeviceKernel:
             measured = Arena()
             self._build_job(slices, request, outcome, stream.stop_address, measured)
             arena = Arena.allocate(self.device, measured, "the records of a dispatch", Use())
-            job = self._build_job(slices, request, outcome, stream.stop_address, arena)
+            job, record = self._build_job(slices, request, outcome, stream.stop_address, arena)
             arena.write(self.device)
+            _place_columns(stream, request, record)
             stream.launch(self._function, -(-count // BLOCK), BLOCK, job, self.stack)
             stream.wait(request.stop)
             arena.read(self.device, [outcome.results, outcome.status, outcome.used])
@@ -79,12 +82,12 @@ class DeviceKernel:
 
     def _build_job(
         self, slices: DeviceSlices, request: Dispatch, outcome: Outcome, stop: int, place: Place
-    ) -> int:
-        """Place the Job record and what it points to; gives its address."""
+    ) -> tuple[int, Uint64s]:
+        """Place the Job record and what it points to; gives its address, and it."""
         job = job_record(request, outcome, slices, place)
         job[int(Job.SHARED) // 8] = self._shared
         job[int(Job.STOP) // 8] = stop
-        return place(job)
+        return place(job), job
 
     def _place_shared(self) -> tuple[int, int]:
         """Address of the Shared record, and of the allocation that it is in."""
@@ -104,6 +107,13 @@ class DeviceKernel:
         shared = shared_record(self.executable, none, (), place)
         assert shared.nbytes == Shared.END
         return place(shared)
+
+
+def _place_columns(stream: Stream, request: Dispatch, job: Uint64s) -> None:
+    """Have arguments that lie on the device copied to where the others are."""
+    first, pitch = int(job[int(Job.ARGS) // 8]), int(job[int(Job.ARG_STRIDE) // 8])
+    for column in request.columns:
+        stream.place_column(column, len(request.slots), first + 8 * column.slot, pitch)
 
 
 def _release(device: Device, module: DeviceModule, address: int) -> None:

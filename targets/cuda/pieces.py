@@ -1,4 +1,4 @@
-"""Kernels that copy between an array and pieces that lie scattered in an allocation.
+"""Kernels that copy between an array and pieces of an allocation, and from arrays to arguments.
 
 They are in PTX, the oldest that knows all architectures of ours, so that every driver takes them.
 """
@@ -76,6 +76,58 @@ $done:
 }}
 """
 
+#: Name of the kernel that copies the elements of an array to arguments, which are 64-bit words.
+#:
+#: Its parameters are 64-bit words: addresses of the first element and of the first argument,
+#: distance of the elements and of the arguments, bytes of an element (4 or 8), and their number.
+COLUMN = "swarm_column"
+
+# Thread i copies element i; the upper half of the word of a short one is 0.
+_COLUMN_KERNEL = f"""
+.visible .entry {COLUMN}(
+  .param .u64 {COLUMN}_param_0,
+  .param .u64 {COLUMN}_param_1,
+  .param .u64 {COLUMN}_param_2,
+  .param .u64 {COLUMN}_param_3,
+  .param .u64 {COLUMN}_param_4,
+  .param .u64 {COLUMN}_param_5
+)
+{{
+  .reg .pred %p<3>;
+  .reg .b32 %r<5>;
+  .reg .b64 %rd<15>;
+  ld.param.u64 %rd1, [{COLUMN}_param_0];
+  ld.param.u64 %rd2, [{COLUMN}_param_1];
+  ld.param.u64 %rd3, [{COLUMN}_param_2];
+  ld.param.u64 %rd4, [{COLUMN}_param_3];
+  ld.param.u64 %rd5, [{COLUMN}_param_4];
+  ld.param.u64 %rd6, [{COLUMN}_param_5];
+  mov.u32 %r1, %ctaid.x;
+  mov.u32 %r2, %ntid.x;
+  mov.u32 %r3, %tid.x;
+  mul.wide.u32 %rd7, %r1, %r2;
+  cvt.u64.u32 %rd8, %r3;
+  add.s64 %rd9, %rd7, %rd8;
+  setp.ge.u64 %p1, %rd9, %rd6;
+  @%p1 bra $done;
+  mul.lo.s64 %rd10, %rd9, %rd3;
+  add.s64 %rd11, %rd1, %rd10;
+  mul.lo.s64 %rd12, %rd9, %rd4;
+  add.s64 %rd13, %rd2, %rd12;
+  setp.eq.s64 %p2, %rd5, 4;
+  @%p2 bra $short;
+  ld.global.u64 %rd14, [%rd11];
+  bra.uni $store;
+$short:
+  ld.global.u32 %r4, [%rd11];
+  cvt.u64.u32 %rd14, %r4;
+$store:
+  st.global.u64 [%rd13], %rd14;
+$done:
+  ret;
+}}
+"""
+
 _MOVES = {16: ("b64", ".v2.u64", "{%v1, %v2}"), 8: ("b64", ".u64", "%v1"),
           4: ("b32", ".u32", "%v1"), 1: ("b16", ".u8", "%v1")}  # fmt: skip
 
@@ -90,9 +142,16 @@ def kernel_name(unit: int, *, gather: bool) -> str:
     return f"swarm_{'gather' if gather else 'scatter'}_{unit}"
 
 
+def kernel_names() -> list[str]:
+    """Names of all kernels."""
+    return [COLUMN] + [
+        kernel_name(unit, gather=gather) for unit in UNITS for gather in (True, False)
+    ]
+
+
 def pieces_text() -> str:
     """The module of all these kernels."""
-    return _HEADER + "".join(
+    return _HEADER + _COLUMN_KERNEL + "".join(
         _kernel(unit, gather=gather) for unit in UNITS for gather in (True, False)
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..base import Bytes, Int64s
+from ..base import Bytes, DeviceColumn, Int64s
 from .device import DeviceFunction
 from .driver import Driver
 
@@ -51,6 +51,9 @@ class GpuStream:
     ) -> None:
         assert isinstance(function, GpuFunction)
         self._gpu.launch(self._handle, function, blocks, threads, argument, stack)
+
+    def place_column(self, column: DeviceColumn, count: int, to: int, pitch: int) -> None:
+        self._gpu.place_column(self._handle, column, count, to, pitch)
 
     def wait(self, stop: Int64s) -> None:
         def pass_on() -> None:

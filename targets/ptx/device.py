@@ -15,7 +15,7 @@ import numpy as np
 
 from ...errors import TargetError
 from ..addressing import GROUP, Placement, Rows
-from ..base import Bytes, Int64s, Uint64s
+from ..base import Bytes, DeviceColumn, Int64s, Uint64s
 from ..cuda.device import SHARED_USE, DeviceFunction, DeviceProperties, Use
 from ..layout import Job
 from .buffer import Buffer
@@ -224,6 +224,9 @@ class PtxStream:
             function.code.launch(function.kernel.name, blocks, threads, args, grants, slots)
         except TargetError as error:
             self._errors.append(error)
+
+    def place_column(self, column: DeviceColumn, count: int, to: int, pitch: int) -> None:
+        raise TargetError("arrays of other libraries do not lie on the stand-in")
 
     def wait(self, stop: Int64s) -> None:
         while self._running:

@@ -34,6 +34,7 @@ class FakeDriver:
         cubins: machine code that it takes, and the PTX that it was made of, which is run.
         refuses: error that it refuses machine code with; empty: it does not.
         loaded: images of the modules that were loaded.
+        elsewhere: addresses that lie on other GPUs, by the number of each.
         fail: name of a function whose next call has no memory; see :meth:`run_out`.
         fail_launches: error that the next launches end with; None: they work.
     """
@@ -50,6 +51,7 @@ class FakeDriver:
         self.cubins: dict[bytes, str] = {}
         self.refuses = ""
         self.loaded: list[bytes] = []
+        self.elsewhere: dict[int, range] = {}
         self.fail, self._left = "", 0
         self._sticky: Any = None
         self._context = 0
@@ -108,12 +110,13 @@ class FakeDriver:
         self._initialised = True
 
     def _device(self, number: int) -> int:
-        if number:
+        if number and number not in self.elsewhere:
             raise self._fail("INVALID_DEVICE")
-        return 0
+        return number
 
     def _name(self, length: int, device: int) -> bytes:
-        return b"a GPU of the tests".ljust(length, b"\0")
+        name = b"another GPU of the tests" if device else b"a GPU of the tests"
+        return name.ljust(length, b"\0")
 
     def _attribute(self, attribute: Any, device: int) -> int:
         values = {
@@ -193,6 +196,14 @@ class FakeDriver:
     def _unpin(self, address: int) -> None:
         self.pinned.pop(address).close()
 
+    def _pointer(self, attribute: Any, address: int) -> int:
+        assert attribute is self._names.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
+        for number, addresses in self.elsewhere.items():
+            if address in addresses:
+                return number
+        self._range(self.device, address, 1)
+        return 0
+
     def _range(self, buffers: dict[int, Buffer], address: int, size: int) -> Any:
         for start, buffer in buffers.items():
             if start <= address and address + size <= start + buffer.size:
@@ -232,6 +243,10 @@ class FakeDriver:
 
     def _synchronise(self, stream: int) -> None:
         self._finish(self.streams[stream])
+
+    def _synchronise_all(self) -> None:
+        for queue in self.streams.values():
+            self._finish(queue)
 
     def _query(self, stream: int) -> None:
         queue = self.streams[stream]
@@ -348,11 +363,13 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "cuDevicePrimaryCtxReset": FakeDriver._reset,
     "cuCtxPushCurrent": FakeDriver._push,
     "cuCtxPopCurrent": FakeDriver._pop,
+    "cuCtxSynchronize": FakeDriver._synchronise_all,
     "cuCtxGetLimit": lambda self, limit: self._stack,
     "cuCtxSetLimit": FakeDriver._set_limit,
     "cuMemGetInfo": lambda self: (self.memory - self._used(), self.memory),
     "cuMemAlloc": FakeDriver._allocate,
     "cuMemFree": FakeDriver._free,
+    "cuPointerGetAttribute": FakeDriver._pointer,
     "cuMemHostAlloc": FakeDriver._pin,
     "cuMemHostGetDevicePointer": lambda self, address, flags: address,
     "cuMemFreeHost": FakeDriver._unpin,
