@@ -169,6 +169,8 @@ class AgentDispatch(AgentAccess):
                         part = slice(first, min(first + size, count))
                         ids = spawn(program, part.stop - first, entry, *_part(rows, strings, part))
                         parts.append(self._run_once(program, ids, given, stop))
+                        if size < count:
+                            parts[-1].forget_device()  # many waves' would fill the GPU
                         if parts[-1].interrupted:
                             break
             except KeyboardInterrupt:

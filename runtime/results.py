@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from ..errors import ArgumentError
 from ..ir.types import Trap, Type
+from ..targets.addressing import Rows
 from ..targets.base import Bytes, Int64s, Outcome
+from ..targets.device_array import DeviceArray
 from ..targets.executable import Entry, Executable
 from ..targets.layout import Status
 from .values import column_values, decode_column, slot_count
@@ -22,6 +24,13 @@ from .values import column_values, decode_column, slot_count
 Mask = NDArray[np.bool_]
 
 _NO_OFFSET = 0xFFFF_FFFF
+
+#: Elements of results on a GPU: what :func:`~.values.decode_column` makes of them, but for those
+#: whose bits it changes.
+_DEVICE_KINDS: dict[Type, np.dtype[Any]] = {
+    Type.I32: np.dtype("<i4"), Type.I64: np.dtype("<i8"), Type.F32: np.dtype("<f4"),
+    Type.F64: np.dtype("<f8"), Type.V128: np.dtype("u1"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +108,7 @@ class SwarmResult:
         self.truncated_array = truncated
         self._words = outcome.status
         self._raw = outcome.results
+        self._device_words = outcome.words
         self._entries = entries
         self._types: dict[int, Entry] = {e.number: e for e in executable.entries}
         self._spans = executable.spans
@@ -149,20 +159,64 @@ class SwarmResult:
         Raises:
             ArgumentError: the agents' entry points have no such result, or of different types.
         """
+        kind = self._kind(index)
+        if kind is None:
+            return np.zeros(0, np.int64)
+        type_, first = kind
+        raw = self._raw[:, first:].copy()
+        raw[~self.returned_array] = 0
+        return decode_column(type_, raw)
+
+    def results_device(self, index: int = 0) -> DeviceArray:
+        """Result ``index`` of every agent on the GPU that they ran on, without a copy.
+
+        An array with ``__cuda_array_interface__`` and ``copy_to_host()``, of the shape and the
+        type of ``results_array``; 0 for those that did not return. It lies in memory of this
+        dispatch alone, which no other dispatch writes to: it is good for as long as somebody holds
+        it or this result, after the swarm is closed, too, unless the device is reset.
+
+        Raises:
+            ArgumentError: the agents ran on no GPU, or in several waves; their entry points have
+                no such result, of different types, or a reference.
+        """
+        words = self._device_words
+        if self._executable.target != "cuda":
+            raise ArgumentError(
+                f"the results are not on a GPU: the agents ran on target {self._executable.target}",
+                hint="results_array() gives them as an array of NumPy",
+            )
+        if words is None:
+            raise ArgumentError(
+                "the results of several waves do not lie in one array on the GPU",
+                hint="results_array() gives them as an array of NumPy",
+            )
+        type_, first = self._kind(index) or (Type.I64, 0)
+        kind = _DEVICE_KINDS.get(type_)
+        if kind is None:
+            raise ArgumentError(f"result {index} is a reference: the GPU has no array of those")
+        width = 16 if type_ is Type.V128 else kind.itemsize
+        rows = Rows(8 * first, 8 * self._raw.shape[1], width, len(self))
+        return DeviceArray(words, rows, kind, column=type_ is not Type.V128)
+
+    def forget_device(self) -> None:
+        """Let go of the results on the GPU."""
+        self._device_words = None
+
+    def _kind(self, index: int) -> tuple[Type, int] | None:
+        """Type of a result and its first slot; None: there are no agents.
+
+        Raises:
+            ArgumentError: as ``results_array``.
+        """
         kinds: set[tuple[Type, int]] = set()
         for number in _distinct(self._entries):
             entry = self._types[number]
             if not 0 <= index < len(entry.type.results):
                 raise ArgumentError(f"{entry.name} has no result {index}")
             kinds.add((entry.type.results[index], slot_count(entry.type.results[:index])))
-        if not kinds:
-            return np.zeros(0, np.int64)
         if len(kinds) > 1:
             raise ArgumentError("the agents' results have different types")
-        ((type_, first),) = kinds
-        raw = self._raw[:, first:].copy()
-        raw[~self.returned_array] = 0
-        return decode_column(type_, raw)
+        return kinds.pop() if kinds else None
 
     @cached_property
     def agent_results(self) -> dict[int, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..ir import module as ir
-from .addressing import MemoryLayout
+from .addressing import MemoryLayout, Rows
 from .executable import CompileOptions, Executable, HostImport
 from .layout import Ctx
 
@@ -92,6 +92,16 @@ class Dispatch:
         )  # fmt: skip
 
 
+class DeviceBytes(Protocol):
+    """Bytes on a GPU, there for as long as somebody holds this."""
+
+    address: int
+
+    def read_rows(self, rows: Rows) -> Bytes:
+        """A copy of pieces of them: uint8[count, width]."""
+        ...
+
+
 @dataclass(slots=True)
 class Outcome:
     """What a dispatch gave, by place in the dispatch.
@@ -99,11 +109,13 @@ class Outcome:
     Attributes:
         results: uint64[count, k] bit patterns. status: int64[count], see ``layout.Status``.
         used: int64[count], fuel used: the exact instruction count.
+        words: what ``results`` is a copy of, where that lies on a device.
     """
 
     results: Uint64s
     status: Int64s
     used: Int64s
+    words: DeviceBytes | None = None
 
 
 class Slices(Protocol):

@@ -62,10 +62,10 @@ def shared_record(
 def job_record(request: Dispatch, outcome: Outcome, slices: AgentSlices, place: Place) -> Uint64s:
     """The Job record of a dispatch, but for what concerns the target's way of launching.
 
-    Those fields are ``SHARED``, ``STOP``, ``STACKS`` and ``STACK_SIZE``.
+    Those fields are ``SHARED``, ``STOP``, ``STACKS`` and ``STACK_SIZE``, and ``RESULTS``.
 
     Args:
-        outcome: arrays whose places are what code writes to.
+        outcome: arrays whose places are what code writes to, but for the results.
     """
     job = np.zeros(int(Job.END) // 8, np.uint64)
 
@@ -81,7 +81,6 @@ def job_record(request: Dispatch, outcome: Outcome, slices: AgentSlices, place: 
     point(Job.ENTRIES, request.entries, "i4")
     point(Job.ARGS, request.args, "u8")
     put(Job.ARG_STRIDE, 8 * request.args.shape[1])
-    put(Job.RESULTS, place(outcome.results))
     put(Job.RESULT_STRIDE, 8 * outcome.results.shape[1])
     put(Job.STATUS, place(outcome.status))
     put(Job.USED, place(outcome.used))

@@ -72,6 +72,7 @@ class CpuKernel:
         for field, value in (
             (Job.SHARED, self._shared.ctypes.data), (Job.STOP, request.stop.ctypes.data),
             (Job.STACKS, self._stack_address()), (Job.STACK_SIZE, self._stack_size),
+            (Job.RESULTS, outcome.results.ctypes.data),
         ):  # fmt: skip
             job[int(field) // 8] = value
         request.drain = partial(self._drain, job)

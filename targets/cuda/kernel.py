@@ -7,7 +7,8 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from ..base import ArrayReader, Dispatch, Int64s, Outcome, Slices, Uint64s
+from ..addressing import Rows
+from ..base import ArrayReader, Bytes, Dispatch, Int64s, Outcome, Slices, Uint64s
 from ..executable import Executable
 from ..layout import Job, Shared
 from ..records import Place, instantiation, job_record, prepare, shared_record
@@ -58,20 +59,24 @@ class DeviceKernel:
         assert isinstance(slices, DeviceSlices)
         outcome = prepare(self.executable, request)
         count = len(request.slots)
+        outcome.words = words = ResultWords(self.device, outcome.results.nbytes)
         if not count:
             return outcome
         stream = self.device.stream()
         arena = None
         try:
             measured = Arena()
-            self._build_job(slices, request, outcome, stream.stop_address, measured)
+            self._build_job(slices, request, outcome, words, stream.stop_address, measured)
             arena = Arena.allocate(self.device, measured, "the records of a dispatch", Use())
-            job, record = self._build_job(slices, request, outcome, stream.stop_address, arena)
+            job, record = self._build_job(
+                slices, request, outcome, words, stream.stop_address, arena
+            )
             arena.write(self.device)
             _place_columns(stream, request, record)
             stream.launch(self._function, -(-count // BLOCK), BLOCK, job, self.stack)
             stream.wait(request.stop)
-            arena.read(self.device, [outcome.results, outcome.status, outcome.used])
+            arena.read(self.device, [outcome.status, outcome.used])
+            words.read(outcome.results)
         finally:
             try:
                 if arena is not None:
@@ -81,12 +86,14 @@ class DeviceKernel:
         return outcome
 
     def _build_job(
-        self, slices: DeviceSlices, request: Dispatch, outcome: Outcome, stop: int, place: Place
+        self, slices: DeviceSlices, request: Dispatch, outcome: Outcome, words: ResultWords,
+        stop: int, place: Place,
     ) -> tuple[int, Uint64s]:
         """Place the Job record and what it points to; gives its address, and it."""
         job = job_record(request, outcome, slices, place)
         job[int(Job.SHARED) // 8] = self._shared
         job[int(Job.STOP) // 8] = stop
+        job[int(Job.RESULTS) // 8] = words.address
         return place(job), job
 
     def _place_shared(self) -> tuple[int, int]:
@@ -107,6 +114,31 @@ class DeviceKernel:
         shared = shared_record(self.executable, none, (), place)
         assert shared.nbytes == Shared.END
         return place(shared)
+
+
+class ResultWords:
+    """Results of a dispatch on the device, 0 at first: see :class:`~..base.DeviceBytes`.
+
+    An allocation of their own, not a part of the records, so that who holds results holds no more.
+    """
+
+    def __init__(self, device: Device, size: int) -> None:
+        self._device = device
+        self.address = 0
+        if size:
+            # An agent writes its own row alone, which the stand-in knows from the Job record.
+            self.address = device.allocate(size, "the results of a dispatch", Use(writable=False))
+            weakref.finalize(self, device.free, self.address)
+            device.fill(self.address, size, 0)
+
+    def read(self, into: Uint64s) -> None:
+        """Copy all of them to an array."""
+        if into.nbytes:
+            data = self._device.read(self.address, into.nbytes)
+            into[...] = data.view(into.dtype).reshape(into.shape)
+
+    def read_rows(self, rows: Rows) -> Bytes:
+        return self._device.read_rows(self.address, rows)
 
 
 def _place_columns(stream: Stream, request: Dispatch, job: Uint64s) -> None:

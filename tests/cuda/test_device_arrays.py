@@ -1,7 +1,8 @@
-"""Arguments that stay on the GPU, on a driver made for tests: the bits that the host would give."""
+"""Arguments and results that stay on the GPU, on a driver made for tests."""
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 from swarmc.errors import ArgumentError
 from swarmc.runtime import Columns, SwarmManager
+from swarmc.runtime.tools.array_check import check_arrays
+from swarmc.targets.addressing import MemoryLayout
 from swarmc.targets.cuda import CudaTarget
 from swarmc.targets.cuda.gpu import Gpu
 
@@ -26,6 +29,8 @@ PROGRAM = """(module
   (func (export "twice") (param i32) (result i32) (i32.shl (local.get 0) (i32.const 1)))
   (func (export "divide") (param i32 i32) (result i32)
     (i32.div_u (local.get 0) (local.get 1)))
+  (func (export "handle") (param externref) (result externref) (local.get 0))
+  (func (export "vector") (param i32) (result v128) (i32x4.splat (local.get 0)))
   (func (export "is_null") (param externref i32) (result i32) (ref.is_null (local.get 0))))"""
 
 COUNT = 300  # more than a block
@@ -212,3 +217,83 @@ def test_another_gpu_is_refused_by_name(
     with pytest.raises(ArgumentError, match=r"arguments of twice: there is no memory of a GPU at"):
         swarm.dispatch(None, "twice", nowhere)
     assert bits(swarm, "twice", [3]) == [[6] * COUNT]
+
+
+def test_results_stay_on_the_gpu(swarm: SwarmManager, gpu: Gpu, fake: FakeDriver) -> None:
+    swarm.spawn_agents(COUNT)
+    here = [numbers(dtype) for dtype in DTYPES]
+    result = swarm.dispatch(None, "same", Columns(*here))
+    there = [result.results_device(n) for n in range(4)]
+    allocated = len(fake.device)
+    for array, wanted in zip(there, here, strict=True):
+        described = array.__cuda_array_interface__
+        assert described["shape"] == (COUNT,) and described["strides"] == (32,)
+        assert described["typestr"] == wanted.dtype.str and described["version"] == 3
+        address = described["data"][0] + 32 * 41
+        assert gpu.read(address, wanted.itemsize).tobytes() == wanted[41].tobytes()
+        assert array.copy_to_host().tobytes() == wanted.tobytes()
+        assert array.view(f"u{wanted.itemsize}").copy_to_host().tobytes() == wanted.tobytes()
+    with pytest.raises(ArgumentError, match="elements of 4 bytes cannot be seen as int64"):
+        there[0].view(np.int64)
+    with pytest.raises(ArgumentError, match="same has no result 4"):
+        result.results_device(4)
+    assert len(fake.device) == allocated
+
+    # Another dispatch, of these very arrays, changes nothing of them; nor does the swarm's end.
+    assert bits(swarm, "same", Columns(there[0], *here[1:3], there[3])) == [
+        column.view(f"u{column.itemsize}").tolist() for column in here
+    ]
+    bits(swarm, "same", Columns(1, 2, 3.0, 4.0))
+    del result
+    swarm.close()
+    for array, wanted in zip(there, here, strict=True):
+        assert array.copy_to_host().tobytes() == wanted.tobytes()
+
+
+def test_results_are_freed_with_what_shows_them(gpu: Gpu, fake: FakeDriver) -> None:
+    target = CudaTarget(connect=lambda: gpu)
+    swarm = SwarmManager.from_wasm(wasmtime.wat2wasm(PROGRAM), target=target, max_agents=9)
+    swarm.spawn_agents(9)
+    view = swarm.dispatch(None, "twice", np.arange(9)).results_device()
+    del swarm
+    gc.collect()
+    assert len(fake.device) == 1
+    assert view.copy_to_host().tolist() == list(range(0, 18, 2))
+    del view
+    gc.collect()
+    assert not fake.device
+
+
+def test_results_of_agents_that_did_not_return(swarm: SwarmManager) -> None:
+    swarm.spawn_agents(COUNT)
+    swarm.dispatch(None, "twice", np.arange(COUNT))
+    result = swarm.dispatch(None, "divide", Columns(np.arange(COUNT), np.arange(COUNT) % 3))
+    found = result.results_device().copy_to_host()
+    assert found.tolist() == result.results_array().tolist() and not found[::3].any()
+    none = swarm.dispatch([], "twice").results_device()
+    assert none.__cuda_array_interface__["data"] == (0, False) and none.shape == (0,)
+
+
+def test_results_that_are_not_there(swarm: SwarmManager, gpu: Gpu) -> None:
+    wasm = wasmtime.wat2wasm(PROGRAM)
+    for target in ("cpu", "ptx"):
+        with SwarmManager.from_wasm(wasm, target=target) as other:
+            other.spawn_agent("twice", args=[2])
+            with pytest.raises(ArgumentError, match=f"not on a GPU: .* target {target}"):
+                other.dispatch().results_device()
+    result = swarm.run_agents(COUNT + 1, "twice", np.arange(COUNT + 1), waves=True)
+    with pytest.raises(ArgumentError, match="several waves"):
+        result.results_device()
+    assert swarm.run_agents(3, "twice", [4]).results_device().copy_to_host().tolist() == [8] * 3
+    swarm.spawn_agents(2)
+    with pytest.raises(ArgumentError, match="result 0 is a reference"):
+        swarm.dispatch(None, "handle", [5]).results_device()
+    vectors = swarm.dispatch(None, "vector", [7]).results_device()
+    assert vectors.copy_to_host().tolist() == [[7, 0, 0, 0] * 4] * 2
+
+
+def test_the_check_of_a_gpu(gpu: Gpu) -> None:
+    def make(layout: MemoryLayout) -> CudaTarget:
+        return CudaTarget(layout, connect=lambda: gpu)
+
+    assert check_arrays(make, 40) == {"agents": 40, "arrays": 8}

@@ -34,6 +34,7 @@ from swarmc.ir.types import Trap
 from swarmc.runtime import SwarmManager
 from swarmc.runtime.choosing import target_named
 from swarmc.runtime.tools import fuzz
+from swarmc.runtime.tools.array_check import check_arrays
 from swarmc.runtime.tools.bench_engines import Engine, SwarmcEngine
 from swarmc.runtime.tools.bench_machine import describe_machine
 from swarmc.runtime.tools.bench_wasmtime import WasmtimeEngine
@@ -309,6 +310,7 @@ def sanitizer(plan: Plan) -> Report:
 
 STAGES: dict[str, Stage] = {
     "corpus": corpus, "traps": traps, "hosts": lambda plan: check_hosts(plan.make, plan.agents),
+    "arrays": lambda plan: check_arrays(plan.make, plan.agents),
     "scale": scale, "speed": speed, "handwritten": handwritten, "sanitizer": sanitizer,
     "suite": suite, "fuzz": fuzzing,
 }  # fmt: skip

@@ -13,7 +13,7 @@ from swarmc.targets.cuda.gpu import shared_gpu
 
 from . import check
 
-QUICK = ["corpus", "traps", "hosts", "scale"]
+QUICK = ["corpus", "traps", "hosts", "arrays", "scale"]
 
 
 def test_it_checks_the_stand_in() -> None:
@@ -24,6 +24,7 @@ def test_it_checks_the_stand_in() -> None:
     assert stages["corpus"]["programs"] == 4 * 4 and stages["corpus"]["executions"] > 100
     assert stages["traps"]["kinds"] == 11
     assert 0 < stages["hosts"]["trapped"] < stages["hosts"]["agents"]
+    assert "a GPU alone" in stages["arrays"]["skipped"]  # tests/cuda runs it on a driver for tests
     assert record["stages"]["scale"]["without memory"]["agents"] == 300
     assert len(lines) == len(QUICK)
 
