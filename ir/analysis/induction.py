@@ -149,7 +149,7 @@ class Induction:
         if terminator.op is not o.BR_IF:
             return None
         stays = [edge.block is self.loop.header for edge in terminator.edges]
-        if stays[0] == stays[1]:
+        if stays[0] == stays[1] or terminator.edges[stays.index(False)].block in self.loop.blocks:
             return None
         op, value, limit = self._comparison(terminator.args[0])
         if not stays[0]:

@@ -85,17 +85,22 @@ class Nest:
         if (member is self.outer or value.type is not Type.I32
                 or not isinstance(member.induction.delta(value), int)):
             return None
-        least, most = self._first_range(member, value)
+        least, most = self._first_range(member, value, {})
         return None if most == (1 << 32) - 1 else (least, most)
 
-    def _first_range(self, member: Counted, value: Value) -> tuple[int, int]:
-        inst = value.definition
-        if inst is member.loop.header and member.entry is not None:
-            value = member.entry.args[member.loop.header.params.index(value)]
-        elif type(inst) is Inst and inst.op is o.IADD and value in member.induction.defined:
-            (a, b), (c, d) = (self._first_range(member, arg) for arg in inst.args)
-            return (a + c, b + d) if b + d < 1 << 32 else (0, (1 << 32) - 1)
-        return lower_bound(value), upper_bound(value)
+    def _first_range(
+        self, member: Counted, value: Value, found: dict[Value, tuple[int, int]]
+    ) -> tuple[int, int]:
+        if value not in found:
+            inst, passed = value.definition, value
+            if type(inst) is Inst and inst.op is o.IADD and value in member.induction.defined:
+                (a, b), (c, d) = (self._first_range(member, arg, found) for arg in inst.args)
+                found[value] = (a + c, b + d) if b + d < 1 << 32 else (0, (1 << 32) - 1)
+                return found[value]
+            if inst is member.loop.header and member.entry is not None:
+                passed = member.entry.args[member.loop.header.params.index(value)]
+            found[value] = lower_bound(passed), upper_bound(passed)
+        return found[value]
 
     def _known(self, step: Step) -> bool:
         """Whether the same amount is added in every round of the nest."""

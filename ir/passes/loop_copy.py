@@ -91,9 +91,10 @@ class _Copy:
 
     def _find_places(self, member: Counted, block: Block) -> None:
         """Compute where an inner loop begins whose addresses are only known when it is entered."""
+        known: dict[Value, Value] = {}
         for address in self._distinct:
             if address.inner is member:
-                place = self._when_entered(member, address.root, block)
+                place = self._when_entered(member, address.root, block, known)
                 if address.lowest:
                     amount = make(o.CONST, Type.I32, [], (address.lowest & (1 << 32) - 1,))
                     place = _append(block, make(o.IADD, Type.I32, [place, _append(block, amount)]))
@@ -101,14 +102,18 @@ class _Copy:
                 self._places[address] = place
                 self._current[member].setdefault(address, place)
 
-    def _when_entered(self, member: Counted, value: Value, block: Block) -> Value:
+    def _when_entered(
+        self, member: Counted, value: Value, block: Block, known: dict[Value, Value]
+    ) -> Value:
         """What a value of an inner loop is in its first round, in the copy."""
         inst = value.definition
         if inst is member.loop.header and member.entry is not None:
             value = member.entry.args[member.loop.header.params.index(value)]
         elif type(inst) is Inst and value in member.induction.defined:
-            args = [self._when_entered(member, arg, block) for arg in inst.args]
-            return _append(block, make(inst.op, inst.type, args, inst.attrs))
+            if value not in known:
+                args = [self._when_entered(member, arg, block, known) for arg in inst.args]
+                known[value] = _append(block, make(inst.op, inst.type, args, inst.attrs))
+            return known[value]
         return self._values.get(value, value)
 
     def _copy_inst(self, inst: Inst) -> Inst:

@@ -139,12 +139,12 @@ class LoopTest:
         address = self._addresses.get((memory, root))
         if address is None:
             address = Address(memory, root, steps, low, high, inner=inner, range=between)
-            self._addresses[memory, root] = address
         elif address.steps != steps or address.inner is not inner:
             return None  # a value of the outer loop that an inner one takes for its own
         lowest, highest = min(address.lowest, low), max(address.highest, high)
         if highest - lowest >= _MOST_SPREAD:
             return None
+        self._addresses[memory, root] = address
         address.lowest, address.highest = lowest, highest
         address.stored |= inst.op is o.STORE
         return address

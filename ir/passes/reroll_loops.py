@@ -16,7 +16,8 @@ elements at once is hard to vectorise::
         %5 = iadd.i64 %a, 8
         ...
 
-The loops are those that :mod:`.version_loops` made: one block, counted down, without checks. The
+The loops are those that :mod:`.version_loops` made: one block, counted down, without checks, of
+which nothing is used behind but what the way out passes on. The
 accesses must be the same ones over and over, in the same order, each time further by an equal part
 of what the address moves on in a round; what is stored must be computed alike. Every access happens
 in its old order, so it does not matter what overlaps. Nothing in such a loop can trap, so all its
@@ -53,8 +54,11 @@ def reroll_loops(function: Function, module: Module) -> bool:
     if not found:
         return False
     preds = predecessors(function)
+    outside = _seen_outside(function, {loop.block for loop in found})
     changed = False
     for loop in found:
+        if loop.block in outside:
+            continue
         entries = [block for block in preds[loop.block] if block is not loop.block]
         edges = [edge for block in entries for edge in block.insts[-1].edges
                  if edge.block is loop.block]
@@ -66,6 +70,24 @@ def reroll_loops(function: Function, module: Module) -> bool:
             _reroll(function, loop, body, edges[0])
             changed = True
     return changed
+
+
+def _seen_outside(function: Function, loops: set[Block]) -> set[Block]:
+    """Those of the loops whose values other blocks use by themselves, not as what goes out.
+
+    In the copy of a nest that may be: the last round's values are to be found there.
+    """
+    home = {value: block for block in loops
+            for value in (*block.params, *[v for inst in block.insts for v in inst.results])}
+    found: set[Block] = set()
+    for block in function.blocks:
+        for inst in block.insts:
+            for values in (inst.args, *[edge.args for edge in inst.edges]):
+                for value in values:
+                    owner = home.get(value)
+                    if owner is not None and owner is not block:
+                        found.add(owner)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +228,8 @@ class _Body:
 
     def _same_access(self, first: Inst, other: Inst, number: int) -> bool:
         if first.op is not other.op or first.type is not other.type:
+            return False
+        if first.region != other.region:
             return False
         base, offset = first.args[0], first.attrs[_OFFSET]
         part = self.part(base) if self._inside(base) else 0

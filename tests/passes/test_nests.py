@@ -189,6 +189,99 @@ def test_rows_that_are_chosen_among_a_few(
     assert (taken > 8) is proven
 
 
+#: Fills rows, two words a round, as a compiler unrolls it; what is summed is of the last round.
+UNROLLED = """\
+memory 0.0 min=1 max=1
+export "run" func 0.0
+function 0.0 (i32, i32, i32) -> (i32) {{
+block0(%start: i32, %rows: i32, %width: i32):
+    %zero = const.i32 value=0
+    jump block1(%start, %rows, %zero)
+block1(%row: i32, %left: i32, %sum: i32):
+    fuel_check @0x10
+    charge amount=5
+    jump block2(%row, %zero)
+block2(%at: i32, %j: i32):
+    fuel_check @0x20
+    charge amount=9
+    bounds_check mem=0.0 offset=0 width=8 %at !prepaid=7 @0x21
+    store.i32 mem=0.0 offset=0 width=4 align=1 %at, %width @0x21
+    store.i32 mem=0.0 offset=4 width=4 align=1 %at, %width @0x22
+    %eight = const.i32 value=8
+    %on = iadd.i32 %at, %eight
+    %two = const.i32 value=2
+    %jj = iadd.i32 %j, %two
+    %more = ine.i32 %jj, %width
+    br_if %more, block2(%on, %jj), block3
+block3:
+    charge amount=4
+    %pitch = const.i32 value=64
+    %total = iadd.i32 %sum, {seen}
+    %below = iadd.i32 %row, %pitch
+    %one = const.i32 value=1
+    %fewer = isub.i32 %left, %one
+    br_if %fewer, block1(%below, %fewer, %total), block4
+block4:
+    return %total
+}}
+"""
+
+
+@pytest.mark.parametrize("seen", ["%at", "%on", "%j", "%jj", "%width"])
+def test_rolled_up_loops_whose_last_round_is_looked_at(seen: str) -> None:
+    text = UNROLLED.format(seen=seen)
+    plain, fast = parse_module(text), versioned(text)
+    rerolled = PASSES["reroll-loops"](fast.functions[RUN], fast)
+    assert rerolled or seen != "%width"
+    verify(fast)
+    for args in ((0, 3, 8), (64, 1, 2), (1000, 4, 16), (65_400, 2, 8)):
+        expected, found = outcomes(plain, args, 10_000), outcomes(fast, args, 10_000)
+        assert found[:2] == expected[:2]
+
+
+def test_places_that_depend_on_each_other_are_computed_once() -> None:
+    sums = "\n".join(
+        f"%v{n} = iadd.i32 %v{n - 1}, %v{n - 2}\n"
+        f"bounds_check mem=0.0 offset=0 width=1 %v{n} !prepaid=1 @0x30\n"
+        f"store.i32 mem=0.0 offset=0 width=1 align=1 %v{n}, %j @0x30"
+        for n in range(2, 40)
+    )
+    module = versioned(f"""\
+memory 0.0 min=1 max=1
+export "run" func 0.0
+function 0.0 (i32, i32) -> () {{
+block0(%start: i32, %rows: i32):
+    %zero = const.i32 value=0
+    jump block1(%start, %rows)
+block1(%row: i32, %left: i32):
+    fuel_check @0x10
+    charge amount=5
+    bounds_check mem=0.0 offset=0 width=1 %row !prepaid=2 @0x11
+    %p = load.i32 mem=0.0 offset=0 width=1 signed=false align=1 %row @0x11
+    jump block2(%zero)
+block2(%j: i32):
+    fuel_check @0x20
+    charge amount=99
+    %v0 = iadd.i32 %p, %j
+    %v1 = iadd.i32 %v0, %p
+    {sums}
+    %one = const.i32 value=1
+    %next = iadd.i32 %j, %one
+    %four = const.i32 value=4
+    %more = ine.i32 %next, %four
+    br_if %more, block2(%next), block3
+block3:
+    charge amount=4
+    %below = iadd.i32 %row, %one
+    %fewer = isub.i32 %left, %one
+    br_if %fewer, block1(%below, %fewer), block4
+block4:
+    return
+}}
+""")
+    assert sum(1 for _ in module.functions[RUN].insts()) < 1000
+
+
 #: Adds words of an array to one that lies at %sum.
 SUM = """\
 memory 0.0 min=1 max=1
