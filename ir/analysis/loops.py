@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..function import Block, Edge, Function
@@ -25,7 +26,7 @@ class Loop:
     blocks: tuple[Block, ...]
     inner: tuple[Loop, ...] = ()
 
-    def entries(self, blocks: list[Block] | tuple[Block, ...]) -> list[Edge]:
+    def entries(self, blocks: Iterable[Block]) -> list[Edge]:
         """The edges into it from those of the given blocks that lie outside."""
         inside = set(self.blocks)
         return [edge for block in blocks if block not in inside

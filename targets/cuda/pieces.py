@@ -23,8 +23,8 @@ _HEADER = """\
 .address_size 64
 """
 
-# Thread i copies unit i % per of piece i / per. Either side lies at base + piece * pitch, the
-# scattered one at base + offsets[piece] if there are offsets.
+# A kernel of six 64-bit words, the last of which says how many threads have something to do; %rd9
+# is the number of the thread.
 _KERNEL = """
 .visible .entry {name}(
   .param .u64 {name}_param_0,
@@ -36,10 +36,9 @@ _KERNEL = """
 )
 {{
   .reg .pred %p<3>;
-  .reg .b32 %r<4>;
+  .reg .b32 %r<5>;
   .reg .b64 %rd<22>;
-  .reg .{type} %v<3>;
-  ld.param.u64 %rd1, [{name}_param_0];
+{registers}  ld.param.u64 %rd1, [{name}_param_0];
   ld.param.u64 %rd2, [{name}_param_1];
   ld.param.u64 %rd3, [{name}_param_2];
   ld.param.u64 %rd4, [{name}_param_3];
@@ -53,6 +52,14 @@ _KERNEL = """
   add.s64 %rd9, %rd7, %rd8;
   setp.ge.u64 %p1, %rd9, %rd6;
   @%p1 bra $done;
+{body}$done:
+  ret;
+}}
+"""
+
+# Thread i copies unit i % per of piece i / per. Either side lies at base + piece * pitch, the
+# scattered one at base + offsets[piece] if there are offsets.
+_PIECES = """\
   div.u64 %rd10, %rd9, %rd5;
   mul.lo.s64 %rd11, %rd10, %rd5;
   sub.s64 %rd12, %rd9, %rd11;
@@ -71,9 +78,6 @@ $place:
   mul.lo.s64 %rd19, %rd9, {unit};
   add.s64 %rd20, %rd2, %rd19;
 {copy}
-$done:
-  ret;
-}}
 """
 
 #: Name of the kernel that copies the elements of an array to arguments, which are 64-bit words.
@@ -83,33 +87,7 @@ $done:
 COLUMN = "swarm_column"
 
 # Thread i copies element i; the upper half of the word of a short one is 0.
-_COLUMN_KERNEL = f"""
-.visible .entry {COLUMN}(
-  .param .u64 {COLUMN}_param_0,
-  .param .u64 {COLUMN}_param_1,
-  .param .u64 {COLUMN}_param_2,
-  .param .u64 {COLUMN}_param_3,
-  .param .u64 {COLUMN}_param_4,
-  .param .u64 {COLUMN}_param_5
-)
-{{
-  .reg .pred %p<3>;
-  .reg .b32 %r<5>;
-  .reg .b64 %rd<15>;
-  ld.param.u64 %rd1, [{COLUMN}_param_0];
-  ld.param.u64 %rd2, [{COLUMN}_param_1];
-  ld.param.u64 %rd3, [{COLUMN}_param_2];
-  ld.param.u64 %rd4, [{COLUMN}_param_3];
-  ld.param.u64 %rd5, [{COLUMN}_param_4];
-  ld.param.u64 %rd6, [{COLUMN}_param_5];
-  mov.u32 %r1, %ctaid.x;
-  mov.u32 %r2, %ntid.x;
-  mov.u32 %r3, %tid.x;
-  mul.wide.u32 %rd7, %r1, %r2;
-  cvt.u64.u32 %rd8, %r3;
-  add.s64 %rd9, %rd7, %rd8;
-  setp.ge.u64 %p1, %rd9, %rd6;
-  @%p1 bra $done;
+_COLUMN = """\
   mul.lo.s64 %rd10, %rd9, %rd3;
   add.s64 %rd11, %rd1, %rd10;
   mul.lo.s64 %rd12, %rd9, %rd4;
@@ -123,9 +101,6 @@ $short:
   cvt.u64.u32 %rd14, %r4;
 $store:
   st.global.u64 [%rd13], %rd14;
-$done:
-  ret;
-}}
 """
 
 _MOVES = {16: ("b64", ".v2.u64", "{%v1, %v2}"), 8: ("b64", ".u64", "%v1"),
@@ -151,7 +126,8 @@ def kernel_names() -> list[str]:
 
 def pieces_text() -> str:
     """The module of all these kernels."""
-    return _HEADER + _COLUMN_KERNEL + "".join(
+    column = _KERNEL.format(name=COLUMN, registers="", body=_COLUMN)
+    return _HEADER + column + "".join(
         _kernel(unit, gather=gather) for unit in UNITS for gather in (True, False)
     )
 
@@ -161,7 +137,9 @@ def _kernel(unit: int, *, gather: bool) -> str:
     source, to = ("%rd18", "%rd20") if gather else ("%rd20", "%rd18")
     copy = f"  ld.global{suffix} {values}, [{source}];\n  st.global{suffix} [{to}], {values};"
     return _KERNEL.format(
-        name=kernel_name(unit, gather=gather), type=type_, unit=unit, copy=copy
+        name=kernel_name(unit, gather=gather),
+        registers=f"  .reg .{type_} %v<3>;\n",
+        body=_PIECES.format(unit=unit, copy=copy),
     )
 
 
