@@ -1,0 +1,77 @@
+"""Tasks are built step by step, say what is wrong with them, and survive being written down."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from swarmc.runtime.orchestration.codec import dumps, loads
+from swarmc.runtime.orchestration.errors import (
+    InvalidTaskError,
+    TaskCancelledError,
+    TaskTimeoutError,
+)
+from swarmc.runtime.orchestration.tasks import Task, TaskBuilder, TaskContext, TaskPriority
+
+
+def test_defaults() -> None:
+    task = Task("t")
+    assert (task.timeout, task.retries, task.priority) == (30.0, 3, 0)
+    assert task.id != Task("t").id
+
+
+def test_builder() -> None:
+    first = Task("first")
+    builder = (
+        TaskBuilder("neural_analysis").payload(b"\x00").priority(TaskPriority.HIGH)
+        .requires("neural_inference").requires("a", "b").resource("gpu").executor("wasm")
+        .depends_on(first, "task-2").depends_on(first).timeout(timedelta(milliseconds=1500))
+        .retries(0).idempotency_key("k")
+    )  # fmt: skip
+    task = builder.build()
+    assert task == Task(
+        "neural_analysis", b"\x00", "wasm", frozenset({"neural_inference", "a", "b"}), {"gpu": 1},
+        10, (first.id, "task-2"), 1.5, 0, "k", None, task.id,
+    )  # fmt: skip
+    assert builder.build().id != task.id
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": ""}, "a task needs a name"),
+        ({"timeout": 0}, "timeout of t must be positive and finite, not 0"),
+        ({"timeout": float("nan")}, "timeout of t must be positive and finite, not nan"),
+        ({"retries": -1}, "retries of t must not be negative: -1"),
+        ({"id": "x", "dependencies": ("x",)}, "t depends on itself"),
+        ({"resources": {"gpu": -1}}, "t cannot need -1 of gpu"),
+    ],
+)
+def test_what_is_impossible_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidTaskError, match=message):
+        Task(**{"name": "t", **changes})  # type: ignore[arg-type]
+
+
+def test_written_down_and_read_again() -> None:
+    plain = Task("t")
+    assert plain.to_data() == {"id": plain.id, "name": "t"}
+    full = Task(
+        "t", {"x": b"1"}, "wasm", frozenset("ab"), {"gpu": 0.5}, 3, ("y",), 2.5, 1, "k", "w"
+    )
+    for task in (plain, full):
+        assert Task.from_data(loads(dumps(task.to_data()))) == task
+
+
+def test_context_says_when_to_stop() -> None:
+    now = [0.0]
+    context = TaskContext(deadline=2.0, clock=lambda: now[0])
+    context.check()
+    now[0] = 1.5
+    assert context.remaining() == 0.5
+    now[0] = 2.0
+    with pytest.raises(TaskTimeoutError):
+        context.check()
+    context.cancelled.set()
+    with pytest.raises(TaskCancelledError):
+        context.check()
