@@ -1,0 +1,45 @@
+"""Agents: who runs tasks, how they come and go, how it is noticed that they are not well.
+
+Names are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .entries import AgentEntry
+    from .registry import AgentRegistry, RegistryStatistics
+    from .states import AgentLimitError, AgentStateError, DuplicateAgentError
+
+__all__ = [
+    "AgentEntry",
+    "AgentLimitError",
+    "AgentRegistry",
+    "AgentStateError",
+    "DuplicateAgentError",
+    "RegistryStatistics",
+]
+
+_HOMES = {
+    "AgentEntry": ".entries",
+    "AgentLimitError": ".states",
+    "AgentRegistry": ".registry",
+    "AgentStateError": ".states",
+    "DuplicateAgentError": ".states",
+    "RegistryStatistics": ".registry",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(home, __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
