@@ -9,15 +9,36 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .breaker import (
+        BreakerOpenError,
+        BreakerPolicy,
+        Breakers,
+        BreakerState,
+        BreakerStatistics,
+        CircuitBreaker,
+    )
     from .entries import AgentEntry
-    from .registry import AgentRegistry, RegistryStatistics
-    from .states import AgentLimitError, AgentStateError, DuplicateAgentError
+    from .registry import (
+        AgentRegistry,
+        RegistryStatistics,
+    )
+    from .states import (
+        AgentLimitError,
+        AgentStateError,
+        DuplicateAgentError,
+    )
 
 __all__ = [
     "AgentEntry",
     "AgentLimitError",
     "AgentRegistry",
     "AgentStateError",
+    "BreakerOpenError",
+    "BreakerPolicy",
+    "BreakerState",
+    "BreakerStatistics",
+    "Breakers",
+    "CircuitBreaker",
     "DuplicateAgentError",
     "RegistryStatistics",
 ]
@@ -27,6 +48,12 @@ _HOMES = {
     "AgentLimitError": ".states",
     "AgentRegistry": ".registry",
     "AgentStateError": ".states",
+    "BreakerOpenError": ".breaker",
+    "BreakerPolicy": ".breaker",
+    "BreakerState": ".breaker",
+    "BreakerStatistics": ".breaker",
+    "Breakers": ".breaker",
+    "CircuitBreaker": ".breaker",
     "DuplicateAgentError": ".states",
     "RegistryStatistics": ".registry",
 }
