@@ -1,0 +1,40 @@
+"""Ways of running tasks: Python functions, other programs, WebAssembly.
+
+Names are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .backends import php_engine, powershell_engine, rust_injector
+    from .calls import Call
+    from .internal import InternalExecutor
+    from .process import ProcessExecutor
+    from .wasm import WasmExecutor
+
+__all__ = [
+    "Call", "InternalExecutor", "ProcessExecutor", "WasmExecutor", "php_engine",
+    "powershell_engine", "rust_injector",
+]  # fmt: skip
+
+_HOMES = {
+    "Call": ".calls",
+    "InternalExecutor": ".internal",
+    "ProcessExecutor": ".process",
+    "WasmExecutor": ".wasm",
+    "php_engine": ".backends",
+    "powershell_engine": ".backends",
+    "rust_injector": ".backends",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(home, __name__), name)
+    globals()[name] = value
+    return value

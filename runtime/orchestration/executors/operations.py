@@ -1,0 +1,80 @@
+"""Operations that every :class:`~.internal.InternalExecutor` has."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from ..errors import TaskError
+from .calls import Call
+
+if TYPE_CHECKING:
+    from .internal import Operation, State
+
+log = logging.getLogger(__name__)
+
+_STEP = 0.02  # seconds between looks at the clock
+
+
+def noop(call: Call) -> None:
+    """Do nothing."""
+
+
+def echo(call: Call) -> Any:
+    """Give the parameter ``value``, or all parameters if there is none of that name."""
+    return call.parameters["value"] if "value" in call.parameters else dict(call.parameters)
+
+
+def inputs(call: Call) -> dict[str, Any]:
+    """Give the results of what the task depends on, by name."""
+    return dict(call.inputs)
+
+
+def write_log(call: Call) -> str:
+    """Write the parameter ``message`` to Python's log; gives it."""
+    message = str(call.parameter("message", str))
+    log.info("%s: %s", call.name, message)
+    call.task_context.emit("log", message)
+    return message
+
+
+def sleep(call: Call) -> None:
+    """Wait for ``milliseconds``; ends soon after the task is cancelled or timed out."""
+    context = call.task_context
+    end = context.clock() + call.parameter("milliseconds", (int, float)) / 1000
+    while (left := end - context.clock()) > 0:
+        context.check()
+        context.cancelled.wait(min(left, _STEP))
+    context.check()
+
+
+def fail(call: Call) -> None:
+    """Fail with ``message``; ``retry: false`` spends no retries; ``attempts: n`` fails n times."""
+    limit = call.parameter("attempts", int, None)
+    if limit is None or call.attempt <= limit:
+        retry = call.parameter("retry", bool, True)
+        raise TaskError(call.parameter("message", str, "asked to fail"), retry=retry)
+
+
+def built_in(state: State) -> dict[str, Operation]:
+    """The operations by their names."""
+
+    def set_state(call: Call) -> Any:
+        """Set ``key`` to ``value``, or to the results of the dependencies; gives what was set."""
+        value = call.parameters.get("value", dict(call.inputs))
+        state.set(call.parameter("key", str), value)
+        return value
+
+    def get_state(call: Call) -> Any:
+        """The value of ``key``, else ``default``, else None."""
+        return state.get(call.parameter("key", str), call.parameters.get("default"))
+
+    def delete_state(call: Call) -> None:
+        """Forget ``key``."""
+        state.delete(call.parameter("key", str))
+
+    return {
+        "noop": noop, "echo": echo, "inputs": inputs, "log": write_log, "sleep": sleep,
+        "fail": fail, "set_state": set_state, "get_state": get_state,
+        "delete_state": delete_state,
+    }  # fmt: skip
