@@ -1,0 +1,122 @@
+"""Tasks that are ready, in the order in which they should run.
+
+*Aging*: a task gains one step of priority for every ``aging`` seconds that it waits, so that none
+waits for ever. As all of them age at the same pace, their order never changes while they wait:
+it is that of ``since - aging * priority``, a number that a heap can hold.
+
+Tasks that need the same of an agent form a *class*. Whether an agent can run a task is asked once
+a class, and a task that no agent can run holds up nobody but its own class.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from ..tasks import Task
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a task needs of an agent.
+
+    Args:
+        capabilities: those that it requires, and its executor.
+        resources: sorted pairs of name and amount.
+    """
+
+    capabilities: frozenset[str]
+    resources: tuple[tuple[str, float], ...] = ()
+
+    @classmethod
+    def of(cls, task: Task) -> Needs:
+        """What a task needs."""
+        capabilities = task.requires | {task.executor} if task.executor else task.requires
+        return cls(capabilities, tuple(sorted(task.resources.items())) if task.resources else ())
+
+
+@dataclass(eq=False, slots=True)
+class TaskClass(Generic[T]):
+    """Ready tasks with equal needs. What was removed stays in the heap until its turn."""
+
+    needs: Needs
+    resources: Mapping[str, float]
+    heap: list[tuple[float, int, str]] = field(default_factory=list)
+    items: dict[str, T] = field(default_factory=dict)
+
+    def head(self) -> tuple[float, int] | None:
+        """The key of the first; None if there is none."""
+        heap, items = self.heap, self.items
+        while heap:
+            key, number, name = heap[0]
+            if name in items:
+                return key, number
+            heapq.heappop(heap)
+        return None
+
+    def pop(self) -> T:
+        """Take the first; there must be one."""
+        while True:
+            item = self.items.pop(heapq.heappop(self.heap)[2], None)
+            if item is not None:
+                return item
+
+
+class ReadyQueue(Generic[T]):
+    """Ready tasks by class and age. The scheduler's lock guards it.
+
+    Args:
+        aging: seconds of waiting that weigh as much as one step of priority.
+    """
+
+    def __init__(self, aging: float) -> None:
+        self._aging = aging
+        self._number = 0
+        self.classes: dict[Needs, TaskClass[T]] = {}
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def push(self, needs: Needs, name: str, item: T, priority: int, since: float) -> TaskClass[T]:
+        """Add a task that has been waiting since then; give its class."""
+        group = self.classes.get(needs)
+        if group is None:
+            group = self.classes[needs] = TaskClass(needs, dict(needs.resources))
+        self._number += 1
+        group.items[name] = item
+        heapq.heappush(group.heap, (since - self._aging * priority, self._number, name))
+        self._length += 1
+        return group
+
+    def pop(self, group: TaskClass[T]) -> T:
+        """Take the first of a class, which must have one."""
+        self._length -= 1
+        item = group.pop()
+        if not group.items:
+            del self.classes[group.needs]
+        return item
+
+    def remove(self, needs: Needs, name: str) -> T | None:
+        """Take out one; None if it is not there."""
+        group = self.classes.get(needs)
+        item = group.items.pop(name, None) if group is not None else None
+        if group is not None and item is not None:
+            self._length -= 1
+            if not group.items:
+                del self.classes[needs]
+        return item
+
+    def in_order(self) -> Iterator[TaskClass[T]]:
+        """Classes that have tasks, the one with the oldest head first."""
+        if len(self.classes) == 1:
+            yield from list(self.classes.values())
+            return
+        heads = [(head, group) for group in self.classes.values() if (head := group.head())]
+        heads.sort(key=lambda pair: pair[0])
+        for _, group in heads:
+            yield group
