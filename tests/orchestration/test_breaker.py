@@ -212,7 +212,7 @@ def test_threads_count_together() -> None:
 class Model(RuleBasedStateMachine):
     """Against the rules written down anew over the whole history, without counters."""
 
-    POLICY = BreakerPolicy(consecutive=3, rate=0.5, window=6, minimum=4, open_for=2.0, probes=2)
+    POLICY = BreakerPolicy(consecutive=3, rate=0.8, window=5, minimum=4, open_for=2.0, probes=2)
 
     def __init__(self) -> None:
         super().__init__()
@@ -251,7 +251,18 @@ class Model(RuleBasedStateMachine):
     def tell(self, data: st.DataObject, outcome: str) -> None:
         if not self.calls:
             return
-        number = data.draw(st.sampled_from(sorted(self.calls)))
+        self.end(data.draw(st.sampled_from(sorted(self.calls))), outcome)
+
+    @rule(outcomes=st.lists(st.sampled_from(["success", "failure", "failure"]), max_size=10))
+    def burst(self, outcomes: list[str]) -> None:
+        for outcome in outcomes:
+            before = self.number
+            self.ask()
+            if self.number != before:
+                self.end(self.number, outcome)
+            self.agrees()
+
+    def end(self, number: int, outcome: str) -> None:
         permit, era = self.calls.pop(number)
         getattr(self.breaker, outcome)(permit)
         if era != self.era:
@@ -260,8 +271,8 @@ class Model(RuleBasedStateMachine):
             self.tell_probe(number, outcome)
         elif outcome != "forget":
             self.history.append(outcome == "failure")
-            recent = self.history[-6:]
-            too_many = len(recent) >= 4 and sum(recent) >= 0.5 * len(recent)
+            recent = self.history[-5:]
+            too_many = len(recent) >= 4 and sum(recent) >= 0.8 * len(recent)
             if outcome == "failure" and (self.history[-3:] == [True] * 3 or too_many):
                 self.become(OPEN)
 
