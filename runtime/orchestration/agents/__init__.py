@@ -18,15 +18,11 @@ if TYPE_CHECKING:
         CircuitBreaker,
     )
     from .entries import AgentEntry
-    from .registry import (
-        AgentRegistry,
-        RegistryStatistics,
-    )
-    from .states import (
-        AgentLimitError,
-        AgentStateError,
-        DuplicateAgentError,
-    )
+    from .health import HealthMonitor, HealthPolicy, HealthReport, HealthStatistics, Heart, Ticker
+    from .phi import PhiDetector
+    from .registry import AgentRegistry, RegistryStatistics
+    from .states import AgentLimitError, AgentStateError, DuplicateAgentError
+    from .supervisor import RestartPolicy, Supervisor, SupervisorStatistics, Vitals
 
 __all__ = [
     "AgentEntry",
@@ -40,7 +36,18 @@ __all__ = [
     "Breakers",
     "CircuitBreaker",
     "DuplicateAgentError",
+    "HealthMonitor",
+    "HealthPolicy",
+    "HealthReport",
+    "HealthStatistics",
+    "Heart",
+    "PhiDetector",
     "RegistryStatistics",
+    "RestartPolicy",
+    "Supervisor",
+    "SupervisorStatistics",
+    "Ticker",
+    "Vitals",
 ]
 
 _HOMES = {
@@ -55,7 +62,18 @@ _HOMES = {
     "Breakers": ".breaker",
     "CircuitBreaker": ".breaker",
     "DuplicateAgentError": ".states",
+    "HealthMonitor": ".health",
+    "HealthPolicy": ".health",
+    "HealthReport": ".health",
+    "HealthStatistics": ".health",
+    "Heart": ".health",
+    "PhiDetector": ".phi",
     "RegistryStatistics": ".registry",
+    "RestartPolicy": ".supervisor",
+    "Supervisor": ".supervisor",
+    "SupervisorStatistics": ".supervisor",
+    "Ticker": ".health",
+    "Vitals": ".supervisor",
 }
 
 
