@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from swarmc.runtime.orchestration.agents import AgentRegistry
+from swarmc.runtime.orchestration.agents.breaker import BreakerPolicy, Breakers
 from swarmc.runtime.orchestration.engine import Attempt
 from swarmc.runtime.orchestration.engine.base import Done, Started
 from swarmc.runtime.orchestration.interfaces import EventLog
@@ -71,8 +72,9 @@ class Bench:
     """A scheduler, its engine and its clock."""
 
     def __init__(
-        self, *workers: Worker, store: EventLog | None = None, paused: bool = False, **config: Any
-    ) -> None:
+        self, *workers: Worker, store: EventLog | None = None, paused: bool = False,
+        breakers: BreakerPolicy | None = None, **config: Any,
+    ) -> None:  # fmt: skip
         self.now = 100.0
         self.engine = ManualEngine()
         self.registry = AgentRegistry(clock=self.clock)
@@ -80,7 +82,8 @@ class Bench:
             self.registry.register(worker)
         self.scheduler = Scheduler(
             self.registry, store, SchedulerConfig(**config), engine=self.engine, clock=self.clock,
-            paused=paused, timer=False,
+            breakers=Breakers(breakers, self.clock) if breakers else None, paused=paused,
+            timer=False,
         )  # fmt: skip
 
     def clock(self) -> float:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swarmc.runtime.orchestration.agents.breaker import BreakerPolicy
 from swarmc.runtime.orchestration.errors import (
     ClosedError,
     DependencyCycleError,
@@ -299,6 +300,46 @@ def test_a_task_that_agents_die_of_is_given_up() -> None:
     record = bench.scheduler.record(task.id)
     assert record.state is TaskState.FAILED
     assert record.error == "3 agents failed while they ran it, the last: w"
+
+
+def test_an_agent_that_keeps_failing_is_left_alone() -> None:
+    bench = Bench(Worker("bad"), Worker("good"), breakers=BreakerPolicy(consecutive=2, open_for=5))
+    for number in range(2):
+        bench.scheduler.submit_many([Task(f"{number}", retries=0), Task(f"good{number}")])
+        bench.engine.end(f"{number}", ValueError())
+        bench.engine.end(f"good{number}")
+    bench.scheduler.submit_many([Task("a"), Task("b")])
+    assert bench.engine.begun[4:] == [("a", "good")]
+    assert bench.scheduler.tick() == bench.now + 5
+    bench.pass_time(5)
+    assert bench.engine.begun[5:] == [("b", "bad")]  # a probe
+    bench.engine.end("b")
+    bench.scheduler.submit(Task("c"))
+    assert bench.engine.begun[6:] == [("c", "bad")]
+
+
+def test_an_executor_that_keeps_failing_is_left_alone_on_all_agents() -> None:
+    policy = BreakerPolicy(consecutive=3, open_for=5)
+    workers = [Worker(name, frozenset({"php", "wasm"})) for name in "abcd"]
+    bench = Bench(*workers, breakers=policy)
+    bench.scheduler.submit_many([Task(f"{n}", executor="php", retries=0) for n in range(3)])
+    for number in range(3):
+        bench.engine.end(f"{number}", ValueError())
+    bench.scheduler.submit_many([Task("php", executor="php"), Task("wasm", executor="wasm")])
+    assert bench.engine.order()[3:] == ["wasm"]
+    bench.scheduler.submit(Task("php2", executor="php"))
+    bench.pass_time(5)
+    assert bench.engine.order()[4:] == ["php"]  # one probe
+    bench.engine.end("php")
+    assert bench.engine.order()[5:] == ["php2"]
+
+
+def test_a_task_that_is_wrong_says_nothing_against_its_agent() -> None:
+    bench = Bench(breakers=BreakerPolicy(consecutive=1))
+    for number in range(3):
+        bench.scheduler.submit(Task(str(number)))
+        bench.engine.end(str(number), TaskError("no such operation", retry=False))
+    assert bench.scheduler.stats().failed == 3
 
 
 def test_idempotency_keys() -> None:

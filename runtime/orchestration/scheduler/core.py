@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Self
 
+from ..agents.breaker import Breakers
 from ..agents.registry import AgentRegistry
 from ..engine import Engine
 from ..errors import TaskTimeoutError, UnknownTaskError
@@ -30,6 +31,7 @@ class Scheduler:
         config: None: the defaults.
         engine: where attempts run; None: threads of this process. It is closed with the scheduler.
         clock: seconds, for deadlines and waiting times.
+        breakers: agents and executors that keep failing are left alone as these say; None: never.
         paused: begin without starting tasks until :meth:`resume`.
         timer: whether a thread of the scheduler looks after deadlines and delayed attempts;
             False: whoever made it calls :meth:`tick`.
@@ -43,11 +45,12 @@ class Scheduler:
         *,
         engine: Engine | None = None,
         clock: Callable[[], float] = time.monotonic,
+        breakers: Breakers | None = None,
         paused: bool = False,
         timer: bool = True,
     ) -> None:
         self._life = Lifecycle(
-            registry, store, config or SchedulerConfig(), engine, clock, paused
+            registry, store, config or SchedulerConfig(), engine, clock, breakers, paused
         )  # fmt: skip
         self._admission = Admission(self._life)
         self._threads = [threading.Thread(target=self._call, name="swarmc-watch", daemon=True)]
@@ -263,17 +266,16 @@ class Scheduler:
             for entry in list(life.running.values()):
                 if entry.attempt is not None and entry.attempt.context.deadline <= now:
                     life.counts["timed_out"] += 1
-                    life.abandon(entry)
-                    life.attempt_failed(
-                        entry, TaskTimeoutError(f"timed out after {entry.task.timeout:g} s")
-                    )
+                    error = TaskTimeoutError(f"timed out after {entry.task.timeout:g} s")
+                    life.abandon(entry, error)
+                    life.attempt_failed(entry, error)
             while life.delayed and life.delayed[0][0] <= now:
                 entry = heapq.heappop(life.delayed)[2]
                 if entry.state is TaskState.QUEUED:  # not cancelled meanwhile
                     life.push(entry)
             attempts = life.place()
             deadlines = (e.attempt.context.deadline for e in life.running.values() if e.attempt)
-            following = min(deadlines, default=float("inf"))
+            following = min(min(deadlines, default=float("inf")), now + life.guards.wait())
             if life.delayed:
                 following = min(following, life.delayed[0][0])
             life.next_tick = following

@@ -10,6 +10,7 @@ from ..engine import Attempt
 from ..errors import DependencyCycleError
 from ..graph import find_cycles
 from ..tasks import Task, TaskRecord, TaskState
+from .guards import Permits
 from .queue import Needs
 
 Watcher = Callable[[TaskRecord], None]
@@ -28,6 +29,7 @@ class Entry:
         dependents: tasks that wait for this one.
         attempt: what runs now.
         incarnation: that of its agent when it was acquired.
+        permits: what circuit breakers gave for the attempt.
         failures: attempts that failed; failovers: attempts whose agent failed.
         storing: whether its end is on its way to the store.
         finals: called when it is final, with the lock held.
@@ -45,6 +47,7 @@ class Entry:
     dependents: list[Entry] = field(default_factory=list)
     attempt: Attempt | None = None
     incarnation: int = 0
+    permits: Permits = ()
     attempts: int = 0
     failures: int = 0
     failovers: int = 0

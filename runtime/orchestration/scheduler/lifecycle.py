@@ -14,9 +14,10 @@ import queue
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..agents.breaker import Breakers
 from ..agents.entries import AgentEntry
 from ..agents.registry import AgentRegistry
 from ..codec import ValueEncodingError
@@ -28,6 +29,7 @@ from ..interfaces import AgentState, EventLog
 from ..tasks import TaskContext, TaskRecord, TaskState
 from .config import SchedulerConfig
 from .entries import Entry, Watcher
+from .guards import Guards
 from .queue import ReadyQueue, TaskClass
 from .strategies import Chooser
 
@@ -51,8 +53,8 @@ class Lifecycle:
 
     def __init__(
         self, registry: AgentRegistry, store: EventLog | None, config: SchedulerConfig,
-        engine: Engine | None, clock: Callable[[], float], paused: bool,
-    ) -> None:
+        engine: Engine | None, clock: Callable[[], float], breakers: Breakers | None, paused: bool,
+    ) -> None:  # fmt: skip
         self.config = config
         self.registry = registry
         self.store = store
@@ -68,6 +70,7 @@ class Lifecycle:
         self.delayed: list[tuple[float, int, Entry]] = []
         self.running: dict[str, Entry] = {}
         self.chooser = Chooser(config.selection_strategy if config.load_balancing else None)
+        self.guards = Guards(breakers)
         self.paused = paused
         self.closed = False
         self.broken: BaseException | None = None
@@ -132,8 +135,9 @@ class Lifecycle:
             return False
         return any(self._candidates(group) for group in self.queue.classes.values())
 
-    def _candidates(self, group: TaskClass[Entry]) -> list[AgentEntry]:
-        return self.registry.eligible(group.needs.capabilities, None, group.resources)
+    def _candidates(self, group: TaskClass[Entry]) -> Sequence[AgentEntry]:
+        ready = self.registry.eligible(group.needs.capabilities, None, group.resources)
+        return self.guards.let_pass(group.needs, ready) if ready else ready
 
     def stop(self, error: BaseException) -> None:
         """The store has failed: nothing more can be promised."""
@@ -145,6 +149,7 @@ class Lifecycle:
 
     def _begin(self, entry: Entry, agent: AgentEntry) -> Attempt:
         entry.incarnation = self.registry.acquire(agent.id, entry.task.resources)
+        entry.permits = self.guards.take(agent.id, entry.task.executor)
         entry.state = TaskState.RUNNING
         entry.agent = agent.id
         entry.attempts += 1
@@ -176,7 +181,7 @@ class Lifecycle:
             self.queue_time.observe(attempt.started - entry.ready)
             self.run_time.observe(took)
             self.chooser.took(attempt.agent.id, took)
-            self._release(entry)
+            self._release(entry, error)
             if error is None:
                 entry.result = result
                 self.end(entry, TaskState.COMPLETED)
@@ -187,18 +192,21 @@ class Lifecycle:
                 self.changed.notify_all()
         self.launch(attempts)
 
-    def _release(self, entry: Entry) -> None:
+    def _release(self, entry: Entry, error: BaseException | None) -> None:
         assert entry.agent is not None
         del self.running[entry.task.id]
         entry.attempt = None
         self.registry.release(entry.agent, entry.task.resources, entry.incarnation)
+        self.guards.settle(entry.permits, entry.agent, entry.task.executor, error)
+        if error is not None:
+            self._wake_timer(self.clock() + self.guards.wait())
 
-    def abandon(self, entry: Entry) -> None:
+    def abandon(self, entry: Entry, error: TaskError) -> None:
         """Nobody waits for what runs any more: it is told to stop, its agent is free."""
         attempt = entry.attempt
         if attempt is not None:
             attempt.context.cancelled.set()
-            self._release(entry)
+            self._release(entry, error)
             self.engine.abandon(attempt)
 
     def attempt_failed(self, entry: Entry, error: BaseException) -> None:
@@ -223,12 +231,13 @@ class Lifecycle:
         if new in (AgentState.FAILED, AgentState.RETIRED):
             for entry in [e for e in self.running.values() if e.agent == agent_id]:
                 self._fail_over(entry, agent_id)
+            self.guards.forget(agent_id)
             if new is AgentState.RETIRED:
                 self.chooser.forget(agent_id)
         self._wake_timer(0.0)  # which places what can be placed: here the lock is held
 
     def _fail_over(self, entry: Entry, agent_id: str) -> None:
-        self.abandon(entry)
+        self.abandon(entry, TaskCancelledError())
         entry.failovers += 1
         self.counts["failovers"] += 1
         entry.error = f"agent {agent_id} failed"
@@ -265,7 +274,7 @@ class Lifecycle:
 
     def _close(self, entry: Entry, state: TaskState, error: str | None) -> None:
         if entry.attempt is not None:
-            self.abandon(entry)
+            self.abandon(entry, TaskCancelledError())
         if entry.state is TaskState.QUEUED:
             self.queue.remove(entry.needs, entry.task.id)
         entry.state, entry.error = state, error

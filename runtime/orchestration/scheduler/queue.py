@@ -26,17 +26,20 @@ class Needs:
 
     Args:
         capabilities: those that it requires, and its executor.
+        executor: the one that it names.
         resources: sorted pairs of name and amount.
     """
 
     capabilities: frozenset[str]
+    executor: str | None = None
     resources: tuple[tuple[str, float], ...] = ()
 
     @classmethod
     def of(cls, task: Task) -> Needs:
         """What a task needs."""
         capabilities = task.requires | {task.executor} if task.executor else task.requires
-        return cls(capabilities, tuple(sorted(task.resources.items())) if task.resources else ())
+        resources = tuple(sorted(task.resources.items())) if task.resources else ()
+        return cls(capabilities, task.executor, resources)
 
 
 @dataclass(eq=False, slots=True)
