@@ -1,0 +1,264 @@
+"""What can be asked of a store."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ..codec import loads
+from ..events import Event, EventKind
+from ..interfaces import AgentState
+from ..tasks import Task, TaskRecord, TaskState
+from .connect import Readers
+from .records import AgentRecord, ExecutionRecord, MessageRecord, WorkflowRecord
+
+_PAGE = 512
+
+_TASK = """
+SELECT t.number, a.data, t.state, t.attempts, t.agent, o.data, t.accepted, t.started, t.finished
+FROM tasks AS t JOIN events AS a ON a.seq = t.number LEFT JOIN events AS o ON o.seq = t.outcome
+"""
+_WORKFLOW = """
+SELECT w.number, w.id, w.name, w.version, s.data, w.state, r.data, l.data, w.started, w.finished
+FROM workflows AS w JOIN events AS s ON s.seq = w.number JOIN events AS l ON l.seq = w.last
+LEFT JOIN events AS r ON r.seq = w.rollback
+"""
+_AGENT = """
+SELECT a.number, a.id, a.name, a.kind, d.data, a.state, l.data, a.registered, a.changed
+FROM agents AS a JOIN events AS d ON d.seq = a.described JOIN events AS l ON l.seq = a.last
+"""
+_MESSAGE = """
+SELECT m.number, m.id, m.channel, m.sender, m.recipient, s.data, m.sent, m.delivered, m.deliveries
+FROM messages AS m JOIN events AS s ON s.seq = m.number
+"""
+#: The events of a subject, along the chain from its last one.
+_HISTORY = """
+WITH RECURSIVE chain (seq, prev, kind, subject, at, data) AS (
+  SELECT seq, prev, kind, subject, at, data FROM events
+  WHERE seq IN (SELECT last FROM {table} WHERE id = :id)
+  UNION ALL
+  SELECT e.seq, e.prev, e.kind, e.subject, e.at, e.data FROM chain JOIN events AS e
+  ON e.seq = chain.prev WHERE e.subject = :id)
+SELECT seq, kind, subject, at, data FROM chain
+"""
+_EVENTS = "SELECT seq, kind, subject, at, data FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
+_SUBJECTS = ("tasks", "agents", "workflows", "messages")
+
+
+class StoreReader:
+    """A store that is read only; :meth:`Store.open_readonly` opens one.
+
+    Every method may be called from any thread. What iterates reads some hundred rows at a time:
+    what changes meanwhile is seen or not, but no row twice.
+    """
+
+    def __init__(self, path: Path | None, readers: Readers) -> None:
+        self.path = path
+        self._readers = readers
+
+    def __enter__(self) -> StoreReader:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections; may be called more than once."""
+        self._readers.close()
+
+    # -- tasks -------------------------------------------------------------------------------
+
+    def task(self, task_id: str) -> TaskRecord | None:
+        """What is known of a task; None if it was never accepted, or is cleaned up."""
+        row = self._row(f"{_TASK} WHERE t.id = ?", (task_id,))
+        return _task(row) if row is not None else None
+
+    def task_by_key(self, idempotency_key: str) -> TaskRecord | None:
+        """The task that was accepted with this key."""
+        row = self._row(f"{_TASK} WHERE t.idempotency_key = ?", (idempotency_key,))
+        return _task(row) if row is not None else None
+
+    def tasks(
+        self, states: Iterable[TaskState] | None = None, *, workflow: str | None = None
+    ) -> Iterator[TaskRecord]:
+        """Tasks in these states (None: in any), in the order in which they were accepted."""
+        where, values = "t.number > ?", list[Any]()
+        if states is not None:
+            wanted = sorted({state.value for state in states})
+            where += f" AND t.state IN ({','.join('?' * len(wanted))})"
+            values += wanted
+            if not any(TaskState(state).final for state in wanted):
+                where += " AND t.finished IS NULL"  # there is an index of these
+        if workflow is not None:
+            where += " AND t.workflow = ?"
+            values.append(workflow)
+        yield from map(_task, self._pages(f"{_TASK} WHERE {where} ORDER BY t.number", values))
+
+    def executions(self, task_id: str) -> list[ExecutionRecord]:
+        """The attempts at a task that began."""
+        rows = self._rows(
+            f"""SELECT x.attempt, x.agent, x.started, x.finished, x.outcome FROM executions AS x
+            WHERE x.seq IN (SELECT seq FROM ({_HISTORY.format(table="tasks")})
+            WHERE kind = 'task.started') ORDER BY x.seq""",
+            {"id": task_id},
+        )
+        return [ExecutionRecord(task_id, *row) for row in rows]
+
+    # -- the others --------------------------------------------------------------------------
+
+    def workflow(self, workflow_id: str) -> WorkflowRecord | None:
+        """A run of a workflow; None if there is none with this id."""
+        row = self._row(f"{_WORKFLOW} WHERE w.id = ?", (workflow_id,))
+        return _workflow(row) if row is not None else None
+
+    def workflows(self, states: Iterable[str] | None = None) -> Iterator[WorkflowRecord]:
+        """Runs of workflows in these states (None: in any), in the order of their starts."""
+        where, values = "w.number > ?", list[Any]()
+        if states is not None:
+            values += states
+            where += f" AND w.state IN ({','.join('?' * len(values))})"
+        pages = self._pages(f"{_WORKFLOW} WHERE {where} ORDER BY w.number", values)
+        yield from map(_workflow, pages)
+
+    def agent(self, agent_id: str) -> AgentRecord | None:
+        """An agent as it was last heard of; None if it never registered."""
+        row = self._row(f"{_AGENT} WHERE a.id = ?", (agent_id,))
+        return _agent(row) if row is not None else None
+
+    def agents(self) -> Iterator[AgentRecord]:
+        """All agents, in the order of their first registration."""
+        yield from map(_agent, self._pages(f"{_AGENT} WHERE a.number > ? ORDER BY a.number", []))
+
+    def message(self, message_id: str) -> MessageRecord | None:
+        """A message; None if there is none with this id."""
+        row = self._row(f"{_MESSAGE} WHERE m.id = ?", (message_id,))
+        return _message(row) if row is not None else None
+
+    def messages(
+        self, *, channel: str | None = None, recipient: str | None = None,
+        delivered: bool | None = None,
+    ) -> Iterator[MessageRecord]:  # fmt: skip
+        """Messages in the order in which they were sent.
+
+        Args:
+            channel, recipient: only those; None: all.
+            delivered: only those that were, or were not, delivered to anybody.
+        """
+        where, values = "m.number > ?", list[Any]()
+        for name, value in (("channel", channel), ("recipient", recipient)):
+            if value is not None:
+                where += f" AND m.{name} = ?"
+                values.append(value)
+        if delivered is not None:
+            where += f" AND m.delivered IS {'NOT ' * delivered}NULL"
+        pages = self._pages(f"{_MESSAGE} WHERE {where} ORDER BY m.number", values)
+        yield from map(_message, pages)
+
+    def events(self, after: int = 0, *, subject: str | None = None) -> Iterator[Event]:
+        """Events in order, from the one behind sequence number ``after``."""
+        if subject is not None:
+            found: list[Any] = []
+            for table in _SUBJECTS:
+                found += self._rows(_HISTORY.format(table=table), {"id": subject})
+            yield from map(_event, sorted(row for row in found if row[0] > after))
+            return
+        while rows := self._rows(_EVENTS, (after, _PAGE)):
+            yield from map(_event, rows)
+            after = rows[-1][0]
+
+    def get_state(self, key: str, default: Any = None) -> Any:
+        """The value that :meth:`Store.set_state` wrote last; ``default`` if none."""
+        row = self._row("SELECT value FROM state WHERE key = ?", (key,))
+        return loads(row[0]) if row is not None else default
+
+    def state_keys(self) -> list[str]:
+        """The keys that have a value, sorted."""
+        return [key for (key,) in self._rows("SELECT key FROM state ORDER BY key", ())]
+
+    def record_counts(self) -> dict[str, int]:
+        """How many records each table has."""
+        tables = ("state", "executions", "tasks", "nodes", "workflows", "messages", "events")
+        counts = ", ".join(f"(SELECT count(*) FROM {table})" for table in tables)
+        row = self._row(f"SELECT {counts}", ())
+        return dict(zip(tables, row or (), strict=True))
+
+    def task_counts(self) -> dict[TaskState, int]:
+        """How many tasks are in each state."""
+        rows = self._rows("SELECT state, count(*) FROM tasks GROUP BY state", ())
+        return {state: 0 for state in TaskState} | {TaskState(name): n for name, n in rows}
+
+    # -- rows --------------------------------------------------------------------------------
+
+    def _row(self, text: str, values: Any) -> Any:
+        with self._readers.connection() as db:
+            return db.execute(text, values).fetchone()
+
+    def _rows(self, text: str, values: Any) -> list[Any]:
+        with self._readers.connection() as db:
+            return db.execute(text, values).fetchall()
+
+    def _pages(self, text: str, values: list[Any]) -> Iterator[sqlite3.Row]:
+        """Rows of a query by number: its first parameter is the last number seen."""
+        last = 0
+        while rows := self._rows(f"{text} LIMIT {_PAGE}", [last, *values]):
+            yield from rows
+            last = rows[-1][0]
+
+
+def _task(row: Any) -> TaskRecord:
+    _number, data, state, attempts, agent, outcome, accepted, started, finished = row
+    said = loads(outcome) if outcome is not None else {}
+    return TaskRecord(
+        task=Task.from_data(loads(data)),
+        state=TaskState(state),
+        attempts=attempts,
+        agent=agent,
+        result=said.get("result"),
+        error=said.get("error", said.get("reason")),
+        accepted=accepted,
+        started=started,
+        finished=finished,
+    )
+
+
+def _workflow(row: Any) -> WorkflowRecord:
+    _number, id, name, version, start, state, rollback, last, started, finished = row
+    rolled = loads(rollback) if rollback is not None else {}
+    return WorkflowRecord(
+        id=id,
+        name=name,
+        version=version,
+        manifest=loads(start).get("manifest"),
+        state=state,
+        error=rolled.get("error", loads(last).get("error")),
+        compensations=tuple(rolled.get("compensations", ())),
+        started=started,
+        finished=finished,
+    )
+
+
+def _agent(row: Any) -> AgentRecord:
+    _number, id, name, kind, described, state, last, registered, changed = row
+    return AgentRecord(
+        id=id,
+        name=name,
+        kind=kind,
+        capabilities=frozenset(loads(described).get("capabilities", ())),
+        state=AgentState(state),
+        reason=loads(last).get("reason"),
+        registered=registered,
+        changed=changed,
+    )
+
+
+def _message(row: Any) -> MessageRecord:
+    _number, id, channel, sender, recipient, data, sent, delivered, deliveries = row
+    payload = loads(data).get("payload")
+    return MessageRecord(id, channel, sender, recipient, payload, sent, delivered, deliveries)
+
+
+def _event(row: Any) -> Event:
+    seq, kind, subject, at, data = row
+    return Event(EventKind(kind), subject, loads(data), at, seq)
