@@ -18,7 +18,7 @@ from swarmc.runtime.tools.corpus import Program, Run
 CORPUS = Path(__file__).resolve().parents[2] / "corpus"
 #: The corpus' folders, with what lies there besides programs.
 FOLDERS = {
-    CORPUS: {"bench", "sha256.h"},
+    CORPUS: {"bench", "json.h", "pipeline", "sha256.h"},
     CORPUS / "bench": {"bench.h", "cuda", "hmac_sha256.h", "image.h", "native.c", "text.h"},
 }
 PROGRAMS = [program for folder in FOLDERS for program in tool.load_manifest(folder)]
