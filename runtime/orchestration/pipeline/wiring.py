@@ -129,7 +129,7 @@ def _values(node: Mapping[str, Any], index: int, taken: Mapping[str, int]) -> It
         return
     for name in params:
         if name not in declared:
-            close = suggestion(name, declared)
+            close = suggestion(name, declared) or f": it has {', '.join(declared)}"
             yield f"node {node['id']!r} has no input {name!r}{close}", (*here, "params", name)
     missing = [name for name in declared if name not in taken and name not in params]
     if taken and missing:

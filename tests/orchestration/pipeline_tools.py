@@ -1,0 +1,48 @@
+"""Building and comparing pipelines in these tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import pipeline_nodes
+
+NODES = pipeline_nodes.__name__
+
+
+def python(id_: str, function: str, **more: Any) -> dict[str, Any]:
+    path = function if ":" in function else f"{NODES}:{function}"
+    return {"id": id_, "node_type": "python", "function": path, **more}
+
+
+def pipeline(nodes: list[dict[str, Any]], *connections: Any) -> dict[str, Any]:
+    """Connections are ("a", "b"), ("a", "b", to_port) or ("a", "b", to_port, from_port)."""
+    wires = []
+    for source, target, *ports in connections:
+        wire = {"from": source, "to": target}
+        wire |= {key: p for key, p in zip(("to_port", "from_port"), ports, strict=False) if p}
+        wires.append(wire)
+    return {
+        "version": "v1", "metadata": {"name": "test"}, "nodes": nodes, "connections": wires,
+    }  # fmt: skip
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether values are the same, arrays and types included."""
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return (
+            isinstance(one, np.ndarray)
+            and isinstance(other, np.ndarray)
+            and one.dtype == other.dtype
+            and np.array_equal(one, other, equal_nan=one.dtype.kind in "fc")
+        )
+    if isinstance(one, list):
+        return isinstance(other, list) and len(one) == len(other) and all(map(equal, one, other))
+    if isinstance(one, dict):
+        return (
+            isinstance(other, dict)
+            and one.keys() == other.keys()
+            and all(equal(one[key], other[key]) for key in one)
+        )
+    return bool(one == other) and type(one) is type(other)
