@@ -126,7 +126,7 @@ def test_each_item_of_the_input(executor: Executor) -> None:
     outputs = both(executor, manifest, [1, 2, 5])
     assert outputs == {"c": [13, 16, 25], "named": [{"item": 1}, {"item": 2}, {"item": 5}]}
     assert both(executor, manifest, []) == {"c": [], "named": []}
-    assert both(executor, manifest, (7,)) == {"c": [31], "named": [{"item": 7}]}
+    assert both(executor, manifest, [7]) == {"c": [31], "named": [{"item": 7}]}
     for wrong in ("text", {"a": 1}, 3):
         with pytest.raises(PipelineError, match="input_data must be a list of items"):
             executor.execute_with_input_sync(manifest, wrong)  # type: ignore[arg-type]

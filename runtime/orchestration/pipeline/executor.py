@@ -242,7 +242,7 @@ class _Run:
         try:
             async with deadline:
                 found = await self._runners[name].run(self._calls(node), self._limit)
-            values = []
+            values: list[Any] = []
             for value in found:
                 number = len(values)
                 values.append(self._hand_over(value))
