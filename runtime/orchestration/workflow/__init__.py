@@ -1,1 +1,48 @@
-"""Workflows: manifests, and running them."""
+"""Workflows: manifests, and running them. Names are imported when they are first used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .manifest import load_manifest, parse_manifest
+    from .result import SymbolResult, WorkflowResult, WorkflowState
+    from .run import UnknownWorkflowError, WorkflowRunner
+    from .schema import Rollback, Symbol, SymbolContext, SymbolType, WorkflowManifest
+    from .tasks import TaskDefaults
+
+__all__ = [
+    "Rollback", "Symbol", "SymbolContext", "SymbolResult", "SymbolType", "TaskDefaults",
+    "UnknownWorkflowError", "WorkflowManifest", "WorkflowResult", "WorkflowRunner",
+    "WorkflowState", "load_manifest", "parse_manifest",
+]  # fmt: skip
+
+_HOMES = {
+    "Rollback": ".schema",
+    "Symbol": ".schema",
+    "SymbolContext": ".schema",
+    "SymbolResult": ".result",
+    "SymbolType": ".schema",
+    "TaskDefaults": ".tasks",
+    "UnknownWorkflowError": ".run",
+    "WorkflowManifest": ".schema",
+    "WorkflowResult": ".result",
+    "WorkflowRunner": ".run",
+    "WorkflowState": ".result",
+    "load_manifest": ".manifest",
+    "parse_manifest": ".manifest",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(home, __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
