@@ -16,13 +16,13 @@ Operation = Callable[[Call], Any]
 
 
 class State(Protocol):
-    """Where ``set_state`` and ``get_state`` keep values; ``store.StateManager`` is one."""
+    """Where ``set_state`` and ``get_state`` keep values; a ``store.Store`` is one."""
 
-    def get(self, key: str, default: Any = None) -> Any: ...
+    def get_state(self, key: str, default: Any = None) -> Any: ...
 
-    def set(self, key: str, value: Any) -> object: ...
+    def set_state(self, key: str, value: Any) -> object: ...
 
-    def delete(self, key: str) -> object: ...
+    def delete_state(self, key: str) -> object: ...
 
 
 class DictState:
@@ -32,17 +32,17 @@ class DictState:
         self._values: dict[str, Any] = {}
         self._lock = threading.Lock()  # guards _values
 
-    def get(self, key: str, default: Any = None) -> Any:
+    def get_state(self, key: str, default: Any = None) -> Any:
         """The value of a key."""
         with self._lock:
             return self._values.get(key, default)
 
-    def set(self, key: str, value: Any) -> None:
+    def set_state(self, key: str, value: Any) -> None:
         """Set the value of a key."""
         with self._lock:
             self._values[key] = value
 
-    def delete(self, key: str) -> bool:
+    def delete_state(self, key: str) -> bool:
         """Forget a key; whether it was there."""
         with self._lock:
             return self._values.pop(key, self) is not self

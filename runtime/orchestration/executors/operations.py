@@ -62,16 +62,16 @@ def built_in(state: State) -> dict[str, Operation]:
     def set_state(call: Call) -> Any:
         """Set ``key`` to ``value``, or to the results of the dependencies; gives what was set."""
         value = call.parameters.get("value", dict(call.inputs))
-        state.set(call.parameter("key", str), value)
+        state.set_state(call.parameter("key", str), value)
         return value
 
     def get_state(call: Call) -> Any:
         """The value of ``key``, else ``default``, else None."""
-        return state.get(call.parameter("key", str), call.parameters.get("default"))
+        return state.get_state(call.parameter("key", str), call.parameters.get("default"))
 
     def delete_state(call: Call) -> None:
         """Forget ``key``."""
-        state.delete(call.parameter("key", str))
+        state.delete_state(call.parameter("key", str))
 
     return {
         "noop": noop, "echo": echo, "inputs": inputs, "log": write_log, "sleep": sleep,

@@ -189,6 +189,11 @@ class Scheduler:
                 life.changed.wait(step)
         return True
 
+    def check(self) -> None:
+        """Raise if nothing more will happen: ClosedError, or the error of a store that failed."""
+        with self._life.lock:
+            self._life.refuse_if_stopped()
+
     def stats(self) -> SchedulerStats:
         """Counts as they are now."""
         life = self._life

@@ -15,6 +15,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Self
 
 from ..errors import ClosedError, OrchestrationError, QueueFullError, UnknownTaskError
@@ -29,6 +30,7 @@ from .tasks import TaskDefaults, rollback_id, rollback_task, symbol_of, symbol_t
 log = logging.getLogger(__name__)
 
 _LOOK = 0.5  # seconds after which those who wait look whether the scheduler still works
+_PATIENCE = 60.0  # seconds for room in the queue, for runs that are resumed
 _UNFINISHED = [WorkflowState.RUNNING.value, WorkflowState.ROLLING_BACK.value]
 
 
@@ -151,7 +153,7 @@ class WorkflowRunner:
         if run is None or run.state is not WorkflowState.RUNNING:
             self.result(run_id)  # raises if it is not known
             return False
-        self._jobs.put((run, lambda: self._stop(run, reason, interrupt=True)))
+        self._jobs.put((run, partial(self._stop, run, reason, interrupt=True)))
         return True
 
     def result(self, run_id: str) -> WorkflowResult:
@@ -188,7 +190,7 @@ class WorkflowRunner:
             with self._lock:
                 self._runs[run.id] = run
             if run.state is WorkflowState.ROLLING_BACK:
-                self._jobs.put((run, lambda run=run: self._undo_next(run)))  # type: ignore[misc]
+                self._jobs.put((run, partial(self._undo_next, run)))
             else:
                 self._resubmit(run)
                 self._watch(run)
@@ -230,7 +232,7 @@ class WorkflowRunner:
         """The process may have ended between the start of the run and that of its tasks."""
         tasks = symbol_tasks(run.id, run.manifest, self._defaults)
         if all(self._record(task.id) is None for task in tasks):
-            self._scheduler.submit_many(tasks, timeout=float("inf"))
+            self._scheduler.submit_many(tasks, timeout=_PATIENCE)
 
     # In the runner's thread
 
@@ -248,7 +250,7 @@ class WorkflowRunner:
         """Hear of the end of every symbol."""
         for name in run.symbols:
             def ended(record: TaskRecord, name: str = name) -> None:
-                self._jobs.put((run, lambda: self._symbol_ended(run, name, record)))
+                self._jobs.put((run, partial(self._symbol_ended, run, name, record)))
 
             self._scheduler.watch(task_id(run.id, name), ended)
 
@@ -304,7 +306,7 @@ class WorkflowRunner:
             self._submit_rollback(run, name)
 
         def ended(record: TaskRecord) -> None:
-            self._jobs.put((run, lambda: self._rollback_ended(run, name, record)))
+            self._jobs.put((run, partial(self._rollback_ended, run, name, record)))
 
         self._scheduler.watch(identifier, ended)
 
