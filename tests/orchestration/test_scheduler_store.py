@@ -117,6 +117,7 @@ def test_a_restart_takes_up_what_was_not_finished(tmp_path: Path) -> None:
         assert bench.engine.running["running"].context.attempt == 2
         assert bench.scheduler.submit(Task("again", idempotency_key="k")) == queued.id
         bench.engine.end("running", 5)
+        bench.scheduler.wait([running.id], LONG)
         assert bench.scheduler.wait_idle(0.01) is False
         assert bench.engine.running["waiting"].context.inputs == {done.id: {"x": 1}, running.id: 5}
         for name in ("fills", "queued", "waiting", "failing"):

@@ -185,7 +185,7 @@ class Lifecycle:
             if error is None:
                 entry.result = result
                 self.end(entry, TaskState.COMPLETED)
-            else:
+            elif not self.closed:  # else it was told to stop: it runs again after recover()
                 self.attempt_failed(entry, error)
             attempts = self.place()
             if not self.running or self.waiting_for_room:
