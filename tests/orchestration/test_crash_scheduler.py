@@ -1,0 +1,89 @@
+"""``kill -9`` a hundred times: no task that was accepted is lost, no result lost or doubled."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from swarmc.runtime.orchestration.events import EventKind
+from swarmc.runtime.orchestration.store import Store
+from swarmc.runtime.orchestration.tasks import TaskState
+
+CHILD = Path(__file__).with_name("crash_scheduler_child.py")
+KILLS = 100
+LONG = 60
+
+
+class Told:
+    """What the processes had been told before they died."""
+
+    def __init__(self) -> None:
+        self.accepted: dict[int, str] = {}
+        self.results: dict[int, tuple[str, str]] = {}
+
+    def hear(self, output: str) -> None:
+        """Take what a process printed; its last line may be cut off."""
+        for line in output[: output.rfind("\n") + 1].splitlines():
+            word, *rest = line.split()
+            if word == "A":
+                number, task_id = int(rest[0]), rest[1]
+                assert self.accepted.setdefault(number, task_id) == task_id
+            elif word == "R":
+                number, outcome = int(rest[0]), (rest[1], rest[2])
+                assert self.results.setdefault(number, outcome) == outcome
+
+
+def run_and_kill(store: Path, delay: float, at_once: bool) -> str:
+    """Let a process work for so many seconds from when it is ready, or has begun."""
+    process = subprocess.Popen(
+        [sys.executable, str(CHILD), str(store), "load"], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        first = "" if at_once else process.stdout.readline()
+        time.sleep(delay)
+    finally:
+        process.kill()
+        rest, _ = process.communicate(timeout=LONG)
+    return first + rest
+
+
+def test_killed_a_hundred_times(tmp_path: Path) -> None:
+    path = tmp_path / "swarm.db"
+    chance = random.Random(20261121)
+    told = Told()
+    for _ in range(KILLS):
+        at_once = chance.random() < 0.2  # while it starts, opens the store, takes up what is there
+        told.hear(run_and_kill(path, chance.uniform(0, 0.4 if at_once else 0.12), at_once))
+    finish = [sys.executable, str(CHILD), str(path), "finish"]
+    subprocess.run(finish, check=True, stdout=subprocess.DEVNULL, timeout=LONG)
+
+    with Store(path) as store:
+        records = {record.task.id: record for record in store.tasks()}
+        ends = Counter(
+            event.subject for event in store.events() if event.kind is EventKind.TASK_COMPLETED
+        )
+        before = store.record_counts()
+        store.rebuild()
+        assert store.record_counts() == before
+        assert {r.task.id: r for r in store.tasks()} == records
+    assert len(told.accepted) > KILLS  # there was load
+    assert len(told.results) > KILLS / 2
+    for number, task_id in told.accepted.items():
+        assert records[task_id].task.payload == number
+    for number, outcome in told.results.items():
+        record = records[told.accepted[number]] if number in told.accepted else None
+        assert outcome == ("completed", str(number * 2))
+        assert record is None or record.result == number * 2
+    assert all(record.state is TaskState.COMPLETED for record in records.values())
+    assert all(record.result == record.task.payload * 2 for record in records.values())
+    assert set(ends) == set(records)
+    assert set(ends.values()) == {1}
+    payloads = [record.task.payload for record in records.values()]
+    assert len(set(payloads)) == len(payloads)  # of two submissions with one key, one is run
+    cut_short = [r for r in records.values() if r.attempts > 1 and r.task.payload % 7]
+    assert len(cut_short) > KILLS / 10
