@@ -119,6 +119,8 @@ def run(
     max_registers: o.MaxRegisters = None,
     no_cache: o.NoCache = False,
     output_size: o.OutputSize = "4KiB",
+    rounds: o.Rounds = "1",
+    mailbox_size: o.MailboxSize = None,
     show: o.Show = 10,
     json: o.Json = False,
     csv: o.Csv = None,
@@ -135,7 +137,7 @@ def run(
         stdin_lines, stdin_dir, tuple(env or ()), seed, clock, fuel, target and target.value,
         max_memory, heap, call_depth, missing_imports and missing_imports.value, opt_level, layout,
         not no_cache, output_size, show, json, csv, save_stdout,
-        tuple(host_functions or ()), at_a_time, max_registers,
+        tuple(host_functions or ()), at_a_time, max_registers, rounds, mailbox_size,
     ))  # fmt: skip
 
 

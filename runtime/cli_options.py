@@ -171,6 +171,14 @@ Fuel = Annotated[str, _running(
 OutputSize = Annotated[str, _running(
     metavar="SIZE", help="Bytes kept of each stream of an agent.",
 )]  # fmt: skip
+Rounds = Annotated[str, _running(
+    "--rounds", metavar="N", help="How often the agents run, one dispatch after another: what they"
+    " send each other in one is there in the next. Each is shown; with --json, as a line.",
+)]  # fmt: skip
+MailboxSize = Annotated[str | None, _running(
+    metavar="SIZE", help="Bytes for messages that wait for an agent, and for those that it sends in"
+    " one dispatch.", show_default="4KiB",
+)]  # fmt: skip
 
 # What is shown
 

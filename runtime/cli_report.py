@@ -34,7 +34,10 @@ _TRAP_KINDS = 10
 
 @dataclass(frozen=True)
 class Report:
-    """One run, as it is shown. ``load_ms`` is the time until agents could start."""
+    """One run, as it is shown.
+
+    ``load_ms`` is the time until agents could start, ``round`` which of how many dispatches it is.
+    """
 
     file: str
     target: str
@@ -42,6 +45,7 @@ class Report:
     executable: Executable
     result: SwarmResult
     load_ms: float
+    round: tuple[int, int] = (1, 1)
 
     @cached_property
     def exit_codes(self) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -110,7 +114,7 @@ def _print_tables(report: Report, show: int, console: Console) -> None:
 
 def _agent_table(report: Report, show: int) -> Table:
     result = report.result
-    title = f"{Path(report.file).name}: {report.entry_point}"
+    title = f"{Path(report.file).name}: {report.entry_point}{_round_text(report)}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("agent", justify="right")
     table.add_column("ended")
@@ -137,6 +141,11 @@ def _agent_table(report: Report, show: int) -> Table:
     if len(result) > len(shown):
         table.add_row("…", Text(f"{len(result) - len(shown):,} more", style="dim"))
     return table
+
+
+def _round_text(report: Report) -> str:
+    number, rounds = report.round
+    return f" (round {number} of {rounds})" if rounds > 1 else ""
 
 
 def _values(report: Report) -> dict[int, Any]:
@@ -231,12 +240,18 @@ def _print_summary(report: Report, console: Console) -> None:
     if counts["truncated"]:
         lines.append(("truncated", f"{counts['truncated']:,} agents wrote more than was kept"
                       " (--output-size)"))
+    mail = report.result.mail
+    if mail is not None:
+        refused = mail.mailbox_full + mail.outbox_full + mail.too_long + mail.no_such_agent
+        lines.append(("messages", f"{mail.sent:,} sent, {mail.received:,} received"
+                      + (f", {refused:,} refused" if refused else "")))
     for label, text in lines:
         console.print(Text.assemble((f"{label:>13}  ", "bold"), text), soft_wrap=True)
 
 
 def _write_json(report: Report, file: TextIO) -> None:
     found = {
+        **({"round": report.round[0]} if report.round[1] > 1 else {}),
         "file": report.file,
         "target": report.target,
         "entry_point": report.entry_point,

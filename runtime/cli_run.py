@@ -66,6 +66,8 @@ class RunCommand:
     host_functions: tuple[Path, ...] = ()
     at_a_time: str | None = None
     max_registers: int | None = None
+    rounds: str = "1"
+    mailbox_size: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ def run_swarm(command: RunCommand) -> int:
     """Run agents and report; returns the exit code."""
     lists = _read_lists(command)
     count = lists.count(command.agents)
+    rounds = _rounds(command)
     program = read_module(command.file)
     if isinstance(program, Executable):
         _refuse_compile_options(command)
@@ -158,24 +161,48 @@ def run_swarm(command: RunCommand) -> int:
     load_ms = (time.perf_counter() - started) * 1000
     with swarm:
         run = spawning.spawn(swarm)
-        interrupted = False
+        failed = False
         log.info("dispatching %d agents at %s", count, name)
-        try:
-            with spinner(f"running {count:,} agents"):
-                result = run()
-        except KeyboardInterrupt:
-            if swarm.last_result is None:
-                raise
-            result, interrupted = swarm.last_result, True
-        report = Report(
-            str(command.file), swarm.target.name, name, swarm.executable, result, load_ms
-        )
-        print_report(report, command.show, json_=command.json, csv_=command.csv,
-                     save_stdout=command.save_stdout)
-    if interrupted:
-        print("swarmc: interrupted", file=sys.stderr)
-        return _INTERRUPTED
-    return _FAILED if report.failed else 0
+        for number in range(1, rounds + 1):
+            result, interrupted = _dispatch(swarm, run, count)
+            report = Report(
+                str(command.file), swarm.target.name, name, swarm.executable, result, load_ms,
+                (number, rounds),
+            )  # fmt: skip
+            print_report(report, command.show, json_=command.json, csv_=command.csv,
+                         save_stdout=command.save_stdout)
+            if interrupted:
+                print("swarmc: interrupted", file=sys.stderr)
+                return _INTERRUPTED
+            failed = failed or report.failed
+    return _FAILED if failed else 0
+
+
+def _dispatch(
+    swarm: SwarmManager, run: Callable[[], SwarmResult], count: int
+) -> tuple[SwarmResult, bool]:
+    """What a dispatch gave, and whether it was interrupted."""
+    try:
+        with spinner(f"running {count:,} agents"):
+            return run(), False
+    except KeyboardInterrupt:
+        if swarm.last_result is None:
+            raise
+        return swarm.last_result, True
+
+
+def _rounds(command: RunCommand) -> int:
+    rounds = inputs.parse_count(command.rounds, "--rounds")
+    if rounds < 1:
+        raise ArgumentError(f"--rounds takes a number from 1, not {command.rounds}")
+    given = {
+        "--at-a-time": command.at_a_time, "--csv": command.csv,
+        "--save-stdout": command.save_stdout,
+    }  # fmt: skip
+    for name, value in given.items():
+        if rounds > 1 and value is not None:
+            raise ArgumentError(f"--rounds and {name} exclude each other")
+    return rounds
 
 
 def _read_lists(command: RunCommand) -> _Lists:
@@ -205,6 +232,7 @@ def _load(command: RunCommand, program: bytes | Executable, count: int) -> Swarm
             command.target,
             max_agents=count,
             output_size=size(command.output_size, "--output-size"),
+            mailbox_size=size(command.mailbox_size or "4KiB", "--mailbox-size"),
             max_memory=size(command.max_memory, "--max-memory"),
             heap=size(command.heap, "--heap"),
             fuel=inputs.parse_count(command.fuel, "--fuel"),

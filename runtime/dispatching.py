@@ -199,8 +199,14 @@ class AgentDispatch(AgentAccess):
     def _room(self, program: Program, count: int, waves: bool) -> int:
         """How many agents run at a time."""
         room = program.table.available
-        if count <= room or (waves and room):
+        if count <= room or (waves and room and program.mail is None):
             return min(count, room)
+        if waves and room:
+            raise CapacityError(
+                f"{count:,} agents that exchange messages cannot run in waves, and of"
+                f" {self.max_agents:,} slots {room:,} are free (max_agents={self.max_agents})",
+                hint="make the swarm with a larger max_agents",
+            )
         raise CapacityError(
             f"{count:,} agents do not fit: of {self.max_agents:,} slots {room:,} are free"
             f" (max_agents={self.max_agents})",
@@ -237,8 +243,12 @@ class AgentDispatch(AgentAccess):
 
     def _run(self, program: Program, request: Dispatch, started: float) -> SwarmResult:
         run = program.run if self._upgrade is None else self._upgrade.run
+        if program.mail is not None:
+            program.mail.load(request)
         outcome, interruption = run(request)
+        mail = None if program.mail is None else program.mail.collect(request, outcome)
         self.last_result = result = program.result(request, outcome, started)
+        result.mail = mail
         if interruption is not None:
             raise interruption
         return result

@@ -13,6 +13,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import LinkError
@@ -20,6 +21,7 @@ from ..ir.types import FuncType
 from ..targets.base import HostCode
 from ..targets.executable import HostImport
 from .host_api import HostFunction
+from .mail import table as mail
 from .wasi import table as wasi
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Implementation = Callable[[int, int], int]
+
+#: Tables of swarmc's own functions, by what the names of their machine code begin with.
+_OWN = {"wasi": wasi, "mail": mail}
 
 _KEY_PREFIX = b"host function\0"
 
@@ -69,11 +74,22 @@ def find(
             return _registration(user)
     if (module, name) in _provided:
         return _provided[module, name]
-    type_ = wasi.signature(module, name)
-    if type_ is None:
-        return None
-    implementation = "wasi " + wasi.implementation(module, name)
-    return Registration(type_, implementation, lambda: wasi.build(module, name))
+    for kind, table in _OWN.items():
+        type_ = table.signature(module, name)
+        if type_ is not None:
+            implementation = f"{kind} {table.implementation(module, name)}"
+            return Registration(type_, implementation, partial(table.build, module, name))
+    return None
+
+
+def exchanges_mail(imports: Sequence[HostImport], users: Sequence[HostFunction] = ()) -> bool:
+    """Whether a program that imports these calls a function of :mod:`.mail`."""
+    theirs = {(user.module, user.name) for user in users}
+    return any(
+        mail.signature(item.module, item.name) is not None
+        and (item.module, item.name) not in theirs
+        for item in imports
+    )
 
 
 def _registration(user: HostFunction) -> Registration:
@@ -215,7 +231,7 @@ def _object(registration: Registration, cache: Cache | None) -> bytes:
 
 
 def _own_object(registration: Registration) -> bytes | None:
-    """Object code of a function of WASI, which needs no Numba; None for others."""
+    """Object code of a function of swarmc's own, which needs no Numba; None for others."""
     text = _own_text(registration)
     if text is None:
         return None
@@ -226,7 +242,7 @@ def _own_object(registration: Registration) -> bytes | None:
 
 def _own_text(registration: Registration) -> str | None:
     kind, _, implementation = registration.implementation.partition(" ")
-    if kind != "wasi":
+    if kind not in _OWN:
         return None
     from .wasi.compiled import compiled_text
 

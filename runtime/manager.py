@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from ..errors import SwarmStateError
 from ..ir.module import DEFAULT_HEAP
 from ..ir.types import FuncType
 from ..targets.addressing import MemoryLayout, parse_layout
@@ -33,8 +34,10 @@ from .choosing import choose_target, target_named
 from .compile import Progress, compile_wasm
 from .dispatching import AgentDispatch, encode_arguments, spawn
 from .host_api import HostFunction, check_functions
-from .hosts import imports_of
+from .hosts import exchanges_mail, imports_of
 from .inputs import Argv, Data, Env
+from .mail.access import SwarmMail
+from .mail.post import PostOffice
 from .program import Program, check_usable, load_kernel
 from .recompile import Upgrade, upgrade_for
 from .results import SwarmResult
@@ -56,6 +59,8 @@ class SwarmManager(AgentDispatch):
         globals_per_agent: least number of 32-bit globals an agent has room for. Like memory,
             globals are laid out as the module declares them, so more cost nothing.
         output_size: bytes kept of each agent's standard output, and of its standard error.
+        mailbox_size: bytes for messages that wait for an agent, and for those that it sends in
+            one dispatch; each takes 8 more than its own, rounded up to 8.
         max_memory: bytes that an agent's memory may grow to; None: its minimum plus 1 MiB.
         fuel: instructions an agent may execute in one dispatch.
         call_depth: units of call depth an agent may use; None: 2048, or what a program that
@@ -89,6 +94,7 @@ class SwarmManager(AgentDispatch):
         memory_per_agent: int = 65536,
         globals_per_agent: int = 16,
         output_size: int = 4096,
+        mailbox_size: int = 4096,
         max_memory: int | None = None,
         fuel: int = 10**10,
         call_depth: int | None = None,
@@ -117,6 +123,7 @@ class SwarmManager(AgentDispatch):
         self._on_any = target is None
         self.memory_per_agent, self.globals_per_agent = memory_per_agent, globals_per_agent
         self.output_size = output_size
+        self.mailbox_size = -(-check_integer("mailbox_size", mailbox_size, 8, 1 << 30) // 8) * 8
         self.fuel, self.seed, self.clock = check_fuel(fuel), check_seed(seed), check_clock(clock)
         self.last_result: SwarmResult | None = None
         self._call_depth = call_depth
@@ -194,6 +201,20 @@ class SwarmManager(AgentDispatch):
         entry = self._loaded("looking at the program").default
         return None if entry is None else entry.name
 
+    @property
+    def mail(self) -> SwarmMail:
+        """Messages between agents.
+
+        Raises:
+            RuntimeError: no program is loaded, or one that exchanges none.
+        """
+        program = self._loaded("looking at mail")
+        if program.mail is None:
+            raise SwarmStateError(
+                "the program exchanges no messages: it imports no function of the module swarm"
+            )
+        return SwarmMail(program.mail, program.table, self._lock)
+
     # The program
 
     def load_bytecode(self, wasm: Data) -> None:
@@ -232,13 +253,18 @@ class SwarmManager(AgentDispatch):
             self._options = replace(self._options, target=executable.target)
         check_usable(executable, self.target, self._call_depth, self._options.layout)
         kernel = load_kernel(executable, self.target, self._cache, self._host_functions)
-        slices = kernel.allocate(self.max_agents, self.output_size)
+        has_mail = exchanges_mail(executable.hosts, self._host_functions)
+        slices = kernel.allocate(
+            self.max_agents, self.output_size, self.mailbox_size if has_mail else 0
+        )
         with self._lock:
             self.close()
             table = AgentTable(self.max_agents, self._next_id, *self._defaults)
             self._program = Program(
                 executable, kernel, slices, table, scratch_size=self.memory_per_agent
             )
+            if has_mail:
+                self._program.mail = PostOffice(table, slices, self.mailbox_size)
 
     def close(self) -> None:
         """Drop all agents and the program, and give their memory back."""

@@ -23,6 +23,7 @@ from .cache import Cache
 from .entry_points import default_name, no_entry_point, no_such_function
 from .host_api import HostFunction
 from .launch import run_serialised
+from .mail.post import PostOffice
 from .results import Stream, SwarmResult, empty_stream
 
 _BATCH_AGENTS = 256
@@ -109,6 +110,7 @@ class Program:
         self.kernel = kernel
         self.slices = slices
         self.table = table
+        self.mail: PostOffice | None = None  # where the program exchanges messages
         self.entries: dict[str, Entry] = {entry.name: entry for entry in executable.entries}
         self.by_number: dict[int, Entry] = {entry.number: entry for entry in executable.entries}
         self._guarded = [entry for entry in executable.entries if entry.nonnull]
@@ -372,8 +374,7 @@ class Program:
 
     def snapshot(self, slot: int) -> AgentSnapshot:
         """The state of a slot."""
-        # A fresh slot, too: elsewhere, being fresh would mean another memory_init.
-        self.prepare(np.array([slot]))
+        self.prepare(np.array([slot]))  # elsewhere, fresh would mean another memory_init
         scratch = bytes(self._scratch_of(slot)) if self.scratch_size else None
         return AgentSnapshot(
             self.identity, int(self.table.stage[slot]), self.slices.snapshot(slot), scratch

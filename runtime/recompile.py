@@ -169,6 +169,8 @@ class Upgrade:
         for column, part in ((outcome.results, rest.results), (outcome.status, rest.status),
                              (outcome.used, rest.used)):
             column[places] = part
+        if outcome.mail is not None and rest.mail is not None:
+            outcome.mail[places] = rest.mail
         return outcome, interruption or later
 
     @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..targets.base import Bytes, Int64s, Outcome
 from ..targets.device_array import DeviceArray
 from ..targets.executable import Entry, Executable
 from ..targets.layout import Status
+from .mail.post import MailStatistics
 from .values import column_values, decode_column, slot_count
 
 Mask = NDArray[np.bool_]
@@ -86,6 +87,7 @@ class SwarmResult:
         counts_array: int64[n], instructions that each agent executed.
         total_time_ms: duration of the dispatch as its caller saw it.
         truncated_array: bool[n], who wrote more to a stream than was kept of it.
+        mail: numbers of messages; None where the program exchanges none.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class SwarmResult:
         self.status = (outcome.status & 0xFF).astype(np.uint8)
         self.total_time_ms = total_time_ms
         self.truncated_array = truncated
+        self.mail: MailStatistics | None = None
         self._words = outcome.status
         self._raw = outcome.results
         self._device_words = outcome.words
@@ -323,9 +326,11 @@ class SwarmResult:
             agent["stderr"] = _plain(self.agent_errors[id_])
             agent["truncated"] = self.truncated[id_]
             agents.append(agent)
+        mail = {} if self.mail is None else {"mail": asdict(self.mail)}
         return {
             "total_time_ms": self.total_time_ms,
             "interrupted": self.interrupted,
+            **mail,
             "agents": agents,
         }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -48,6 +48,21 @@ class DeviceColumn:
 
 
 @dataclass(slots=True)
+class Mail:
+    """Messages that wait for the agents of a dispatch, and whom they may write to.
+
+    Attributes:
+        rows: int64[count, k], see ``layout.MailRow``: as they are before the dispatch.
+        entries, data, peers: see ``layout.Job``.
+    """
+
+    rows: Int64s
+    entries: Int64s
+    data: Uint64s
+    peers: Int64s
+
+
+@dataclass(slots=True)
 class Dispatch:
     """One launch: which agents run what.
 
@@ -63,6 +78,7 @@ class Dispatch:
             have, which are the first. None where that cannot be, or agents do not run yet.
         columns: arguments that take the place of those in ``args``, for kernels that have
             ``arrays``.
+        mail: messages; None where the program exchanges none.
     """
 
     slots: Int64s
@@ -78,6 +94,7 @@ class Dispatch:
     stop: Int64s = field(default_factory=lambda: np.zeros(1, np.int64))
     drain: Callable[[], int] | None = None
     columns: tuple[DeviceColumn, ...] = ()
+    mail: Mail | None = None
 
     def part(self, places: Int64s) -> Dispatch:
         """The same for some of the agents."""
@@ -85,10 +102,11 @@ class Dispatch:
             return Strings(strings.data, strings.spans[places])
 
         assert not self.columns  # where there are some, nothing drains
+        mail = self.mail and replace(self.mail, rows=self.mail.rows[places])
         return Dispatch(
             self.slots[places], self.agent_ids[places], self.entries[places], self.args[places],
             some(self.stdin), some(self.argv), some(self.environ),
-            fuel=self.fuel, clock_ns=self.clock_ns, seed=self.seed, stop=self.stop,
+            fuel=self.fuel, clock_ns=self.clock_ns, seed=self.seed, stop=self.stop, mail=mail,
         )  # fmt: skip
 
 
@@ -110,12 +128,15 @@ class Outcome:
         results: uint64[count, k] bit patterns. status: int64[count], see ``layout.Status``.
         used: int64[count], fuel used: the exact instruction count.
         words: what ``results`` is a copy of, where that lies on a device.
+        mail: int64[count, k], see ``layout.MailRow``: as they are after the dispatch. None where
+            the program exchanges no messages.
     """
 
     results: Uint64s
     status: Int64s
     used: Int64s
     words: DeviceBytes | None = None
+    mail: Int64s | None = None
 
 
 class Slices(Protocol):
@@ -123,6 +144,7 @@ class Slices(Protocol):
 
     capacity: int
     output_size: int
+    outbox_size: int
 
     def memory_size(self, slot: int, memory: int = 0) -> int:
         """Current size of a memory in bytes."""
@@ -148,6 +170,19 @@ class Slices(Protocol):
 
     def outputs(self, slots: Int64s, *, errors: bool = False) -> tuple[Bytes, Int64s]:
         """Standard output (or error) kept of each agent: all bytes joined, and their lengths."""
+        ...
+
+    def outboxes(
+        self, slots: Int64s, counts: Int64s, lengths: Int64s
+    ) -> tuple[Int64s, Bytes]:
+        """What agents sent in their last dispatch: see ``layout.MailRow``.
+
+        Args:
+            counts: how many messages each has sent, 1 at least. lengths: bytes of them.
+
+        Returns:
+            The words of all messages, by agent and in the order of sending, and all bytes joined.
+        """
         ...
 
     def reset(self, slots: Int64s) -> None:
@@ -194,8 +229,11 @@ class Kernel(Protocol):
     executable: Executable
     arrays: ArrayReader | None
 
-    def allocate(self, capacity: int, output_size: int) -> Slices:
+    def allocate(self, capacity: int, output_size: int, outbox_size: int = 0) -> Slices:
         """Reserve slices for ``capacity`` agents.
+
+        Args:
+            outbox_size: bytes for what an agent sends in one dispatch, a multiple of 8.
 
         Raises:
             CapacityError: they do not fit in the device's memory, with the numbers.

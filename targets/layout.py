@@ -81,7 +81,38 @@ class Job(enum.IntEnum):
     ENVIRON = 208  # the same, KEY=VALUE
     ENVIRON_SPANS = 216
     MEMORIES = 224  # uint64[memories]: address of slot 0's slice of each
-    END = 232
+    # Messages between agents; all of it 0 where the program exchanges none.
+    MAIL_ROWS = 232  # int64[COUNT, MailRow.END / 8]: see MailRow
+    MAIL_ENTRIES = 240  # uint64[messages]: sender, and length from bit 32 on, of what waits
+    MAIL_DATA = 248  # uint64[]: their bytes, of each from a word on
+    PEERS = 256  # int64[]: ids, ascending within each agent's part
+    OUTBOX = 264  # address of slot 0's outbox
+    OUTBOX_SIZE = 272  # bytes of each, and their stride
+    END = 280
+
+
+class MailRow(enum.IntEnum):
+    """What an agent of a dispatch has in its mailbox, and what it did with it: see Job.MAIL_ROWS.
+
+    An outbox holds the bytes of messages from its beginning on, each from a word on, and from its
+    end downwards a word for each: the recipient, and from bit 32 on the length.
+    """
+
+    FIRST = 0  # number of its first message among MAIL_ENTRIES
+    COUNT = 8  # how many wait
+    PLACE = 16  # number of the word in MAIL_DATA where its next message begins
+    PEERS = 24  # place of the first of those in PEERS whom it may write to
+    PEER_COUNT = 32
+    UNDELIVERED = 40  # how many of those that it sent last time found no room
+    # From here on the agent writes.
+    RECEIVED = 48  # how many it has taken
+    SENDER = 56  # who sent the last of them; -1: nobody yet, or the host
+    SENT = 64  # how many messages lie in its outbox
+    SENT_BYTES = 72  # bytes of them, without the words at the end
+    TOO_LONG = 80  # how often it sent something in vain: longer than an outbox,
+    UNKNOWN = 88  # to nobody whom it may write to,
+    FULL = 96  # or when there was no room left
+    END = 104
 
 
 class Shared(enum.IntEnum):

@@ -99,6 +99,13 @@ def job_record(request: Dispatch, outcome: Outcome, slices: AgentSlices, place: 
         point(data, strings.data, "u1")
         point(spans, strings.spans, "i8")
     point(Job.MEMORIES, np.array([memory.address for memory in slices.memories], np.uint64), "u8")
+    if request.mail is not None and outcome.mail is not None:
+        put(Job.MAIL_ROWS, place(outcome.mail))
+        point(Job.MAIL_ENTRIES, request.mail.entries, "i8")
+        point(Job.MAIL_DATA, request.mail.data, "u8")
+        point(Job.PEERS, request.mail.peers, "i8")
+        put(Job.OUTBOX, slices.outbox.address)
+        put(Job.OUTBOX_SIZE, slices.outbox_size)
     return job
 
 
@@ -109,9 +116,11 @@ def prepare(executable: Executable, request: Dispatch) -> Outcome:
         request.args = np.pad(request.args, ((0, 0), (0, wanted - request.args.shape[1])))
     count = len(request.slots)
     slots = max((slots_of(e.type.results) for e in executable.entries), default=0)
+    mail = None if request.mail is None else np.ascontiguousarray(request.mail.rows.copy())
     return Outcome(
-        np.zeros((count, slots), np.uint64), np.zeros(count, np.int64), np.zeros(count, np.int64)
-    )
+        np.zeros((count, slots), np.uint64), np.zeros(count, np.int64), np.zeros(count, np.int64),
+        mail=mail,
+    )  # fmt: skip
 
 
 def instantiation(slots: NDArray[np.int64]) -> Dispatch:

@@ -68,11 +68,13 @@ class AgentSlices:
     """
 
     def __init__(
-        self, layout: AgentLayout, capacity: int, output_size: int, reserve: Reserve
-    ) -> None:
+        self, layout: AgentLayout, capacity: int, output_size: int, outbox_size: int,
+        reserve: Reserve,
+    ) -> None:  # fmt: skip
         self.layout = layout
         self.capacity = capacity
         self.output_size = output_size
+        self.outbox_size = outbox_size
         self._state_place = layout.state_place
         self._places = [layout.memory_place(slot) for slot in layout.memories]
         self.state = reserve(self._state_place, capacity, "the agents' state")
@@ -82,6 +84,9 @@ class AgentSlices:
         streams = Placement(output_size, Cells(0))
         self.stdout = reserve(streams, capacity, "the agents' output")
         self.stderr = reserve(streams, capacity, "the agents' error output")
+        # Never reset: agents cannot read it, and the host reads what was written in a dispatch.
+        boxes = Placement(outbox_size, Cells(0))
+        self.outbox = reserve(boxes, capacity, "the agents' messages")
 
     def memory_size(self, slot: int, memory: int = 0) -> int:
         size = self.read_state(slot, self.layout.memories[memory].size, 8)
@@ -132,14 +137,16 @@ class AgentSlices:
         lengths = self.column(Ctx.ERR_LEN if errors else Ctx.OUT_LEN, slots)
         lengths = np.minimum(lengths, self.output_size)
         buffers = self.stderr if errors else self.stdout
-        used = np.flatnonzero(lengths)
-        parts = []
-        for start in range(0, len(used), _OUTPUT_ROWS):
-            some = used[start : start + _OUTPUT_ROWS]
-            width = int(lengths[some].max())
-            kept = np.arange(width) < lengths[some][:, None]
-            parts.append(buffers.gather(self.output_size, slots[some], width)[kept])
-        return (np.concatenate(parts) if parts else np.zeros(0, np.uint8)), lengths
+        return _beginnings(buffers, self.output_size, slots, lengths), lengths
+
+    def outboxes(
+        self, slots: Int64s, counts: Int64s, lengths: Int64s
+    ) -> tuple[Int64s, Bytes]:
+        ends = np.cumsum(counts)
+        number = np.arange(int(counts.sum())) - np.repeat(ends - counts, counts)
+        last = (slots + 1) * self.outbox_size - 8
+        words = self.outbox.words(np.repeat(last, counts) - 8 * number)
+        return words, _beginnings(self.outbox, self.outbox_size, slots, lengths)
 
     def reset(self, slots: Int64s) -> None:
         if not len(slots):
@@ -216,8 +223,20 @@ class AgentSlices:
 
     def close(self) -> None:
         """Give the memory back."""
-        for region in (self.state, *self.memories, self.stdout, self.stderr):
+        for region in (self.state, *self.memories, self.stdout, self.stderr, self.outbox):
             region.close()
+
+
+def _beginnings(region: Region, pitch: int, slots: Int64s, lengths: Int64s) -> Bytes:
+    """The first bytes of rows that are ``pitch`` bytes long, joined."""
+    used = np.flatnonzero(lengths)
+    parts = []
+    for start in range(0, len(used), _OUTPUT_ROWS):
+        some = used[start : start + _OUTPUT_ROWS]
+        width = int(lengths[some].max())
+        kept = np.arange(width) < lengths[some][:, None]
+        parts.append(region.gather(pitch, slots[some], width)[kept])
+    return np.concatenate(parts) if parts else np.zeros(0, np.uint8)
 
 
 def _ascending(slots: Int64s) -> Int64s:

@@ -22,7 +22,7 @@ from typing import Any
 from ...errors import SwarmcError, TargetError
 
 MANIFEST = "manifest.toml"
-DIRECTORIES = (Path("corpus"), Path("corpus/bench"))
+DIRECTORIES = (Path("corpus"), Path("corpus/bench"), Path("corpus/swarm"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Writes the WASI functions as LLVM IR, for :mod:`..wasi.compiled`.
+"""Writes the functions of WASI and of ``swarm`` as LLVM IR, for :mod:`..wasi.compiled`.
 
     python -m swarmc.runtime.tools.wasi_code
 """
@@ -14,7 +14,8 @@ import llvmlite.binding as llvm
 from ...targets.cpu.machine import Compilation
 from ..host_code import host_text
 from ..hosts import find, symbol
-from ..wasi import table
+from ..mail import table as mail
+from ..wasi import table as wasi
 from ..wasi.compiled import FILE, made_from
 
 #: One that says little, so that the result is the same wherever it is made.
@@ -24,11 +25,12 @@ _TRIPLE = "x86_64-unknown-linux-gnu"
 def render() -> bytes:
     """The file's contents."""
     found: dict[str, str] = {}
-    for module, names in table.MODULES.items():
-        for name in names:
-            implementation = table.implementation(module, name)
-            if implementation not in found:
-                found[implementation] = _text(module, name)
+    for table in (wasi, mail):
+        for module, names in table.MODULES.items():
+            for name in names:
+                implementation = table.implementation(module, name)
+                if implementation not in found:
+                    found[implementation] = _text(module, name)
     content = {"made from": made_from(), "python": python_version(), "texts": found}
     return gzip.compress(json.dumps(content, sort_keys=True).encode(), mtime=0)
 

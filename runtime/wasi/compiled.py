@@ -1,4 +1,5 @@
-"""LLVM IR of all WASI functions, made beforehand: Numba takes two seconds for those of a program.
+"""LLVM IR of all WASI functions, and those of :mod:`..mail`, made beforehand: Numba takes two
+seconds for those of a program.
 
 ``compiled.json.gz`` is written by ``python -m swarmc.runtime.tools.wasi_code`` and is used only
 where it was made from these very sources; else Numba compiles them, with the same result.
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from ...ir.types import Trap
 from ...targets.addressing import GROUP
-from ...targets.layout import Ctx, Job, Status
+from ...targets.layout import Ctx, Job, MailRow, Status
 
 FILE = Path(__file__).with_name("compiled.json.gz")
 
@@ -26,10 +27,11 @@ def made_from() -> str:
     """Digest of what the functions are made from: sources, and where records have their fields."""
     digest = hashlib.sha256()
     own = sorted(path for path in FILE.parent.glob("*.py") if path.name != Path(__file__).name)
+    own += [_RUNTIME / "mail" / name for name in ("codes.py", "functions.py", "table.py")]
     for path in [*(_RUNTIME / name for name in _SOURCES), *own]:
         data = path.read_bytes()
         digest.update(f"{path.name}\0{len(data)}\0".encode() + data)
-    for table in (Ctx, Job, Status, Trap):
+    for table in (Ctx, Job, MailRow, Status, Trap):
         digest.update("".join(f"{field.name}={int(field)}\0" for field in table).encode())
     digest.update(f"{GROUP}".encode())
     return digest.hexdigest()
@@ -45,6 +47,6 @@ def _texts() -> dict[str, str]:
 
 
 def compiled_text(implementation: str) -> str | None:
-    """A module that defines one function of :func:`.table.implementation`, optimised for no
+    """A module that defines one function of a table's ``implementation``, optimised for no
     machine; None if there is none that is up to date."""
     return _texts().get(implementation)

@@ -55,9 +55,9 @@ class CpuKernel:
         self._stacks: Reservation | None = None
         self._stack_size = max(STACK_MINIMUM, executable.call_depth * STACK_PER_UNIT + STACK_MARGIN)
 
-    def allocate(self, capacity: int, output_size: int) -> CpuSlices:
+    def allocate(self, capacity: int, output_size: int, outbox_size: int = 0) -> CpuSlices:
         self._stack_address()  # what does not fit is refused now, not when agents run
-        return CpuSlices(self.executable.layout, capacity, output_size)
+        return CpuSlices(self.executable.layout, capacity, output_size, outbox_size)
 
     def instantiate(self, slices: Slices, slots: Int64s) -> None:
         if len(slots):

@@ -149,9 +149,11 @@ def _libc() -> ctypes.CDLL:
 class CpuSlices(AgentSlices):
     """State blocks, memories and output buffers of ``capacity`` agents in this machine's memory."""
 
-    def __init__(self, layout: AgentLayout, capacity: int, output_size: int) -> None:
+    def __init__(
+        self, layout: AgentLayout, capacity: int, output_size: int, outbox_size: int = 0
+    ) -> None:
         super().__init__(
-            layout, capacity, output_size,
+            layout, capacity, output_size, outbox_size,
             lambda place, slots, purpose: Reservation(place.extent(slots), purpose),
         )  # fmt: skip
 

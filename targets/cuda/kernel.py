@@ -48,8 +48,9 @@ class DeviceKernel:
         self.stack = guess if executable.stack is None else executable.stack
         weakref.finalize(self, _release, device, self._module, allocation)
 
-    def allocate(self, capacity: int, output_size: int) -> DeviceSlices:
-        return DeviceSlices(self.device, self.executable.layout, capacity, output_size)
+    def allocate(self, capacity: int, output_size: int, outbox_size: int = 0) -> DeviceSlices:
+        layout = self.executable.layout
+        return DeviceSlices(self.device, layout, capacity, output_size, outbox_size)
 
     def instantiate(self, slices: Slices, slots: Int64s) -> None:
         if len(slots):
@@ -75,7 +76,8 @@ class DeviceKernel:
             _place_columns(stream, request, record)
             stream.launch(self._function, -(-count // BLOCK), BLOCK, job, self.stack)
             stream.wait(request.stop)
-            arena.read(self.device, [outcome.status, outcome.used])
+            mail = [] if outcome.mail is None else [outcome.mail]
+            arena.read(self.device, [outcome.status, outcome.used, *mail])
             words.read(outcome.results)
         finally:
             try:

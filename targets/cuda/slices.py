@@ -61,10 +61,11 @@ class DeviceSlices(AgentSlices):
     """State blocks, memories and output buffers of ``capacity`` agents on a device."""
 
     def __init__(
-        self, device: Device, layout: AgentLayout, capacity: int, output_size: int
-    ) -> None:
+        self, device: Device, layout: AgentLayout, capacity: int, output_size: int,
+        outbox_size: int = 0,
+    ) -> None:  # fmt: skip
         super().__init__(
-            layout, capacity, output_size,
+            layout, capacity, output_size, outbox_size,
             lambda place, slots, purpose: DeviceRegion(
                 device, place.extent(slots), purpose, place
             ),

@@ -2,7 +2,7 @@
 
 A launch may touch what :class:`~..cuda.device.Use` says of each allocation: of slices, an agent
 those of its own slot. Of the allocation that holds the Job record, it may write the agent's
-places for results, status and fuel, and read the rest.
+places for results, status, fuel and mail, and read the rest.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ...errors import TargetError
 from ..addressing import GROUP, Placement, Rows
 from ..base import Bytes, DeviceColumn, Int64s, Uint64s
 from ..cuda.device import SHARED_USE, DeviceFunction, DeviceProperties, Use
-from ..layout import Job
+from ..layout import Job, MailRow
 from .buffer import Buffer
 from .code import Grant, PtxCode
 from .module import Function
@@ -154,6 +154,8 @@ class PtxDevice:
             ("statuses", get(Job.STATUS), 8),
             ("fuel used", get(Job.USED), 8),
         ]
+        if get(Job.MAIL_ROWS):
+            rows.append(("mail", get(Job.MAIL_ROWS), int(MailRow.END)))
         found = [
             Grant(name, address, count * stride, rule=Rule.INDEX_ROW, stride=stride)
             for name, address, stride in rows if stride

@@ -20,10 +20,41 @@ from swarmc.targets.executable import MAGIC
 
 Swarmc = Callable[..., Result]
 
+CORPUS = Path(__file__).resolve().parents[2] / "corpus"
+
 
 def text_of(result: Result) -> str:
     """Output without the frames of tables."""
     return " ".join(result.output.split())
+
+
+def test_rounds_carry_messages(swarmc: Swarmc) -> None:
+    election = str(CORPUS / "swarm" / "election.wasm")
+    done = swarmc("run", election, "--agents", "3", "--rounds", "5", "--mailbox-size", "1KiB")
+    assert done.exit_code == 0, done.output
+    shown = text_of(done)
+    assert "election.wasm: _start (round 1 of 5)" in shown and "0 is a candidate" in shown
+    assert shown.count("messages 6 sent, 0 received") == 1
+    last = shown[shown.index("round 5 of 5") :]
+    assert last.count("2 is the leader") == 2 and "messages 4 sent, 4 received" in last
+    done = swarmc("run", election, "--agents", "3", "--rounds", "2", "--json")
+    lines = [json.loads(line) for line in done.output.splitlines()]
+    assert [(line["round"], line["mail"]["received"]) for line in lines] == [(1, 0), (2, 6)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--rounds", "0"), "--rounds takes a number from 1, not 0"),
+        (("--rounds", "2", "--csv", "x"), "--rounds and --csv exclude each other"),
+        (("--rounds", "2", "--at-a-time", "1"), "--rounds and --at-a-time exclude each other"),
+        (("--at-a-time", "1", "--agents", "2"), "exchange messages cannot run in waves"),
+        (("--mailbox-size", "1"), "mailbox_size must be an integer from 8"),
+    ],
+)
+def test_rounds_that_cannot_be(swarmc: Swarmc, options: tuple[str, ...], message: str) -> None:
+    done = swarmc("run", str(CORPUS / "swarm" / "election.wasm"), *options)
+    assert (done.exit_code, message in text_of(done)) == (2, True), done.output
 
 
 def test_help_needs_no_compiler() -> None:
