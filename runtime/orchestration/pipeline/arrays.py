@@ -150,7 +150,7 @@ def _plain(value: Any, path: str) -> Any:
         if math.isfinite(value):
             return float(value)
         raise ArrayFormatError(
-            f"{path} is {value!r}, for which JSON has no word", hint="an array may have it"
+            f"{path} is {float(value)!r}, for which JSON has no word", hint="an array may have it"
         )
     if isinstance(value, (list, tuple)):
         return [_plain(item, f"{path}[{number}]") for number, item in enumerate(value)]

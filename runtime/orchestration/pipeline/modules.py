@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import ArgumentError, SwarmcError
+from ....errors import SwarmcError
 from ....ir.types import FuncType
 from ....targets.executable import Executable
 from ...choosing import choose_target
@@ -175,12 +175,12 @@ class Modules:
         """The module; compiled if it has not been yet, or if the file has changed.
 
         Raises:
-            SwarmcError: there is no such file, or it is no program that could be run.
+            PipelineError: there is no such file, or it is no program that could be run.
         """
         try:
             status = options.path.stat()
         except OSError as error:
-            raise ArgumentError(f"cannot read {options.path}: {error.strerror}") from None
+            raise PipelineError(f"cannot read {options.path}: {error.strerror}") from None
         options = replace(options, digest=(status.st_mtime_ns, status.st_size))
         with self._lock:
             if self._closed:
