@@ -1,9 +1,10 @@
-"""The command line: ``swarmc run | compile | inspect | cache | doctor | fuzz | spec | bench``.
+"""The command line: ``swarmc run | compile | inspect | pipeline | cache | doctor | fuzz``, etc.
 
 Only what is needed to understand the command line is imported here, so that ``--help`` is quick.
 
 Exit codes: 0, all went well; 1, some agent trapped or exited with another code than 0 (for
-``fuzz``: a mismatch was found; for ``spec``: something did not pass); 2, the command or its input
+``fuzz``: a mismatch was found; for ``spec``: something did not pass; for ``pipeline``: a node
+failed); 2, the command or its input
 is wrong; 130, interrupted.
 """
 
@@ -37,6 +38,8 @@ app = typer.Typer(
 )
 cache_app = typer.Typer(help="Look at the cache of compiled programs.", no_args_is_help=True)
 app.add_typer(cache_app, name="cache")
+pipeline_app = typer.Typer(help="Run pipelines: JSON manifests.", no_args_is_help=True)
+app.add_typer(pipeline_app, name="pipeline")
 
 
 def _command(function: Callable[_P, int | None]) -> Callable[_P, None]:
@@ -204,6 +207,42 @@ def cache_clear() -> None:
     from .cli_cache import clear_cache
 
     clear_cache()
+
+
+@pipeline_app.command("run")
+@_command
+def pipeline_run(
+    manifest: o.PipelineManifest,
+    input: o.PipelineInput = None,
+    sync: o.Sync = False,
+    mode: o.PipelineModeOption = o.PipelineMode.NATIVE,
+    target: o.RunTarget = None,
+    timeout: o.PipelineTimeout = None,
+    json: o.PipelineJson = False,
+    output: o.PipelineOutput = Path("-"),
+) -> int:
+    """Run a pipeline and print its result as JSON.
+
+    A manifest is code: it names Python functions, which are imported and called. Modules beside
+    it are found as beside a script. Exits with 1 if a node failed.
+    """
+    from .cli_pipeline import PipelineCommand, run_pipeline
+
+    return run_pipeline(PipelineCommand(
+        manifest, input, sync, mode.value, target and target.value, timeout, json, output,
+    ))  # fmt: skip
+
+
+@pipeline_app.command("check")
+@_command
+def pipeline_check(manifest: o.PipelineManifest) -> None:
+    """Check a manifest and all that it names, and show the order of its nodes.
+
+    Python modules that it names are imported; none of its nodes runs.
+    """
+    from .cli_pipeline import check_pipeline
+
+    check_pipeline(manifest)
 
 
 @app.command()

@@ -46,6 +46,13 @@ class Generator(StrEnum):
     BOTH = "both"
 
 
+class PipelineMode(StrEnum):
+    """How values go from one node of a pipeline to the next."""
+
+    NATIVE = "native"
+    WASM = "wasm"
+
+
 class BenchPart(StrEnum):
     """What the benchmark can measure."""
 
@@ -207,6 +214,28 @@ Malformed = Annotated[int | None, _option(
 )]  # fmt: skip
 GeneratorOption = Annotated[Generator, _option(
     help="Who makes the programs; wasm-opt is Binaryen's, from PATH.",
+)]  # fmt: skip
+
+# swarmc pipeline
+
+PipelineManifest = Annotated[Path, typer.Argument(
+    metavar="MANIFEST", help="A JSON file; - is standard input.",
+)]  # fmt: skip
+PipelineInput = Annotated[Path | None, _option(
+    "--input", "-i", metavar="FILE", help="A JSON list, with an item for each execution; - is"
+    " standard input.",
+)]  # fmt: skip
+Sync = Annotated[bool, _option("--sync", help="One node after another, in a defined order.")]
+PipelineModeOption = Annotated[PipelineMode, _option(
+    "--mode", help="How values go to the next node: by reference, or as JSON text.",
+)]  # fmt: skip
+PipelineTimeout = Annotated[float | None, _option(
+    "--timeout", min=0.001, metavar="SECONDS", help="How long it may take.",
+    show_default="as long as it takes",
+)]  # fmt: skip
+PipelineJson = Annotated[bool, _option("--json", help="Print the result in one line.")]
+PipelineOutput = Annotated[Path, _option(
+    "--output", "-o", metavar="FILE", help="Where the result goes; - is standard output.",
 )]  # fmt: skip
 
 # swarmc spec

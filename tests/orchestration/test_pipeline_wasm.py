@@ -339,12 +339,12 @@ def test_errors_of_odd_modules(
 
     assert run(odd("both", inputs=["a", "b"], params={"b": 0.5}), [7]) == [[0.5, 7]]
     assert executor.execute_sync(pipeline([odd("nothing")])).output is None
-    with pytest.raises(NodeError, match="'odd', item 1: trapped: unreachable .in function trap"):
+    with pytest.raises(NodeError, match=r"'odd', item 1: trapped: unreachable \(in function"):
         run(odd("trap"), [1, 2, 3])
     assert run(odd("trap"), [1, 3]) == [None, None]
     with pytest.raises(NodeError, match="'odd', item 0: agent 2: trapped: unreachable"):
         run(odd("trap", swarm=True), [[0, 1, 2]])
-    with pytest.raises(NodeError, match="none has no room for the 8 bytes of input 'x': the node's"):
+    with pytest.raises(NodeError, match="none has no room for the 8 bytes of input 'x'"):
         run(odd("pair", inputs=ARRAY, output={"dtype": "float32"}, alloc="none"), [[1, 2]])
     with pytest.raises(NodeError, match="alloc gave room that is none: bytes 65537 to 65545"):
         run(odd("pair", inputs=ARRAY, output={"dtype": "float32"}), [[1, 2]])
@@ -382,7 +382,8 @@ def test_webassembly_is_interrupted(how: str) -> None:
                 await task
             return
         expected = NodeTimeoutError if how == "timeout" else NodeError
-        with pytest.raises(expected, match="'endless': took longer" if how == "timeout" else "soon"):
+        message = "'endless': took longer" if how == "timeout" else "'fails': ValueError: soon"
+        with pytest.raises(expected, match=message):
             await task
 
     with Executor() as executor:
@@ -411,7 +412,7 @@ def test_a_closed_executor_closes_its_modules() -> None:
 def test_prepare_finds_what_is_missing_and_runs_nothing(executor: Executor) -> None:
     good = pipeline([python("fails", "fail"), lib("fib", "fib")])
     assert asyncio.run(executor.prepare(good)).name == "test"
-    with pytest.raises(NodeError, match="node 'b': .*exports no function 'no'"):
+    with pytest.raises(NodeError, match=r"node 'b': .*exports no function 'no'"):
         asyncio.run(executor.prepare(pipeline([python("fails", "fail"), lib("b", "no")])))
 
 
