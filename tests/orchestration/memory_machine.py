@@ -18,11 +18,11 @@ from hypothesis.stateful import (
 
 from swarmc.errors import ArgumentError
 from swarmc.runtime.orchestration.memory import (
-    AgentLimitError,
     AgentUsage,
     BackingStoreFullError,
     EvictionPolicy,
     MemoryConfig,
+    MemoryLimitError,
     MemoryManager,
     MemoryStats,
     PoolFullError,
@@ -186,7 +186,7 @@ class Machine(RuleBasedStateMachine):
         reserved = -(-size // UNIT) * UNIT
         try:
             region = self.manager.allocate(agent, size, ttl=ttl)
-        except AgentLimitError:
+        except MemoryLimitError:
             assert not self.may_own(agent, reserved)
             return
         except BackingStoreFullError as error:
@@ -282,7 +282,7 @@ class Machine(RuleBasedStateMachine):
             return
         model, address = self.model[region], self.manager.info(region).address
         if model.owner != agent and not self.may_own(agent, model.reserved):
-            with pytest.raises(AgentLimitError):
+            with pytest.raises(MemoryLimitError):
                 self.manager.transfer(region, agent)
             return
         self.manager.transfer(region, agent)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from .config import EvictionPolicy, MemoryConfig
 from .errors import (
-    AgentLimitError,
     BackingStoreError,
     BackingStoreFullError,
     MemoryConfigError,
+    MemoryLimitError,
     NotOwnerError,
     PoolFullError,
     RegionBusyError,
@@ -20,13 +20,13 @@ from .stats import AgentUsage, MemoryStats, RegionInfo
 
 __all__ = [
     "AgentId",
-    "AgentLimitError",
     "AgentUsage",
     "BackingStoreError",
     "BackingStoreFullError",
     "EvictionPolicy",
     "MemoryConfig",
     "MemoryConfigError",
+    "MemoryLimitError",
     "MemoryManager",
     "MemoryStats",
     "NotOwnerError",

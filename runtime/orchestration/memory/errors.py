@@ -27,7 +27,7 @@ class NotOwnerError(OrchestrationError):
     """The region belongs to another agent than was said."""
 
 
-class AgentLimitError(OrchestrationError):
+class MemoryLimitError(OrchestrationError):
     """An agent would own more than it may, or there would be more agents than there may be."""
 
 

@@ -6,7 +6,7 @@ import numbers
 
 from ....errors import ArgumentError
 from .config import MemoryConfig
-from .errors import AgentLimitError
+from .errors import MemoryLimitError
 from .region import AgentId, Region
 from .stats import AgentUsage
 
@@ -46,17 +46,17 @@ class Ledger:
         self._limits[agent] = limit
 
     def check(self, agent: AgentId, units: int) -> None:
-        """Raise AgentLimitError if an agent may not own so much more."""
+        """Raise MemoryLimitError if an agent may not own so much more."""
         account, limit = self._accounts.get(agent), self.limit(agent)
         owned = account.size if account else 0
         more = units * self._config.region_size
         if limit is not None and owned + more > limit:
-            raise AgentLimitError(
+            raise MemoryLimitError(
                 f"agent {agent!r} owns {owned:,} bytes, and may own {limit:,}: not {more:,} more",
                 hint="free some of its regions, or call set_agent_limit",
             )
         if account is None and len(self._accounts) >= self._config.max_agents:
-            raise AgentLimitError(
+            raise MemoryLimitError(
                 f"{len(self._accounts):,} agents own regions, as many as may: not {agent!r}, too",
                 hint="raise max_agents",
             )

@@ -85,7 +85,7 @@ class MemoryManager:
                 configuration's, under the policy TTL, else never.
 
         Raises:
-            AgentLimitError: the agent may not own so much.
+            MemoryLimitError: the agent may not own so much.
             PoolFullError: it is larger than the pool, or what is in its way is pinned or viewed.
             BackingStoreError: what would have to be evicted does not fit in the backing store.
         """
@@ -175,7 +175,7 @@ class MemoryManager:
 
         Raises:
             NotOwnerError: ``source`` is not the owner.
-            AgentLimitError: the target may not own so much.
+            MemoryLimitError: the target may not own so much.
         """
         target = agent_key(target_agent)
         with self._lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..histogram import Distribution
 from ..interfaces import AgentState
 
 
@@ -110,7 +111,7 @@ class StoreStats:
         refused: appends that were not stored.
         commits: transactions; many appends share one under load.
         largest_commit: events of the largest.
-        commit_seconds: time spent in transactions.
+        commit_time: seconds that each transaction took.
         waiting: appends that are not written yet, about.
         last_seq: sequence number of the latest event.
         size: bytes of the database and its write-ahead log.
@@ -121,7 +122,7 @@ class StoreStats:
     refused: int
     commits: int
     largest_commit: int
-    commit_seconds: float
+    commit_time: Distribution
     waiting: int
     last_seq: int
     size: int

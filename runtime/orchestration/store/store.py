@@ -153,7 +153,7 @@ class Store(StoreReader):
             refused=writer.refused,
             commits=writer.commits,
             largest_commit=writer.largest,
-            commit_seconds=writer.seconds,
+            commit_time=writer.times.snapshot(),
             waiting=writer.waiting,
             last_seq=writer.tables.fold.seq,
             size=self._size(),

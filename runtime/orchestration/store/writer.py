@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..events import Event
+from ..histogram import Histogram
 from ..interfaces import Stored
 from .connect import Readers
 from .errors import (
@@ -83,7 +84,7 @@ class Writer:
         self.tables = Tables(db)
         self.tables.load()
         self.events = self.appends = self.refused = self.commits = self.largest = 0
-        self.seconds = 0.0
+        self.times = Histogram()
         self._thread = threading.Thread(target=self._run, name="swarmc store", daemon=True)
         self._thread.start()
 
@@ -178,10 +179,11 @@ class Writer:
         except sqlite3.Error as error:
             return [self._failed(error)] * len(group)
         count = self.tables.fold.seq - before
-        self.commits += count > 0
         self.events += count
         self.largest = max(self.largest, count)
-        self.seconds += time.perf_counter() - begun
+        if count:
+            self.commits += 1
+            self.times.observe(time.perf_counter() - begun)
         return outcomes
 
     def _tell(self, group: list[Append], outcomes: Outcomes) -> None:
