@@ -163,7 +163,7 @@ def test_a_suspect_that_beats_again_is_ready() -> None:
 def test_the_long_intervals_of_configuration_files() -> None:
     watched = Watched("a", policy=HealthPolicy(interval=5.0, timeout=15.0))
     watched.simulate(punctual(11, 5.0), until=70.0)
-    (failed, state), = watched.history  # between two checks it became suspect, and more than that
+    ((failed, state),) = watched.history  # between two checks it became suspect, and more than that
     assert state is FAILED and 1060 < failed <= 1065
 
 

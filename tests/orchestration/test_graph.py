@@ -79,8 +79,10 @@ def test_deep_and_wide_graphs() -> None:
 
 
 def test_plan() -> None:
-    text = render_plan(graph(fetch="", parse="fetch", report="parse fetch"),
-                       lambda node: ("wasm", f"after {', '.join(node.dependencies)}"[:20]))
+    text = render_plan(
+        graph(fetch="", parse="fetch", report="parse fetch"),
+        lambda node: ("wasm", f"after {', '.join(node.dependencies)}"[:20]),
+    )
     assert text.splitlines() == [
         "step 1", "  fetch   wasm  after",
         "step 2", "  parse   wasm  after fetch",

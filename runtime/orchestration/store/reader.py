@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..codec import loads
+from ..errors import OrchestrationError
 from ..events import Event, EventKind
 from ..interfaces import AgentState
 from ..tasks import Task, TaskRecord, TaskState
 from .connect import Readers
+from .errors import StoreDamagedError
 from .records import AgentRecord, ExecutionRecord, MessageRecord, WorkflowRecord
+
+T = TypeVar("T")
 
 _PAGE = 512
 
@@ -73,12 +76,12 @@ class StoreReader:
     def task(self, task_id: str) -> TaskRecord | None:
         """What is known of a task; None if it was never accepted, or is cleaned up."""
         row = self._row(f"{_TASK} WHERE t.id = ?", (task_id,))
-        return _task(row) if row is not None else None
+        return self._made(_task, row)
 
     def task_by_key(self, idempotency_key: str) -> TaskRecord | None:
         """The task that was accepted with this key."""
         row = self._row(f"{_TASK} WHERE t.idempotency_key = ?", (idempotency_key,))
-        return _task(row) if row is not None else None
+        return self._made(_task, row)
 
     def tasks(
         self, states: Iterable[TaskState] | None = None, *, workflow: str | None = None
@@ -94,7 +97,7 @@ class StoreReader:
         if workflow is not None:
             where += " AND t.workflow = ?"
             values.append(workflow)
-        yield from map(_task, self._pages(f"{_TASK} WHERE {where} ORDER BY t.number", values))
+        yield from self._pages(_task, f"{_TASK} WHERE {where} ORDER BY t.number", values)
 
     def executions(self, task_id: str) -> list[ExecutionRecord]:
         """The attempts at a task that began."""
@@ -111,7 +114,7 @@ class StoreReader:
     def workflow(self, workflow_id: str) -> WorkflowRecord | None:
         """A run of a workflow; None if there is none with this id."""
         row = self._row(f"{_WORKFLOW} WHERE w.id = ?", (workflow_id,))
-        return _workflow(row) if row is not None else None
+        return self._made(_workflow, row)
 
     def workflows(self, states: Iterable[str] | None = None) -> Iterator[WorkflowRecord]:
         """Runs of workflows in these states (None: in any), in the order of their starts."""
@@ -119,22 +122,21 @@ class StoreReader:
         if states is not None:
             values += states
             where += f" AND w.state IN ({','.join('?' * len(values))})"
-        pages = self._pages(f"{_WORKFLOW} WHERE {where} ORDER BY w.number", values)
-        yield from map(_workflow, pages)
+        yield from self._pages(_workflow, f"{_WORKFLOW} WHERE {where} ORDER BY w.number", values)
 
     def agent(self, agent_id: str) -> AgentRecord | None:
         """An agent as it was last heard of; None if it never registered."""
         row = self._row(f"{_AGENT} WHERE a.id = ?", (agent_id,))
-        return _agent(row) if row is not None else None
+        return self._made(_agent, row)
 
     def agents(self) -> Iterator[AgentRecord]:
         """All agents, in the order of their first registration."""
-        yield from map(_agent, self._pages(f"{_AGENT} WHERE a.number > ? ORDER BY a.number", []))
+        yield from self._pages(_agent, f"{_AGENT} WHERE a.number > ? ORDER BY a.number", [])
 
     def message(self, message_id: str) -> MessageRecord | None:
         """A message; None if there is none with this id."""
         row = self._row(f"{_MESSAGE} WHERE m.id = ?", (message_id,))
-        return _message(row) if row is not None else None
+        return self._made(_message, row)
 
     def messages(
         self, *, channel: str | None = None, recipient: str | None = None,
@@ -153,8 +155,7 @@ class StoreReader:
                 values.append(value)
         if delivered is not None:
             where += f" AND m.delivered IS {'NOT ' * delivered}NULL"
-        pages = self._pages(f"{_MESSAGE} WHERE {where} ORDER BY m.number", values)
-        yield from map(_message, pages)
+        yield from self._pages(_message, f"{_MESSAGE} WHERE {where} ORDER BY m.number", values)
 
     def events(self, after: int = 0, *, subject: str | None = None) -> Iterator[Event]:
         """Events in order, from the one behind sequence number ``after``."""
@@ -162,16 +163,18 @@ class StoreReader:
             found: list[Any] = []
             for table in _SUBJECTS:
                 found += self._rows(_HISTORY.format(table=table), {"id": subject})
-            yield from map(_event, sorted(row for row in found if row[0] > after))
+            for row in sorted(row for row in found if row[0] > after):
+                yield self._make(_event, row)
             return
         while rows := self._rows(_EVENTS, (after, _PAGE)):
-            yield from map(_event, rows)
+            for row in rows:
+                yield self._make(_event, row)
             after = rows[-1][0]
 
     def get_state(self, key: str, default: Any = None) -> Any:
         """The value that :meth:`Store.set_state` wrote last; ``default`` if none."""
         row = self._row("SELECT value FROM state WHERE key = ?", (key,))
-        return loads(row[0]) if row is not None else default
+        return self._make(loads, row[0]) if row is not None else default
 
     def state_keys(self) -> list[str]:
         """The keys that have a value, sorted."""
@@ -199,12 +202,25 @@ class StoreReader:
         with self._readers.connection() as db:
             return db.execute(text, values).fetchall()
 
-    def _pages(self, text: str, values: list[Any]) -> Iterator[sqlite3.Row]:
-        """Rows of a query by number: its first parameter is the last number seen."""
+    def _pages(self, make: Callable[[Any], T], text: str, values: list[Any]) -> Iterator[T]:
+        """What a query finds, by number: its first parameter is the last number seen."""
         last = 0
         while rows := self._rows(f"{text} LIMIT {_PAGE}", [last, *values]):
-            yield from rows
+            for row in rows:
+                yield self._make(make, row)
             last = rows[-1][0]
+
+    def _made(self, make: Callable[[Any], T], row: Any) -> T | None:
+        return self._make(make, row) if row is not None else None
+
+    def _make(self, make: Callable[[Any], T], row: Any) -> T:
+        try:
+            return make(row)
+        except (OrchestrationError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise StoreDamagedError(
+                f"{self.path} has a record that cannot be: {error}",
+                hint="if the events are sound, rebuild() makes what follows from them again",
+            ) from error
 
 
 def _task(row: Any) -> TaskRecord:

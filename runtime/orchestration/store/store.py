@@ -7,7 +7,8 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -22,6 +23,7 @@ from .lock import WriterLock
 from .reader import StoreReader
 from .records import Cleaned, StoreStats
 from .schema import prepare
+from .tables import Tables
 from .writer import Waiter, Writer
 
 
@@ -56,13 +58,15 @@ class Store(StoreReader):
         where = Path(path) if path is not None else None
         self._lock = WriterLock(where) if where is not None else None
         try:
-            db = _open(where, power_safe, max_size)
+            tables = Tables(_open(where, power_safe, max_size))
+            with _opening(where, tables.db):
+                tables.load()
         except BaseException:
             if self._lock is not None:
                 self._lock.release()
             raise
-        super().__init__(where, Readers(where, db if where is None else None))
-        self._writer = Writer(db, where, self._readers)
+        super().__init__(where, Readers(where, tables.db if where is None else None))
+        self._writer = Writer(tables, where, self._readers)
         #: Guards the closing.
         self._closing = threading.Lock()
         self._closed = False
@@ -193,9 +197,21 @@ class Store(StoreReader):
 
 def open_readonly(path: Path) -> StoreReader:
     """See :meth:`Store.open_readonly`."""
-    if not path.is_file():
-        raise StoreAccessError(f"there is no store {path}")
-    readers = Readers(path)
+    try:
+        path.stat()
+    except OSError as error:
+        raise StoreAccessError(f"there is no store {path}: {error.strerror}") from error
+    try:
+        return _reader(path, "")
+    except StoreAccessError:
+        if path.with_name(path.name + "-wal").exists():
+            raise
+    # Where SQLite cannot make its files beside the store and nobody else did, nobody writes.
+    return _reader(path, "&immutable=1")
+
+
+def _reader(path: Path, options: str) -> StoreReader:
+    readers = Readers(path, options=options)
     try:
         with readers.connection() as db:
             prepare(db, str(path), change=False)
@@ -210,7 +226,7 @@ def _open(path: Path | None, power_safe: bool, max_size: int | None) -> sqlite3.
         db = connect(path)
     except sqlite3.Error as error:
         raise stored_error(error, path) from error
-    try:
+    with _opening(path, db):
         if path is not None:
             (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
             if mode != "wal":
@@ -221,13 +237,20 @@ def _open(path: Path | None, power_safe: bool, max_size: int | None) -> sqlite3.
             (page,) = db.execute("PRAGMA page_size").fetchone()
             db.execute(f"PRAGMA max_page_count = {max(1, max_size // page)}")
         prepare(db, str(path) if path is not None else "the store in memory")
+    return db
+
+
+@contextmanager
+def _opening(path: Path | None, db: sqlite3.Connection) -> Iterator[None]:
+    """Say in our words what SQLite complains of; close the connection if anything goes wrong."""
+    try:
+        yield
     except sqlite3.Error as error:
         db.close()
         raise stored_error(error, path) from error
     except BaseException:
         db.close()
         raise
-    return db
 
 
 #: Stores of this process that are open, for when it forks.

@@ -67,11 +67,13 @@ class Writer:
     the disk nobody knows what is there, and only opening the file again tells.
 
     Args:
+        tables: loaded; of the connection that only the writer uses from here on.
         readers: share the connection if the store is in memory.
     """
 
-    def __init__(self, db: sqlite3.Connection, path: Path | None, readers: Readers) -> None:
-        self._db = db
+    def __init__(self, tables: Tables, path: Path | None, readers: Readers) -> None:
+        self._db = tables.db
+        self.tables = tables
         self._path = path
         self._log = path.with_name(path.name + "-wal") if path is not None else None
         self._log_limit = _LOG_SIZE
@@ -81,8 +83,6 @@ class Writer:
         #: Why nothing is written any more. Set before the queue is emptied for the last time;
         #: who puts something into it looks afterwards, and empties it then.
         self.ended: StoreError | None = None
-        self.tables = Tables(db)
-        self.tables.load()
         self.events = self.appends = self.refused = self.commits = self.largest = 0
         self.times = Histogram()
         self._thread = threading.Thread(target=self._run, name="swarmc store", daemon=True)

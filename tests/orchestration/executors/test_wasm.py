@@ -23,16 +23,19 @@ from swarmc.runtime.orchestration.executors import WasmExecutor
 from swarmc.runtime.orchestration.tasks import Task, TaskContext
 
 ROOT = Path(__file__).resolve().parents[3]
-LIB = bytes(wasmtime.wat2wasm("""
+LIB = bytes(
+    wasmtime.wat2wasm("""
 (module (memory 1 100)
   (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
   (func (export "swap") (param i32 i64) (result i64 i32) local.get 1 local.get 0)
   (func (export "divide") (param i32 i32) (result i32) (i32.div_s (local.get 0) (local.get 1)))
   (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
   (func (export "forever") (loop br 0)))
-"""))
+""")
+)
 #: Prints what it reads; exits with 3 if that is nothing.
-CAT = bytes(wasmtime.wat2wasm("""
+CAT = bytes(
+    wasmtime.wat2wasm("""
 (module
   (import "wasi_snapshot_preview1" "fd_read"
     (func $read (param i32 i32 i32 i32) (result i32)))
@@ -46,7 +49,8 @@ CAT = bytes(wasmtime.wat2wasm("""
     (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 4)))
     (if (i32.eqz (i32.load (i32.const 4))) (then (call $exit (i32.const 3))))
     (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))
-"""))
+""")
+)
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +130,14 @@ def test_failures_are_not_retried(executor: WasmExecutor) -> None:
 
 
 def test_failures_can_be_results(executor: WasmExecutor) -> None:
-    given = run(executor, bytes=LIB, entry_point="divide", args=[[6, 3], [1, 0]], agents=2,
-                allow_failures=True)
+    given = run(
+        executor,
+        bytes=LIB,
+        entry_point="divide",
+        args=[[6, 3], [1, 0]],
+        agents=2,
+        allow_failures=True,
+    )
     assert given["result"] == [2, None]
     assert given["trap"][0] is None
     assert given["trap"][1].startswith("integer divide by zero")
