@@ -24,6 +24,7 @@ from swarmc.runtime.orchestration.store import (
     StoreClosedError,
     StoreError,
 )
+from swarmc.runtime.orchestration.store.tables import Tables
 from swarmc.runtime.orchestration.tasks import Task, TaskRecord, TaskState
 
 ACCEPTED, STARTED = EventKind.TASK_ACCEPTED, EventKind.TASK_STARTED
@@ -201,6 +202,39 @@ def test_others_of_the_group_are_unharmed(store: Store) -> None:
     assert [event.seq for event in store.events()] == list(range(1, 11))
     assert store.stats().commits == 3
     store.append([started(good[0]), completed(good[0])])
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [["event"], [Event(ACCEPTED, ["x"], {"id": ["x"]})], [Event(ACCEPTED, "x", None)],  # type: ignore[arg-type]
+     [Event(ACCEPTED, "x", {"id": "x", "name": "n", "idempotency_key": [1]})],
+     [Event("task.accepted", "x", {"id": "x", "name": "n"})],  # type: ignore[arg-type]
+     [Event(ACCEPTED, "x", {"id": "x", "name": "n"}, "now")],  # type: ignore[arg-type]
+     [Event(ACCEPTED, "x", {"id": "x", "name": "n"}, float("nan"))]],
+)  # fmt: skip
+def test_what_is_no_event(store: Store, junk: list[Any]) -> None:
+    good = [Task("one"), Task("two", idempotency_key="k")]
+    with pytest.raises(InvalidEventError):
+        store.append(junk)
+    with pytest.raises(InvalidEventError):
+        store.append([accepted(good[0]), *junk])
+    store.append([accepted(task) for task in good])
+    assert [record.task for record in store.tasks()] == good
+
+
+def test_a_mistake_of_ours_lets_nobody_wait(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*arguments: object) -> None:
+        raise RuntimeError("oh")
+
+    monkeypatch.setattr(Tables, "store", broken)
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"the writer of .* failed: RuntimeError\('oh'\)"):
+            store.append([accepted(Task("t"))])
+    with pytest.raises(StoreError, match="RuntimeError"):
+        store.set_state("k", 1)
+    assert "RuntimeError: oh" in caplog.text
 
 
 def test_a_key_is_accepted_once_in_a_race(store: Store) -> None:

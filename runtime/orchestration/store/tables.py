@@ -41,6 +41,8 @@ _ITS_FAULT = (
     sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError,
     UnicodeError, OverflowError,
 )  # fmt: skip
+#: What comes of events that are none, or whose data is no mapping.
+_JUNK = (AttributeError, TypeError, ValueError)
 
 
 class Tables:
@@ -83,7 +85,10 @@ class Tables:
         Raises:
             sqlite3.Error: none of them is stored.
         """
-        self._find_keys(group)
+        try:
+            self._find_keys(group)
+        except (*_ITS_FAULT, *_JUNK):
+            return self._one_by_one(group)
         outcomes: Outcomes = []
         for events, _stored in group:
             try:
@@ -136,12 +141,15 @@ class Tables:
         return outcomes
 
     def _one(self, events: Sequence[Event]) -> BaseException | None:
+        try:
+            undo = self.fold.mark(events)
+        except _JUNK as error:
+            return _explained(error)
         self.db.execute("SAVEPOINT one")
-        undo = self.fold.mark(events)
         try:
             self.fold.add(events)
             self._write()
-        except (*_ITS_FAULT, OrchestrationError, TypeError, ValueError, AttributeError) as error:
+        except (*_ITS_FAULT, *_JUNK, OrchestrationError) as error:
             self.db.execute("ROLLBACK TO one")
             self.db.execute("RELEASE one")
             undo()

@@ -130,11 +130,9 @@ class Writer:
         try:
             while self.ended is None:
                 self._take()
-        except BaseException as error:
-            _LOG.exception("the writer of %s failed", self._path)
-            self.ended = StoreError(f"the writer of {self._path} failed: {error!r}")
-            raise
         finally:
+            if self.ended is None:
+                self.ended = StoreError(f"the writer of {self._path} failed")
             self._refuse_rest()
             with self._readers.only_lock:
                 self._db.close()
@@ -178,6 +176,10 @@ class Writer:
                 outcomes = self.tables.store(group)
         except sqlite3.Error as error:
             return [self._failed(error)] * len(group)
+        except Exception as error:  # a mistake of ours: nobody must wait for ever because of it
+            _LOG.exception("the writer of %s failed", self._path)
+            self.ended = StoreError(f"the writer of {self._path} failed: {error!r}")
+            return [self.ended] * len(group)
         count = self.tables.fold.seq - before
         self.events += count
         self.largest = max(self.largest, count)
