@@ -98,6 +98,23 @@ def test_a_disk_that_fails_loses_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     assert [manager.read(region)[-1] for region in regions] == regions
 
 
+@pytest.mark.parametrize(("compressed", "what", "message"), [
+    (True, b"xx", "evicted bytes are damaged: "),
+    (False, b"", "1,024 bytes are missing in the file of evicted regions"),
+])  # fmt: skip
+def test_a_file_that_another_wrote_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compressed: bool, what: bytes, message: str
+) -> None:
+    manager = small(1, spill_directory=tmp_path, compression_enabled=compressed)
+    region = manager.allocate("a", KIB)
+    manager.allocate("a", KIB)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.pread", lambda file, length, offset: (what * length)[:length])
+        with pytest.raises(BackingStoreError, match=message):
+            manager.read(region)
+    assert manager.read(region) == bytes(KIB)
+
+
 def test_room_in_a_row() -> None:
     manager = small(6)
     regions = [manager.allocate("a", KIB) for _ in range(6)]
