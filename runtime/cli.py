@@ -1,10 +1,10 @@
-"""The command line: ``swarmc run | compile | inspect | pipeline | cache | doctor | fuzz``, etc.
+"""The command line: ``swarmc run | compile | inspect | deploy | pipeline | cache``, etc.
 
 Only what is needed to understand the command line is imported here, so that ``--help`` is quick.
 
 Exit codes: 0, all went well; 1, some agent trapped or exited with another code than 0 (for
-``fuzz``: a mismatch was found; for ``spec``: something did not pass; for ``pipeline``: a node
-failed); 2, the command or its input
+``fuzz``: a mismatch was found; for ``spec``: something did not pass; for ``pipeline`` and
+``deploy``: a part of it failed); 2, the command or its input
 is wrong; 130, interrupted.
 """
 
@@ -23,6 +23,7 @@ import typer
 from .. import __version__
 from ..errors import SwarmcError
 from . import cli_options as o
+from .cli_workflows import add_commands as add_workflow_commands
 
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -333,6 +334,9 @@ def bench(
     parts = frozenset(Part(item.value) for item in part or ())
     names = tuple(workload or ())
     run_bench(BenchOptions(corpus, names, parts, quick, agents, repeats), saved, json, docs)
+
+
+add_workflow_commands(app, _command)
 
 
 def main() -> int:

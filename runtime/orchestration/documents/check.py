@@ -136,11 +136,20 @@ def _annotation_at(model: type[pydantic.BaseModel], path: DocumentPath) -> Any:
     for part in path:
         if isinstance(found, type) and issubclass(found, pydantic.BaseModel):
             field = found.model_fields.get(str(part))
-            found = _bare(field.annotation) if field else None
+            found = _bare(field.annotation) if field else _extra(found)
         else:
             arguments = typing.get_args(found)
             found = _bare(arguments[-1]) if arguments else None
     return found
+
+
+def _extra(model: type[pydantic.BaseModel]) -> Any:
+    """What a model declares for keys that are none of its fields."""
+    if model.model_config.get("extra") != "allow":
+        return None
+    declared = typing.get_type_hints(model).get("__pydantic_extra__")
+    arguments = typing.get_args(_bare(declared))
+    return _bare(arguments[-1]) if arguments else None
 
 
 def _bare(annotation: Any) -> Any:

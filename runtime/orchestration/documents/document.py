@@ -82,7 +82,7 @@ class Document:
                     self.problems.append(Problem(message, place[path]))
                     return
             path = path[:-1]
-        self.problems.append(Problem(message, self.values.get((), START)))
+        self.problems.append(Problem(message, self.values.get(())))
 
     def raise_problems(self) -> None:
         """Raise :class:`DocumentError` if there are any."""

@@ -1,0 +1,214 @@
+"""``swarmc deploy``: a manifest, its plan, its run, and what became of it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import typer
+
+from ..errors import ArgumentError
+from .cli_deploy_live import live_table
+from .orchestration.backends import make_executors, missing_executors, task_defaults
+from .orchestration.codec import dumps
+from .orchestration.config_file import SwarmConfig, load_config
+from .orchestration.dispatcher import Dispatcher
+from .orchestration.graph import GraphNode, render_plan
+from .orchestration.logger import Logger
+from .orchestration.workflow.result import SymbolResult, WorkflowResult, WorkflowState
+from .orchestration.workflow.schema import Symbol, WorkflowManifest
+
+_FAILED = 1
+_INTERRUPTED = 130
+_FRAME = 0.1  # seconds between looks at a run
+
+
+@dataclass(frozen=True, slots=True)
+class DeployCommand:
+    """The options as they were typed; ``swarmc deploy --help`` explains them."""
+
+    manifest: Path | None
+    config: Path | None = None
+    dry_run: bool = False
+    live: bool | None = None
+    json: bool = False
+    resume: bool = False
+    format: str | None = None
+
+
+def deploy_workflow(command: DeployCommand) -> int:
+    """Run a workflow, or go on with those that have not ended; gives the exit code."""
+    if command.resume:
+        if command.config is not None or command.dry_run:
+            raise ArgumentError("--resume takes no manifest, only a configuration")
+        config = load_config(command.manifest)
+    elif command.manifest is None:
+        raise ArgumentError("there is no manifest", hint="name its file, or - for standard input")
+    else:
+        config = load_config(command.config)
+    Logger.configure(
+        level=config.logging.level.value, console=config.logging.console,
+        format=config.logging.format.value,
+    )  # fmt: skip
+    dispatcher = Dispatcher(config)
+    if command.resume:
+        with dispatcher, _terminable():
+            return _finish(dispatcher, dispatcher.resume(), command)
+    assert command.manifest is not None
+    manifest = dispatcher.load(command.manifest, command.format)
+    if command.dry_run:
+        _show_plan(manifest, config, as_json=command.json)
+        return 0
+    with dispatcher, _terminable():
+        left = dispatcher.unfinished()
+        if left:
+            typer.echo(
+                f"swarmc: {len(left)} earlier runs have not ended; `swarmc deploy --resume` goes on"
+                " with them", err=True,
+            )  # fmt: skip
+        return _finish(dispatcher, [dispatcher.deploy(manifest)], command)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM be what Ctrl-C is."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+# Running
+
+
+def _finish(dispatcher: Dispatcher, run_ids: list[str], command: DeployCommand) -> int:
+    """Wait for runs and show what became of them."""
+    if not run_ids:
+        typer.echo("swarmc: every run has ended", err=True)
+    code = 0
+    results = []
+    try:
+        for run_id in run_ids:
+            result = _wait(dispatcher, run_id, command)
+            results.append(result)
+            if not command.json:
+                typer.echo(result_text(result))
+            if not result.success:
+                code = _INTERRUPTED if result.error == "interrupted" else code or _FAILED
+    except KeyboardInterrupt:
+        typer.echo("swarmc: left; `swarmc deploy --resume` goes on with it", err=True)
+        dispatcher.close(0)
+        return _INTERRUPTED
+    if command.json:
+        data = [result.to_data() for result in results]
+        typer.echo(dumps(data if command.resume else data[0]))
+    return code
+
+
+def _wait(dispatcher: Dispatcher, run_id: str, command: DeployCommand) -> WorkflowResult:
+    """Wait for a run; the first Ctrl-C stops it and has it rolled back."""
+    try:
+        return _watch(dispatcher, run_id, command)
+    except KeyboardInterrupt:
+        typer.echo("swarmc: interrupted: stopping and rolling back; Ctrl-C again leaves it",
+                   err=True)  # fmt: skip
+        dispatcher.runner.cancel(run_id, "interrupted")
+        return _watch(dispatcher, run_id, command)
+
+
+def _watch(dispatcher: Dispatcher, run_id: str, command: DeployCommand) -> WorkflowResult:
+    runner = dispatcher.runner
+    wanted = sys.stderr.isatty() if command.live is None else command.live
+    with live_table(runner.result(run_id)) if wanted else nullcontext() as view:
+        while True:
+            try:
+                return runner.wait(run_id, _FRAME)
+            except TimeoutError:
+                if view is not None:
+                    view.show(runner.result(run_id))
+
+
+# Text
+
+
+def result_text(result: WorkflowResult) -> str:
+    """What became of a run, for people."""
+    rows = [_row(symbol) for symbol in result.symbols.values()]
+    rows += [_row(undone, f"rollback of {name}") for name, undone in result.rollbacks.items()]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = [f"{result.name} {result.version}: {_ENDINGS[result.state]} ({result.id})"]
+    for *cells, error in rows:
+        aligned = "  ".join(c.ljust(w) for c, w in zip(cells, widths, strict=True))
+        lines.append(f"  {aligned}  {error}".rstrip())
+    if result.error is not None:
+        lines.append(f"Error: {result.error}")
+    lines.append(f"Completed: {result.completed_tasks}/{result.total_tasks}")
+    return "\n".join(lines)
+
+
+_ENDINGS = {
+    WorkflowState.RUNNING: "running",
+    WorkflowState.ROLLING_BACK: "being rolled back",
+    WorkflowState.COMPLETED: "completed",
+    WorkflowState.FAILED: "failed",
+    WorkflowState.ROLLED_BACK: "failed and rolled back",
+}
+
+
+def _row(symbol: SymbolResult, of: str = "") -> tuple[str, str, str, str, str]:
+    tries = f"{symbol.attempts} attempts" if symbol.attempts > 1 else ""
+    took = "" if symbol.duration is None else f"{symbol.duration * 1000:,.0f} ms"
+    name = f"{symbol.name} ({of})" if of else symbol.name
+    error = (symbol.error or "").partition("\n")[0] if symbol.result is None else ""
+    return symbol.state.value, name, symbol.executor, f"{took} {tries}".strip(), error
+
+
+def _show_plan(manifest: WorkflowManifest, config: SwarmConfig, *, as_json: bool) -> None:
+    problems = missing_executors(manifest, config, make_executors(config))
+    defaults = task_defaults(config)
+    graph = manifest.graph()
+    if as_json:
+        typer.echo(dumps({
+            "name": manifest.name, "version": manifest.version,
+            "steps": [list(names) for names in graph.levels()],
+            "rollback_order": _rollback_order(manifest), "problems": problems,
+        }))  # fmt: skip
+        return
+
+    def describe(node: GraphNode[Symbol]) -> list[str]:
+        symbol = node.value
+        cells = [
+            symbol.dispatch, f"{symbol.type.value}, {symbol.context.value}",
+            f"priority {symbol.priority}",
+            f"timeout {defaults.timeout(symbol):,} ms", f"{defaults.retries_of(symbol)} retries",
+            f"after {', '.join(symbol.dependencies)}" if symbol.dependencies else "",
+        ]  # fmt: skip
+        if symbol.rollback is not None:
+            cells.append(f"rollback {symbol.rollback.name} ({symbol.rollback.dispatch})")
+        return cells
+
+    typer.echo(f"{manifest.name} {manifest.version}: {len(graph)} symbols")
+    if manifest.description:
+        typer.echo(manifest.description.rstrip())
+    typer.echo(render_plan(graph, describe))
+    rollbacks = _rollback_order(manifest)
+    if rollbacks:
+        typer.echo(f"rollback order: {', '.join(rollbacks)}")
+    for problem in problems.values():
+        typer.echo(f"swarmc: {problem}", err=True)
+
+
+def _rollback_order(manifest: WorkflowManifest) -> list[str]:
+    """Symbols that have a rollback, in the order in which they would be undone."""
+    undone = {symbol.name for symbol in manifest.symbols if symbol.rollback}
+    return [name for name in reversed(manifest.graph().order()) if name in undone]

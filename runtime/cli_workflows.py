@@ -1,0 +1,96 @@
+"""The commands of workflows: ``swarmc deploy``, ``status`` and ``config``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+DEFAULT_CONFIG = "./swarm-config.toml"
+
+
+class ManifestLanguage(StrEnum):
+    """Languages of manifests."""
+
+    YAML = "yaml"
+    TOML = "toml"
+
+
+Manifest = Annotated[
+    Path | None,
+    typer.Argument(help="Manifest of a workflow, YAML or TOML; - is standard input."),
+]
+Config = Annotated[
+    Path | None,
+    typer.Argument(help=f"Configuration; default: {DEFAULT_CONFIG}, if it is there."),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check the manifest and print the plan; run nothing.")
+]
+Live = Annotated[
+    bool | None,
+    typer.Option("--live/--no-live", help="Show the symbols while they run; default: on a"
+                 " terminal."),
+]  # fmt: skip
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on with runs that have not ended; no manifest is given, and"
+                 " the first argument is the configuration."),
+]  # fmt: skip
+Format = Annotated[
+    ManifestLanguage | None,
+    typer.Option("--format", help="Language of the manifest; default: by its name or content."),
+]
+Output = Annotated[Path, typer.Argument(help="File to write; - is standard output.")]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the file.")]
+
+
+def add_commands(app: typer.Typer, command: Callable[[Callable[..., Any]], Any]) -> None:
+    """Give a command line these commands.
+
+    Args:
+        command: makes exit codes and error messages of what a command returns or raises.
+    """
+
+    @app.command()
+    @command
+    def deploy(
+        manifest: Manifest = None,
+        config: Config = None,
+        dry_run: DryRun = False,
+        live: Live = None,
+        json: Json = False,
+        resume: Resume = False,
+        format: Format = None,
+    ) -> int:
+        """Run a workflow in this process, and roll it back if a symbol fails.
+
+        A manifest is code: it says what the back ends are to do. Ctrl-C stops the workflow and
+        rolls it back; a second Ctrl-C leaves it as it is, for --resume. Exits with 1 unless
+        every symbol completed.
+        """
+        from .cli_deploy import DeployCommand, deploy_workflow
+
+        return deploy_workflow(DeployCommand(
+            manifest, config, dry_run, live, json, resume, format and format.value
+        ))  # fmt: skip
+
+    @app.command()
+    @command
+    def status(config: Config = None, json: Json = False) -> None:
+        """Show the state of the swarm: workers, tasks, workflows, and the state database."""
+        from .cli_swarm import show_status
+
+        show_status(config, as_json=json)
+
+    @app.command("config")
+    @command
+    def config_(output: Output = Path(DEFAULT_CONFIG), force: Force = False) -> None:
+        """Write a configuration with all settings, their defaults, and what they mean."""
+        from .cli_swarm import write_config
+
+        write_config(output, force=force)
