@@ -149,6 +149,11 @@ step 4
     assert (result.exit_code, "cannot import no_such_module" in result.stderr) == (2, True)
 
 
+def heed_interrupts() -> None:
+    """What a shell starts in the background inherits that SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("options", [[], ["--sync"]])
 def test_ctrl_c_stops_webassembly(tmp_path: Path, options: list[str]) -> None:
     endless = {"id": "endless", "node_type": "wasm", "module": str(CORPUS / "frames.wasm"),
@@ -158,6 +163,7 @@ def test_ctrl_c_stops_webassembly(tmp_path: Path, options: list[str]) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "swarmc", "pipeline", "run", str(path), *options],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=heed_interrupts,
     )  # fmt: skip
     try:
         assert process.stdout is not None
