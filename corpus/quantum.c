@@ -99,8 +99,8 @@ static void sine_cosine(double x, double *sine, double *cosine) {
     *cosine = quarter == 0 ? c : quarter == 1 ? -s : quarter == 2 ? -c : s;
 }
 
-// Sine (0) or cosine (1) of an angle.
-EXPORT("turn") double turn(int32_t which, double angle) {
+// Sine (0) or cosine (1).
+EXPORT("wave") double wave(int32_t which, double angle) {
     double sine, cosine;
     sine_cosine(angle, &sine, &cosine);
     return which ? cosine : sine;
@@ -250,9 +250,10 @@ static void tabulate(void) {
     }
 }
 
-// Anneals the state of all spins turned sideways towards low energies of the couplings, in steps
-// of so much time (digitised quantum annealing, or QAOA with a linear ramp). The mean energy.
-EXPORT("anneal") double anneal(int32_t steps, double time) {
+// Anneals the state of all spins turned sideways towards low energies of the couplings (digitised
+// quantum annealing, or QAOA with a linear ramp): in each step the energies, times `pull`, weigh
+// more, and turning a spin, times `turn`, weighs less. The mean energy in the end.
+EXPORT("anneal") double anneal(int32_t steps, double pull, double turn) {
     tabulate();
     float even = 1;
     for (int32_t q = 0; q < qubits; q++) {
@@ -264,10 +265,10 @@ EXPORT("anneal") double anneal(int32_t steps, double time) {
     for (int32_t k = 0; k < steps; k++) {
         double done = (k + 0.5) / steps, sine, cosine;
         for (uint32_t z = 0; z < states; z++) {
-            sine_cosine(-time * done * table[z], &sine, &cosine);
+            sine_cosine(-pull * done * table[z], &sine, &cosine);
             amplitudes[z] = times(amplitudes[z], (Complex){(float)cosine, (float)sine});
         }
-        sine_cosine(-time * (1.0 - done), &sine, &cosine);
+        sine_cosine(-turn * (1.0 - done), &sine, &cosine);
         Complex stay = {(float)cosine, 0}, leave = {0, (float)-sine};
         for (int32_t q = 0; q < qubits; q++) {
             apply(q, 0, stay, leave, leave, stay);

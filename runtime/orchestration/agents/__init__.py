@@ -18,14 +18,23 @@ if TYPE_CHECKING:
         CircuitBreaker,
     )
     from .entries import AgentEntry
+    from .factory import AgentFactory
+    from .generic import GenericAgent
     from .health import HealthMonitor, HealthPolicy, HealthReport, HealthStatistics, Heart, Ticker
+    from .local import LocalAgent
+    from .networks import Activation
+    from .neural import NeuralAgent
     from .phi import PhiDetector
+    from .problems import GateKind
+    from .quantum import QuantumAgent
     from .registry import AgentRegistry, RegistryStatistics
     from .states import AgentLimitError, AgentStateError, DuplicateAgentError
     from .supervisor import RestartPolicy, Supervisor, SupervisorStatistics, Vitals
 
 __all__ = [
+    "Activation",
     "AgentEntry",
+    "AgentFactory",
     "AgentLimitError",
     "AgentRegistry",
     "AgentStateError",
@@ -36,12 +45,17 @@ __all__ = [
     "Breakers",
     "CircuitBreaker",
     "DuplicateAgentError",
+    "GateKind",
+    "GenericAgent",
     "HealthMonitor",
     "HealthPolicy",
     "HealthReport",
     "HealthStatistics",
     "Heart",
+    "LocalAgent",
+    "NeuralAgent",
     "PhiDetector",
+    "QuantumAgent",
     "RegistryStatistics",
     "RestartPolicy",
     "Supervisor",
@@ -51,7 +65,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Activation": ".networks",
     "AgentEntry": ".entries",
+    "AgentFactory": ".factory",
     "AgentLimitError": ".states",
     "AgentRegistry": ".registry",
     "AgentStateError": ".states",
@@ -62,12 +78,17 @@ _HOMES = {
     "Breakers": ".breaker",
     "CircuitBreaker": ".breaker",
     "DuplicateAgentError": ".states",
+    "GateKind": ".problems",
+    "GenericAgent": ".generic",
     "HealthMonitor": ".health",
     "HealthPolicy": ".health",
     "HealthReport": ".health",
     "HealthStatistics": ".health",
     "Heart": ".health",
+    "LocalAgent": ".local",
+    "NeuralAgent": ".neural",
     "PhiDetector": ".phi",
+    "QuantumAgent": ".quantum",
     "RegistryStatistics": ".registry",
     "RestartPolicy": ".supervisor",
     "Supervisor": ".supervisor",
