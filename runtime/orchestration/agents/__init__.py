@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .problems import GateKind
     from .quantum import QuantumAgent
     from .registry import AgentRegistry, RegistryStatistics
+    from .shedding import LoadLevel, LoadShedder, OverloadedError, ShedPolicy, ShedStatistics
     from .states import AgentLimitError, AgentStateError, DuplicateAgentError
     from .supervisor import RestartPolicy, Supervisor, SupervisorStatistics, Vitals
 
@@ -52,12 +53,17 @@ __all__ = [
     "HealthReport",
     "HealthStatistics",
     "Heart",
+    "LoadLevel",
+    "LoadShedder",
     "LocalAgent",
     "NeuralAgent",
+    "OverloadedError",
     "PhiDetector",
     "QuantumAgent",
     "RegistryStatistics",
     "RestartPolicy",
+    "ShedPolicy",
+    "ShedStatistics",
     "Supervisor",
     "SupervisorStatistics",
     "Ticker",
@@ -85,12 +91,17 @@ _HOMES = {
     "HealthReport": ".health",
     "HealthStatistics": ".health",
     "Heart": ".health",
+    "LoadLevel": ".shedding",
+    "LoadShedder": ".shedding",
     "LocalAgent": ".local",
     "NeuralAgent": ".neural",
+    "OverloadedError": ".shedding",
     "PhiDetector": ".phi",
     "QuantumAgent": ".quantum",
     "RegistryStatistics": ".registry",
     "RestartPolicy": ".supervisor",
+    "ShedPolicy": ".shedding",
+    "ShedStatistics": ".shedding",
     "Supervisor": ".supervisor",
     "SupervisorStatistics": ".supervisor",
     "Ticker": ".health",
