@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import ipaddress
+import operator
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
@@ -173,7 +174,7 @@ def _family(row: Row, labels: list[str]) -> Any:
 
 
 def _add(row: Row, family: Any, labels: list[str], stats: Any) -> None:
-    value = getattr(stats, row.field)
+    value = operator.attrgetter(row.field)(stats)
     if row.kind is Kind.HISTOGRAM:
         family.add_metric(labels, *_buckets(value))
     elif row.kind is Kind.STATE:

@@ -20,6 +20,7 @@ class Row:
     """A field of a part's statistics.
 
     Args:
+        field: its name; with a dot, a field of what the field before the dot holds.
         name: of the metric, behind ``swarmc_``; a counter's gets ``_total``.
         label: the field is a mapping from this to numbers, or to objects with a field ``item``.
     """
@@ -33,6 +34,27 @@ class Row:
 
 
 _C, _G, _H = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
+
+
+
+def _channel(field: str, name: str, where: str) -> tuple[Row, ...]:
+    """Rows of channels together."""
+    return (
+        Row(f"{field}.sent", _C, f"{name}_sent_messages", f"Accepted {where}."),
+        Row(f"{field}.refused", _C, f"{name}_refused_messages", f"For which no room was {where}."),
+        Row(f"{field}.received", _C, f"{name}_received_messages", f"Given to receivers {where}."),
+        Row(f"{field}.acknowledged", _C, f"{name}_acknowledged_messages", f"Done with {where}."),
+        Row(f"{field}.rejected", _C, f"{name}_rejected_messages", f"Put back {where}."),
+        Row(f"{field}.restored", _C, f"{name}_restored_messages", f"Of before a restart {where}."),
+        Row(f"{field}.dropped", _C, f"{name}_dropped_messages", f"Gone with the owner {where}."),
+        Row(f"{field}.waiting", _G, f"{name}_waiting_messages", f"In the queue {where}."),
+        Row(f"{field}.unacknowledged", _G, f"{name}_unacknowledged_messages",
+            f"Received, and not done with, {where}."),
+        Row(f"{field}.bytes_before", _C, f"{name}_uncompressed_bytes",
+            f"Before compression, {where}."),
+        Row(f"{field}.bytes_after", _C, f"{name}_compressed_bytes", f"After compression, {where}."),
+    )  # fmt: skip
+
 
 #: By part. A part whose statistics are a mapping, as those of breakers, is exported for each key.
 ROWS: dict[str, tuple[Row, ...]] = {
@@ -121,6 +143,15 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row("bytes_written", _C, "memory_written_bytes", "Bytes written."),
         Row("backing_used", _G, "memory_backing_used_bytes", "In the backing store."),
         Row("backing_limit", _G, "memory_backing_limit_bytes", "What the backing store may hold."),
+    ),
+    "hub": (
+        Row("members", _G, "hub_members", "Members that have joined."),
+        Row("hops", _C, "hub_hops", "Links that messages went over."),
+        Row("forwarded", _C, "hub_forwarded_messages", "Passed on for others.", "member"),
+        Row("not_permitted", _C, "hub_not_permitted_messages", "Refused by the topology."),
+        Row("no_such_member", _C, "hub_unknown_members", "Messages to or from strangers."),
+        *_channel("mailboxes", "mailbox", "in mailboxes"),
+        *_channel("channels", "channel", "in channels"),
     ),
     "resources": (
         Row("cpu", _G, "process_busy_processors", "Processors that this process keeps busy."),

@@ -15,7 +15,8 @@ from swarmc.runtime.orchestration.agents.health import HealthStatistics
 from swarmc.runtime.orchestration.agents.registry import AgentRegistry, RegistryStatistics
 from swarmc.runtime.orchestration.agents.supervisor import SupervisorStatistics
 from swarmc.runtime.orchestration.events import Event, EventKind
-from swarmc.runtime.orchestration.histogram import Histogram
+from swarmc.runtime.orchestration.histogram import Distribution, Histogram
+from swarmc.runtime.orchestration.hub import CommunicationHub, HubStats, SwarmTopology
 from swarmc.runtime.orchestration.memory import MemoryConfig, MemoryManager, MemoryStats
 from swarmc.runtime.orchestration.metrics import Metrics, MetricsError
 from swarmc.runtime.orchestration.metrics_table import ROWS, Kind
@@ -26,7 +27,7 @@ from swarmc.runtime.orchestration.store import Store, StoreStats
 STATISTICS: dict[str, type] = {
     "scheduler": SchedulerStats, "store": StoreStats, "agents": RegistryStatistics,
     "health": HealthStatistics, "supervisor": SupervisorStatistics, "breakers": BreakerStatistics,
-    "memory": MemoryStats, "resources": ResourceUsage,
+    "memory": MemoryStats, "hub": HubStats, "resources": ResourceUsage,
 }  # fmt: skip
 
 #: What follows from others, or never changes.
@@ -45,13 +46,24 @@ def samples(metrics: Metrics) -> dict[tuple[str, ...], float]:
     }
 
 
+def leaves(kind: type) -> set[str]:
+    """Fields of statistics, and with dots, of statistics in them."""
+    found = set()
+    for name, hint in get_type_hints(kind).items():
+        if dataclasses.is_dataclass(hint) and hint is not Distribution:
+            found |= {f"{name}.{field.name}" for field in dataclasses.fields(hint)}
+        else:
+            found.add(name)
+    return found
+
+
 @pytest.mark.parametrize("part", ROWS)
 def test_every_field_is_exported(part: str) -> None:
     kind = STATISTICS[part]
-    fields = {field.name for field in dataclasses.fields(kind)}
+    fields = leaves(kind)
     rows = {row.field for row in ROWS[part]}
-    assert all(hasattr(kind, name) for name in rows)
     assert fields - rows == LEFT_OUT.get(part, set())
+    assert all(isinstance(getattr(kind, name, None), property) for name in rows - fields)
     hints = get_type_hints(kind)
     for row in ROWS[part]:
         distribution = row.field in hints and hints[row.field].__name__ == "Distribution"
@@ -117,6 +129,18 @@ def test_breakers_and_agents() -> None:
     assert found["swarmc_breaker_state", "wasm", "closed"] == 0
     assert found["swarmc_breaker_refused_calls_total", "wasm"] == 3
     assert found["swarmc_agents", "ready"] == 0
+
+
+def test_hub() -> None:
+    hub = CommunicationHub(SwarmTopology.STAR, "abc")
+    hub.send("b", "c", b"through a")
+    found = samples(Metrics({"hub": hub.stats}))
+    assert found["swarmc_hub_members",] == 3
+    assert found["swarmc_mailbox_sent_messages_total",] == 1
+    assert found["swarmc_mailbox_waiting_messages",] == 1
+    assert found["swarmc_channel_sent_messages_total",] == 0
+    assert found["swarmc_hub_hops_total",] == 2
+    assert found["swarmc_hub_forwarded_messages_total", "a"] == 1
 
 
 def test_each_has_a_registry_of_its_own() -> None:
