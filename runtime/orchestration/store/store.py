@@ -18,7 +18,7 @@ from ..events import Event
 from ..interfaces import Stored
 from .cleanup import clean
 from .connect import Readers, connect
-from .errors import StoreAccessError, StoreClosedError, stored_error
+from .errors import StoreAccessError, StoreClosedError, StoreError, stored_error
 from .lock import WriterLock
 from .reader import StoreReader
 from .records import Cleaned, StoreStats
@@ -136,6 +136,8 @@ class Store(StoreReader):
             older_than: seconds, or a timedelta.
         """
         age = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
+        if not age >= 0:
+            raise StoreError(f"an age is not negative: {older_than!r}")
         return clean(self._writer.call, self._clock() - age)
 
     def rebuild(self) -> int:
