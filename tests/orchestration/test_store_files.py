@@ -10,6 +10,7 @@ import sys
 import tempfile
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from swarmc.runtime.orchestration.store import (
     StoreFullError,
     StoreLockedError,
     StoreVersionError,
+    writer,
 )
 from swarmc.runtime.orchestration.store.schema import APPLICATION_ID, STEPS, prepare
 from swarmc.runtime.orchestration.tasks import Task
@@ -276,6 +278,36 @@ def test_a_full_disk(tmp_path: Path) -> None:
             assert {record.task.id for record in reader.tasks()} == set(kept.split())
     finally:
         subprocess.run(["umount", "-l", str(mounted)], check=True)
+
+
+# -- the write-ahead log ---------------------------------------------------------------------
+
+
+def test_the_log_is_moved_while_it_grows_and_in_pauses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_LOG_SIZE", 1 << 20)
+    monkeypatch.setattr(writer, "_IDLE_LOG_SIZE", 1 << 16)
+    monkeypatch.setattr(writer, "_IDLE_SECONDS", 0.01)
+    log = tmp_path / "s.db-wal"
+    with Store(tmp_path / "s.db") as store:
+        largest = 0
+        for _ in range(100):
+            accept(store, 10, 10_000)
+            largest = max(largest, log.stat().st_size)
+        assert largest < 3 << 20  # of 10 MB
+        stop = time.monotonic() + 10
+        while log.stat().st_size and time.monotonic() < stop:
+            time.sleep(0.005)
+        assert log.stat().st_size == 0
+        with sqlite3.connect(tmp_path / "s.db") as stranger:
+            stranger.execute("BEGIN")
+            stranger.execute("SELECT count(*) FROM events").fetchone()
+            accept(store, 300, 10_000)  # a reader keeps the log from being emptied
+            assert log.stat().st_size > 1 << 20
+            accept(store, 300, 10_000)
+        stranger.close()
+        assert store.record_counts()["tasks"] == 1600
 
 
 # -- damaged ---------------------------------------------------------------------------------
