@@ -27,6 +27,7 @@ from swarmc.runtime.orchestration.store import (
     StoreFullError,
     StoreLockedError,
     StoreVersionError,
+    schema,
     writer,
 )
 from swarmc.runtime.orchestration.store.schema import APPLICATION_ID, STEPS, prepare
@@ -440,6 +441,38 @@ def test_steps_to_a_newer_version() -> None:
     with pytest.raises(StoreVersionError, match=r"has version 3 .* knows 1"):
         prepare(db, "it", (first,))
     db.close()
+
+
+def test_an_older_store_is_brought_up_to_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "s.db"
+    with Store(path) as store:
+        (task,) = accept(store)
+    now = len(STEPS)
+    with monkeypatch.context() as later:
+        step = "ALTER TABLE state ADD COLUMN note TEXT; UPDATE state SET note = key"
+        later.setattr(schema, "STEPS", (*STEPS, step))
+        with pytest.raises(StoreVersionError, match=f"version {now} .* reads {now + 1}; open it"):
+            Store.open_readonly(path)
+        with Store(path) as store:
+            assert [record.task for record in store.tasks()] == [task]
+            store.set_state("k", 1)
+            assert store.rebuild() == 1
+        with Store.open_readonly(path) as reader:
+            assert reader.record_counts()["tasks"] == 1
+    with pytest.raises(StoreVersionError, match=f"version {now + 1} .* knows {now}; install"):
+        Store(path)
+
+
+def test_a_link_is_the_file_that_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "s.db")
+    with Store(tmp_path / "link.db") as store:
+        accept(store)
+        with pytest.raises(StoreLockedError, match=r"s\.db is open for writing in this process"):
+            Store(tmp_path / "s.db")
+        with Store.open_readonly(tmp_path / "s.db") as reader:
+            assert reader.record_counts()["tasks"] == 1
 
 
 # -- forks and threads -----------------------------------------------------------------------
