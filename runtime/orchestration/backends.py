@@ -134,10 +134,9 @@ def _command(config: SwarmConfig, name: str) -> Executor:
     from .executors.process import ProcessExecutor
 
     section = config.backends.commands[name]
-    program = config.program(section.command[0])
     return ProcessExecutor(
-        name, [program, *section.command[1:]], setting=f"backends.{name}.command",
-        env=section.env, cwd=_folder(config),
+        name, section.command, setting=f"backends.{name}.command", env=section.env,
+        cwd=_folder(config),
     )  # fmt: skip
 
 

@@ -221,7 +221,8 @@ class SwarmConfig(_Section):
 
     def program(self, text: str) -> str:
         """A program: one without ``/`` is looked up in PATH."""
-        return str(self.path(text)) if "/" in text else text
+        path = str(self.path(text)) if "/" in text else text
+        return path if "/" in path or "/" not in text else f"./{path}"  # pathlib drops the dot
 
     def within(self, folder: Path) -> Self:
         """The same, of a file in a folder."""

@@ -60,6 +60,7 @@ def test_paths_begin_at_the_file(tmp_path: Path) -> None:
     assert config.path("/a") == Path("/a")
     assert config.program("php") == "php"
     assert config.program("./php") == str(tmp_path / "php")
+    assert SwarmConfig().program("./php") == "./php"
 
 
 def test_every_mistake_at_once(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ script_path = "engine.py"
 pwsh_binary = "./pwsh"
 script_path = "engine.py"
 [backends.mine]
-command = ["{sys.executable}", "engine.py", "-x"]
+command = ["./injector", "-x"]
 [backends.internal]
 operations = {{ here = "os:getcwd" }}
 [backends.process]
@@ -150,7 +150,7 @@ enabled = true
         php={"dispatch": "php_engine", **parameters},
         mine={"dispatch": "mine", **parameters},
         any={"dispatch": "process", "parameters": {
-            "operation": "y", "command": [sys.executable, "engine.py"]
+            "operation": "y", "command": ["./injector"]
         }},
     )  # fmt: skip
     path = tmp_path / "w.json"

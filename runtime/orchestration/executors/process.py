@@ -42,7 +42,7 @@ class ProcessExecutor:
         files: files that must be there, such as a script.
         settings: of the program and of the files, what to set in a configuration; for hints.
         env: added to this process's environment.
-        cwd: where it runs; None: where this process does.
+        cwd: where it runs, and where a relative path of it begins; None: where this process is.
         timeout: seconds that an attempt may take, if that is less than what its task allows.
         max_output: bytes that it may print.
         max_errors: bytes kept of what it writes to standard error, the last ones.
@@ -66,7 +66,10 @@ class ProcessExecutor:
         if not command:
             raise ValueError("a process executor needs a command")
         self.name = name
-        self.command = tuple(str(part) for part in command)
+        program = str(command[0])
+        if cwd is not None and "/" in program:
+            program = str(cwd.absolute() / program)
+        self.command = (program, *map(str, command[1:]))
         self.timeout, self.grace = timeout, grace
         self.max_output, self.max_errors = max_output, max_errors
         self._files, self._setting = dict(files or {}), setting

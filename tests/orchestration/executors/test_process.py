@@ -101,6 +101,12 @@ def test_environment_and_folder(tmp_path: Path) -> None:
     assert run(executor) == ["red", str(tmp_path)]
 
 
+def test_a_relative_program_begins_at_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "program").write_text("#!/bin/sh\necho 5\n")
+    (tmp_path / "program").chmod(0o755)
+    assert run(ProcessExecutor("stub", ["./program"], cwd=tmp_path)) == 5
+
+
 def test_standard_error_is_told_meanwhile() -> None:
     said: list[tuple[str, str]] = []
     context = TaskContext(emit=lambda kind, data: said.append((kind, data)))
