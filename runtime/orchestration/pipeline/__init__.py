@@ -20,6 +20,7 @@ from .errors import (
 from .executor import Executor, Mode
 from .manifest import Manifest, load_manifest
 from .result import ExecutionResult, GraphInfo
+from .task import PipelineExecutor
 
 __all__ = [
     "ArrayFormatError",
@@ -32,6 +33,7 @@ __all__ = [
     "NodeError",
     "NodeTimeoutError",
     "PipelineError",
+    "PipelineExecutor",
     "PipelineTimeoutError",
     "Problem",
     "RunningLoopError",

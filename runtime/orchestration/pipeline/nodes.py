@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from ..errors import InvalidTaskError
+from ..executors.internal import load_function
 from .errors import NodeError
 from .models import BaseNode, PythonNode
 from .threads import Stop, in_thread
@@ -123,20 +124,12 @@ def import_function(node: PythonNode) -> Callable[..., Any]:
     Raises:
         NodeError: it cannot be imported, or is no function.
     """
-    module_name, _, attributes = node.function.partition(":")
     try:
-        found: Any = importlib.import_module(module_name)
+        return load_function(node.function)
+    except InvalidTaskError as error:
+        raise NodeError(node.id, error.message) from error
     except Exception as error:  # the module's own code runs, and may raise anything
-        message = f"cannot import {module_name}: {described(error)}"
-        raise NodeError(node.id, message) from error
-    for name in attributes.split("."):
-        if not hasattr(found, name):
-            raise NodeError(node.id, f"there is no {attributes} in module {module_name}")
-        found = getattr(found, name)
-    if not callable(found):
-        raise NodeError(node.id, f"{node.function} cannot be called: it is {found!r:.60}")
-    function: Callable[..., Any] = found
-    return function
+        raise NodeError(node.id, f"cannot import {node.function}: {described(error)}") from error
 
 
 def no_value(node: BaseNode, port: str) -> ItemError:

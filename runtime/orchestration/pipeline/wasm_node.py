@@ -140,21 +140,26 @@ class WasmRunner:
         arguments = sizes.astype(np.uint32).reshape(-1, 1)
         result = self._module.dispatch(stop, lambda: swarm.dispatch(agents, alloc, arguments))
         addresses = result.results_array(0).astype(np.int64) & _U32
-        for number, (agent, array) in enumerate(zip(agents, column, strict=True)):
-            address = int(addresses[number])
-            if array.size:
-                if not address:
-                    raise CallFailed(
-                        f"{alloc} has no room for the {array.nbytes:,} bytes of input"
-                        f" {port.name!r}: the node's max_memory may be too small", number,
-                    )  # fmt: skip
-                self._write(agent, array, address, number)
+        for number, (address, array) in enumerate(zip(addresses.tolist(), column, strict=True)):
+            if array.size and not address:
+                raise CallFailed(
+                    f"{alloc} has no room for the {array.nbytes:,} bytes of input"
+                    f" {port.name!r}: the node's max_memory may be too small", number,
+                )  # fmt: skip
             rows[number] += [address, array.size]
+        if (addresses == addresses[0]).all() and (sizes == sizes[0]).all():
+            together = np.stack([_bytes_of(array) for array in column])
+            self._write(agents, together, int(addresses[0]), 0)
+            return
+        for number, (agent, array) in enumerate(zip(agents, column, strict=True)):
+            alone = _bytes_of(array).reshape(1, -1)
+            self._write([agent], alone, int(addresses[number]), number)
 
-    def _write(self, agent: int, array: Array, address: int, number: int) -> None:
-        packed = np.ascontiguousarray(array).reshape(1, -1).view(np.uint8)
+    def _write(self, agents: list[int], rows: Array, address: int, number: int) -> None:
+        if not rows.size:
+            return
         try:
-            self._module.swarm.set_agent_memories(packed, [agent], address)
+            self._module.swarm.set_agent_memories(rows, agents, address)
         except ArgumentError as error:
             message = f"{self._node.alloc} gave room that is none: {error}"
             raise CallFailed(message, number) from error
@@ -234,6 +239,11 @@ def as_array(value: Any, name: str) -> Array:
     if isinstance(value, (list, tuple, int, float)):
         return np.array(value, dtype)
     raise TypeError(f"takes an array of {name}, not {type(value).__name__}")
+
+
+def _bytes_of(array: Array) -> Array:
+    """The elements in C order as bytes, one-dimensional."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
 def _number(value: Any) -> int | float:
