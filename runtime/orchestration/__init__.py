@@ -9,16 +9,100 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .tasks import Task, TaskBuilder, TaskPriority, TaskRecord, TaskState
+    from .agents import (
+        AgentFactory,
+        AgentRegistry,
+        BreakerPolicy,
+        Breakers,
+        CircuitBreaker,
+        HealthMonitor,
+        HealthPolicy,
+        RestartPolicy,
+    )
+    from .builder import SwarmBuilder
+    from .errors import OrchestrationError, TaskError
+    from .hub import BroadcastChannel, CommunicationHub, MessageChannel, SwarmTopology, Topology
+    from .interfaces import AgentState
+    from .memory import EvictionPolicy, MemoryConfig, MemoryManager
+    from .metrics import Metrics
+    from .orchestrator import SwarmConfig, SwarmOrchestrator
+    from .scheduler import AgentSelectionStrategy, Scheduler, SchedulerConfig
+    from .store import Store
+    from .tasks import Task, TaskBuilder, TaskContext, TaskPriority, TaskRecord, TaskState
+    from .worker import Worker
 
-__all__ = ["Task", "TaskBuilder", "TaskPriority", "TaskRecord", "TaskState"]
+__all__ = [
+    "AgentFactory",
+    "AgentRegistry",
+    "AgentSelectionStrategy",
+    "AgentState",
+    "BreakerPolicy",
+    "Breakers",
+    "BroadcastChannel",
+    "CircuitBreaker",
+    "CommunicationHub",
+    "EvictionPolicy",
+    "HealthMonitor",
+    "HealthPolicy",
+    "MemoryConfig",
+    "MemoryManager",
+    "MessageChannel",
+    "Metrics",
+    "OrchestrationError",
+    "RestartPolicy",
+    "Scheduler",
+    "SchedulerConfig",
+    "Store",
+    "SwarmBuilder",
+    "SwarmConfig",
+    "SwarmOrchestrator",
+    "SwarmTopology",
+    "Task",
+    "TaskBuilder",
+    "TaskContext",
+    "TaskError",
+    "TaskPriority",
+    "TaskRecord",
+    "TaskState",
+    "Topology",
+    "Worker",
+]
 
 _HOMES = {
+    "AgentFactory": ".agents",
+    "AgentRegistry": ".agents",
+    "AgentSelectionStrategy": ".scheduler",
+    "AgentState": ".interfaces",
+    "BreakerPolicy": ".agents",
+    "Breakers": ".agents",
+    "BroadcastChannel": ".hub",
+    "CircuitBreaker": ".agents",
+    "CommunicationHub": ".hub",
+    "EvictionPolicy": ".memory",
+    "HealthMonitor": ".agents",
+    "HealthPolicy": ".agents",
+    "MemoryConfig": ".memory",
+    "MemoryManager": ".memory",
+    "MessageChannel": ".hub",
+    "Metrics": ".metrics",
+    "OrchestrationError": ".errors",
+    "RestartPolicy": ".agents",
+    "Scheduler": ".scheduler",
+    "SchedulerConfig": ".scheduler",
+    "Store": ".store",
+    "SwarmBuilder": ".builder",
+    "SwarmConfig": ".orchestrator",
+    "SwarmOrchestrator": ".orchestrator",
+    "SwarmTopology": ".hub",
     "Task": ".tasks",
     "TaskBuilder": ".tasks",
+    "TaskContext": ".tasks",
+    "TaskError": ".errors",
     "TaskPriority": ".tasks",
     "TaskRecord": ".tasks",
     "TaskState": ".tasks",
+    "Topology": ".hub",
+    "Worker": ".worker",
 }
 
 

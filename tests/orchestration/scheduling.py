@@ -7,6 +7,7 @@ from typing import Any
 
 from swarmc.runtime.orchestration.agents import AgentRegistry
 from swarmc.runtime.orchestration.agents.breaker import BreakerPolicy, Breakers
+from swarmc.runtime.orchestration.agents.shedding import LoadShedder
 from swarmc.runtime.orchestration.engine import Attempt
 from swarmc.runtime.orchestration.engine.base import Done, Started
 from swarmc.runtime.orchestration.interfaces import EventLog
@@ -73,7 +74,7 @@ class Bench:
 
     def __init__(
         self, *workers: Worker, store: EventLog | None = None, paused: bool = False,
-        breakers: BreakerPolicy | None = None, **config: Any,
+        breakers: BreakerPolicy | None = None, shedder: LoadShedder | None = None, **config: Any,
     ) -> None:  # fmt: skip
         self.now = 100.0
         self.engine = ManualEngine()
@@ -82,8 +83,8 @@ class Bench:
             self.registry.register(worker)
         self.scheduler = Scheduler(
             self.registry, store, SchedulerConfig(**config), engine=self.engine, clock=self.clock,
-            breakers=Breakers(breakers, self.clock) if breakers else None, paused=paused,
-            timer=False,
+            breakers=Breakers(breakers, self.clock) if breakers else None, shedder=shedder,
+            paused=paused, timer=False,
         )  # fmt: skip
 
     def clock(self) -> float:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarmc.runtime.orchestration.agents.breaker import BreakerPolicy
+from swarmc.runtime.orchestration.agents.shedding import LoadShedder, OverloadedError, ShedPolicy
 from swarmc.runtime.orchestration.errors import (
     ClosedError,
     DependencyCycleError,
@@ -18,7 +19,7 @@ from swarmc.runtime.orchestration.errors import (
     UnknownTaskError,
 )
 from swarmc.runtime.orchestration.scheduler import AgentSelectionStrategy
-from swarmc.runtime.orchestration.tasks import Task, TaskRecord, TaskState
+from swarmc.runtime.orchestration.tasks import Task, TaskPriority, TaskRecord, TaskState
 
 from .scheduling import Bench, Worker
 
@@ -340,6 +341,24 @@ def test_a_task_that_is_wrong_says_nothing_against_its_agent() -> None:
         bench.scheduler.submit(Task(str(number)))
         bench.engine.end(str(number), TaskError("no such operation", retry=False))
     assert bench.scheduler.stats().failed == 3
+
+
+def test_under_load_urgent_tasks_get_in_and_find_a_place() -> None:
+    shedder = LoadShedder(ShedPolicy(elevated=0.5, critical=0.8, reserve=0.25))
+    bench = Bench(Worker("w", capacity=4), shedder=shedder, task_queue_size=10)
+    bench.scheduler.submit_many([Task(f"runs{n}") for n in range(3)])
+    bench.scheduler.submit_many([Task(f"waits{n}") for n in range(7)])
+    assert bench.engine.order() == ["runs0", "runs1", "runs2"]  # of 4 places one is kept
+    bench.engine.end("runs0")
+    assert bench.engine.order()[3:] == ["waits0"]
+    with pytest.raises(OverloadedError, match="low has priority -10"):
+        bench.scheduler.submit(Task("low", priority=TaskPriority.LOW))
+    bench.scheduler.submit(Task("urgent", priority=TaskPriority.HIGH))
+    assert bench.engine.order()[4:] == ["urgent"]
+    assert bench.scheduler.wait_idle(0) is False
+    order = bench.run_all()
+    assert sorted(order[5:]) == [f"waits{n}" for n in range(1, 7)]
+    bench.scheduler.submit(Task("low", priority=TaskPriority.LOW))
 
 
 def test_idempotency_keys() -> None:

@@ -72,6 +72,10 @@ class Admission:
             life.refuse_if_stopped()
             outside = self._check(tasks)
             self._make_room(len(tasks), timeout)
+            if life.shedder is not None:
+                waiting, limit = life.waiting, life.config.task_queue_size
+                for task in tasks:
+                    life.shedder.check(task.name, task.priority, waiting, limit)
             life.reserved += len(tasks)
         accepted = time.time()
         try:
@@ -135,7 +139,7 @@ class Admission:
         life = self._life
         limit = life.config.task_queue_size
         end = time.monotonic() + timeout
-        while (waiting := len(life.entries) - len(life.running) + life.reserved) + count > limit:
+        while (waiting := life.waiting) + count > limit:
             left = end - time.monotonic()
             if left <= 0 or count > limit:
                 raise QueueFullError(

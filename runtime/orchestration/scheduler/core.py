@@ -10,6 +10,7 @@ from typing import Self
 
 from ..agents.breaker import Breakers
 from ..agents.registry import AgentRegistry
+from ..agents.shedding import LoadShedder
 from ..engine import Engine
 from ..errors import TaskTimeoutError, UnknownTaskError
 from ..interfaces import EventLog
@@ -32,6 +33,7 @@ class Scheduler:
         engine: where attempts run; None: threads of this process. It is closed with the scheduler.
         clock: seconds, for deadlines and waiting times.
         breakers: agents and executors that keep failing are left alone as these say; None: never.
+        shedder: refuses tasks that matter less as the queue fills; None: nothing does.
         paused: begin without starting tasks until :meth:`resume`.
         timer: whether a thread of the scheduler looks after deadlines and delayed attempts;
             False: whoever made it calls :meth:`tick`.
@@ -46,11 +48,12 @@ class Scheduler:
         engine: Engine | None = None,
         clock: Callable[[], float] = time.monotonic,
         breakers: Breakers | None = None,
+        shedder: LoadShedder | None = None,
         paused: bool = False,
         timer: bool = True,
     ) -> None:
         self._life = Lifecycle(
-            registry, store, config or SchedulerConfig(), engine, clock, breakers, paused
+            registry, store, config or SchedulerConfig(), engine, clock, breakers, shedder, paused
         )  # fmt: skip
         self._admission = Admission(self._life)
         self._threads = [threading.Thread(target=self._call, name="swarmc-watch", daemon=True)]
@@ -86,7 +89,8 @@ class Scheduler:
             timeout: seconds to wait for room in the queue.
 
         Raises:
-            QueueFullError: there is none. Nothing was accepted.
+            QueueFullError: there is none; or, as an OverloadedError, none for a task of such a
+                priority. Nothing was accepted.
             InvalidTaskError: it cannot be run: its id is taken, a dependency is unknown.
             ClosedError: the scheduler is closed.
             StoreError: it could not be made durable; it is not accepted.

@@ -20,6 +20,7 @@ from typing import Any
 from ..agents.breaker import Breakers
 from ..agents.entries import AgentEntry
 from ..agents.registry import AgentRegistry
+from ..agents.shedding import LoadLevel, LoadShedder
 from ..codec import ValueEncodingError
 from ..engine import Attempt, Engine, LocalEngine
 from ..errors import ClosedError, OrchestrationError, TaskCancelledError, TaskError
@@ -43,6 +44,10 @@ _ENDS = {
 _BECAME = {TaskState.FAILED: "failed", TaskState.CANCELLED: "was cancelled"}
 
 
+def _always(group: TaskClass[Entry]) -> bool:
+    return True
+
+
 def describe(error: BaseException) -> str:
     """What is kept of an error."""
     return str(error) if isinstance(error, TaskError) else f"{type(error).__name__}: {error}"
@@ -53,7 +58,8 @@ class Lifecycle:
 
     def __init__(
         self, registry: AgentRegistry, store: EventLog | None, config: SchedulerConfig,
-        engine: Engine | None, clock: Callable[[], float], breakers: Breakers | None, paused: bool,
+        engine: Engine | None, clock: Callable[[], float], breakers: Breakers | None,
+        shedder: LoadShedder | None, paused: bool,
     ) -> None:  # fmt: skip
         self.config = config
         self.registry = registry
@@ -71,6 +77,7 @@ class Lifecycle:
         self.running: dict[str, Entry] = {}
         self.chooser = Chooser(config.selection_strategy if config.load_balancing else None)
         self.guards = Guards(breakers)
+        self.shedder = shedder
         self.paused = paused
         self.closed = False
         self.broken: BaseException | None = None
@@ -111,12 +118,13 @@ class Lifecycle:
         if self.paused:
             return attempts
         room = self.config.max_concurrent_tasks - len(self.running)
+        may_start = self._shedding()
         placed = True
         while placed and room > 0 and len(self.queue):
             placed = False
             for group in self.queue.in_order():
                 candidates = self._candidates(group)
-                if candidates:
+                if candidates and may_start(group):
                     agent = self.chooser.choose(candidates)
                     attempts.append(self._begin(self.queue.pop(group), agent))
                     room -= 1
@@ -133,7 +141,27 @@ class Lifecycle:
         """Whether :meth:`place` would place something."""
         if self.paused or len(self.running) >= self.config.max_concurrent_tasks:
             return False
-        return any(self._candidates(group) for group in self.queue.classes.values())
+        may_start = self._shedding()
+        return any(self._candidates(g) and may_start(g) for g in self.queue.classes.values())
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that wait for anything, those that are being written down included."""
+        return len(self.entries) - len(self.running) + self.reserved
+
+    def _shedding(self) -> Callable[[TaskClass[Entry]], bool]:
+        """Whether the first task of a class may take a place, at the load that there is."""
+        shedder = self.shedder
+        if shedder is None:
+            return _always
+        if shedder.update(self.waiting, self.config.task_queue_size) is LoadLevel.NORMAL:
+            return _always
+        capacity = min(
+            sum(entry.capacity for entry in self.registry), self.config.max_concurrent_tasks
+        )
+        return lambda group: shedder.may_start(
+            group.peek().task.priority, len(self.running), capacity
+        )
 
     def _candidates(self, group: TaskClass[Entry]) -> Sequence[AgentEntry]:
         ready = self.registry.eligible(group.needs.capabilities, None, group.resources)

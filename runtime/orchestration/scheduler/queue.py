@@ -61,6 +61,12 @@ class TaskClass(Generic[T]):
             heapq.heappop(heap)
         return None
 
+    def peek(self) -> T:
+        """The first, which stays; there must be one."""
+        head = self.head()
+        assert head is not None
+        return self.items[self.heap[0][2]]
+
     def pop(self) -> T:
         """Take the first; there must be one."""
         while True:

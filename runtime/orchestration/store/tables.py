@@ -211,8 +211,7 @@ class Tables:
         last = self.fold.seq
         self.fold = Fold(self._find)
         count = after = 0
-        columns = "seq, prev, kind, subject, at, data"
-        query = f"SELECT {columns} FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
+        query = "SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
         while rows := self.db.execute(query, (after, _PAGE)).fetchall():
             for row in rows:
                 self._replay(*row)

@@ -1,1 +1,0 @@
-"""Agreement among replicas that may lie, proposals and votes of agents, and leadership."""
