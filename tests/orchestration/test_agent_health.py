@@ -92,6 +92,20 @@ def test_phi_learns_from_the_last_intervals_only() -> None:
     assert detector.phi(now + 1.1) > 20
 
 
+def test_within_the_pause_nobody_is_suspicious() -> None:
+    dice = random.Random(9)
+    for pause in (0.0, 0.2):
+        detector = PhiDetector(0.0, interval=0.1, deviation=0.01, pause=pause, longest=0.9)
+        now = 0.0
+        for _ in range(100):
+            for step in range(40):
+                at = now + step / 50
+                assert not detector.calm(at) or detector.phi(at) < 0.31
+            now += dice.uniform(0.0, 0.5)
+            detector.beat(now)
+        assert detector.calm(now + pause - 1e-6) or pause == 0
+
+
 def test_one_long_silence_does_not_excuse_the_next() -> None:
     detector = PhiDetector(0.0, interval=0.1, deviation=0.05, pause=0.2, longest=0.9)
     now = 0.0
@@ -215,6 +229,7 @@ def test_only_those_who_are_watched_are_judged() -> None:
     [
         lambda: HealthPolicy(interval=0.0), lambda: HealthPolicy(interval=5.0, timeout=5.0),
         lambda: HealthPolicy(suspect_phi=9, failed_phi=8), lambda: HealthPolicy(window=1),
+        lambda: HealthPolicy(suspect_phi=0.5),
         lambda: RestartPolicy(delay=-1.0), lambda: RestartPolicy(restarts=-1),
     ],
 )  # fmt: skip
@@ -322,26 +337,25 @@ def test_vitals_find_a_hanging_agent_and_bring_it_back() -> None:
     sick, healthy = Hanging("sick"), Hanging("healthy")
     registry.register(sick)
     registry.register(healthy)
-    changes: list[tuple[str, AgentState]] = []
+    changes: list[AgentState] = []
     back = threading.Event()
 
     def listen(agent_id: str, old: AgentState, new: AgentState) -> None:
-        changes.append((agent_id, new))
-        if new is READY and old is AgentState.CREATED:
-            back.set()
+        if agent_id == "sick" and not back.is_set():
+            changes.append(new)
+            if new is READY and old is AgentState.CREATED:
+                back.set()
 
     registry.on_change(listen)
-    # Long pauses of a busy machine do not disturb this: a timeout of 2 s, and it never ends sooner.
-    policy = HealthPolicy(interval=0.02, timeout=2.0, pause=0.1, deviation=0.02)
+    # Threads of a busy machine that wait for half a second are not held against anybody.
+    policy = HealthPolicy(interval=0.02, timeout=3.0, pause=0.5, deviation=0.02)
     with Vitals(registry, policy, RestartPolicy(delay=0.01)) as vitals:
         while vitals.monitor.stats().beats < 6:
             time.sleep(0.01)
         sick.well = False
         assert back.wait(30)
-    of_sick = [state for agent, state in changes if agent == "sick"]
-    assert of_sick[-3:] == [FAILED, AgentState.CREATED, READY]
+    assert changes[-3:] == [FAILED, AgentState.CREATED, READY]
     assert registry.stats().restarts >= 1
-    assert threading.active_count() < 100
     assert not [t for t in threading.enumerate() if t.name.startswith("swarmc-hea")]
 
 

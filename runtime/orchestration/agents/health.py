@@ -30,7 +30,7 @@ class HealthPolicy:
     Args:
         interval: between heartbeats.
         timeout: silence after which an agent is given up in any case; None: 9 intervals.
-        suspect_phi: suspicion from which it gets no new tasks.
+        suspect_phi: suspicion from which it gets no new tasks, at least 1.
         failed_phi: suspicion from which it is given up.
         pause: how late a heartbeat may be without any suspicion; None: a quarter of what lies
             between interval and timeout.
@@ -53,7 +53,7 @@ class HealthPolicy:
                 f"a heartbeat every {self.interval} s cannot be missed after {self.longest} s:"
                 " the timeout must be longer than the interval, and both positive"
             )
-        if not 0 < self.suspect_phi <= self.failed_phi or self.window < 2:
+        if not 1 <= self.suspect_phi <= self.failed_phi or self.window < 2:
             raise OrchestrationError(f"nobody can be judged by {self}")
 
     @property
@@ -162,8 +162,8 @@ class HealthMonitor:
             self._excuse(now)
             self._checks += 1
             for agent_id, detector in list(self._detectors.items()):
-                if agent_id not in self._detectors:
-                    continue  # retired by a listener
+                if detector.calm(now) or agent_id not in self._detectors:
+                    continue  # or retired by a listener
                 state = self._registry.state(agent_id)
                 if state in (AgentState.FAILED, AgentState.CREATED):
                     continue

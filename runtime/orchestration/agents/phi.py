@@ -58,6 +58,10 @@ class PhiDetector:
         """Seconds since the last heartbeat."""
         return now - self._last
 
+    def calm(self, now: float) -> bool:
+        """Whether nobody could be suspicious yet: phi is below 0.31, without computing it."""
+        return now - self._last <= self._pause
+
     def phi(self, now: float) -> float:
         """How suspicious the silence is, from 0; infinite beyond 38 deviations or so."""
         count = len(self._samples)
