@@ -88,8 +88,7 @@ class Module:
 
     def _new_swarm(self, target: str | None) -> SwarmManager:
         chosen = choose_target(target)
-        on_gpu = chosen.name == "cuda"
-        default = None if on_gpu else DEFAULT_MEMORY
+        default = DEFAULT_MEMORY if chosen.name == "cpu" else None
         options = self.options
         return SwarmManager(
             chosen, fuel=options.fuel, output_size=options.output_size, layout="flat",
@@ -100,6 +99,11 @@ class Module:
     def functions(self) -> dict[str, FuncType]:
         """What can be called."""
         return self.swarm.functions
+
+    @property
+    def visible(self) -> bool:
+        """Whether agents' memory is this process's own: NumPy can look at it."""
+        return self.swarm.target.name == "cpu"
 
     @contextmanager
     def use(self, stop: Stop) -> Iterator[SwarmManager]:

@@ -168,40 +168,38 @@ class WasmRunner:
 
     def _arrays(self, agents: list[int], result: SwarmResult) -> list[Array]:
         """The arrays that the agents' results point to, where they lie."""
-        addresses, counts = _pointers(self._type, result)
-        on_gpu = self._module.swarm.target.name == "cuda"
-        same = bool((addresses == addresses[0]).all() and (counts == counts[0]).all())
-        if same and not on_gpu:
-            together = self._view(agents, int(addresses[0]), int(counts[0]))
-            if together is not None:
+        addresses, counts = (column.tolist() for column in _pointers(self._type, result))
+        if self._module.visible and len({*addresses}) == len({*counts}) == 1:
+            try:
+                together = self._look(agents, addresses[0], counts[0])
+            except ArgumentError:  # not in every memory, or these do not lie side by side
+                pass
+            else:
                 self._shaped(together[0], 0)  # or it fails before anybody holds anything
                 rows = self._module.lease(agents, together)
                 return [self._shaped(row, number) for number, row in enumerate(rows)]
         found = []
         for number, agent in enumerate(agents):
-            address, count = int(addresses[number]), int(counts[number])
-            view = self._view([agent], address, count)
-            if view is None:
-                raise CallFailed(
-                    f"{count:,} elements at address {address} are not in its memory", number
-                )
-            found.append(self._shaped(view[0], number))
-        if on_gpu:
-            self._module.release(agents)
-            return found
-        pairs = zip(agents, found, strict=True)
-        return [self._module.lease([agent], view) for agent, view in pairs]
+            address, count = addresses[number], counts[number]
+            try:
+                row = self._look([agent], address, count)[0]
+            except ArgumentError as error:
+                what = f"{count:,} elements at address {address}"
+                raise CallFailed(f"its result is {what}: {error}", number) from error
+            found.append(self._shaped(row, number))
+        if self._module.visible:
+            pairs = zip(agents, found, strict=True)
+            return [self._module.lease([agent], view) for agent, view in pairs]
+        self._module.release(agents)
+        return found
 
-    def _view(self, agents: list[int], address: int, count: int) -> Array | None:
-        """A row for each agent; None: it is not in their memories, or these lie apart."""
+    def _look(self, agents: list[int], address: int, count: int) -> Array:
+        """A row for each agent: where it lies, or a copy if that is nowhere that we can look."""
         assert self._node.output is not None
         dtype, swarm = DTYPES[self._node.output.dtype], self._module.swarm
-        try:
-            if swarm.target.name == "cuda":  # the next node cannot look at a GPU's memory
-                return swarm.get_agent_memories(agents, address, count, dtype)
+        if self._module.visible:
             return np.asarray(swarm.view_agent_memories(agents, address, count, dtype))
-        except ArgumentError:
-            return None
+        return swarm.get_agent_memories(agents, address, count, dtype)
 
     def _shaped(self, array: Array, number: int) -> Array:
         assert self._node.output is not None
