@@ -13,14 +13,14 @@ from typing import Any
 import typer
 
 from ..errors import ArgumentError
-from .cli_inputs import read_bytes
 from .cli_terminal import spinner, write_file
+from .orchestration.documents.document import read_text
+from .orchestration.documents.json_reader import read_json
 from .orchestration.graph import GraphNode, render_plan
 from .orchestration.pipeline import Executor, Manifest, NodeError, load_manifest
 from .orchestration.pipeline.arrays import from_json
 from .orchestration.pipeline.errors import ArrayFormatError, PipelineTimeoutError
 from .orchestration.pipeline.models import BaseNode, ModuleNode, PythonNode, WasmNode
-from .orchestration.pipeline.positions import JsonDocument
 from .orchestration.pipeline.result import ExecutionResult
 
 _FAILED = 1
@@ -113,21 +113,20 @@ def _read_items(path: Path) -> list[Any]:
     """The items of an input file.
 
     Raises:
-        ArgumentError: it cannot be read, or is no list in JSON.
+        DocumentError: it cannot be read, or is no list in JSON.
     """
-    name = "<stdin>" if path == _STANDARD else str(path)
-    document = JsonDocument(sys.stdin.buffer.read() if path == _STANDARD else read_bytes(path))
-    for problem in document.problems:
-        raise ArgumentError(problem.located(name))
-    if not isinstance(document.value, list):
-        raise ArgumentError(f"{name}: the input must be a list, with one item for each execution")
+    name, text = read_text(path)
+    document = read_json(name, text)
+    if not document.problems and not isinstance(document.data, list):
+        document.add("the input must be a list, with one item for each execution", ())
+    document.raise_problems()
     items = []
-    for number, item in enumerate(document.value):
+    for number, item in enumerate(document.data):
         try:
             items.append(from_json(item))
         except ArrayFormatError as error:
-            problem = document.problem(str(error), (number,))
-            raise ArgumentError(problem.located(name)) from None
+            document.add(f"[{number}]: {error}", (number,))
+    document.raise_problems()
     return items
 
 

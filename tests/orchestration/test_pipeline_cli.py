@@ -94,14 +94,14 @@ def test_functions_beside_the_manifest_are_found(swarmc: Run, tmp_path: Path) ->
     ("manifest", "items", "code", "message"),
     [
         ('{"version": "v1",\n "nodes": 1}', None, 2,
-         "2 errors\n  {path}:1:1: key 'metadata' is missing\n  {path}:2:11: nodes: input should"),
+         "{path} has 2 mistakes:\n{path}:1:1: key 'metadata' is missing\n{path}:2:11: nodes: inp"),
         (pipeline([python("a", "json:nothing")]), None, 2,
          "node 'a': there is no json:nothing: module"),
         (pipeline([python("a", "json:loads")]), "[1]", 1,
          "node 'a', item 0: TypeError: the JSON object must be str"),
         (pipeline([python("a", "time:sleep")]), "[9]", 1, "pipeline 'test' took longer than 0.5 s"),
         (pipeline([python("a", "builtins:set")]), None, 1, "outputs['a'] has no JSON form: set"),
-        (EMPTY, "{}", 2, "<stdin>: the input must be a list, with one item for each execution"),
+        (EMPTY, "{}", 2, "<stdin>:1:1: the input must be a list, with one item for each execution"),
         (EMPTY, "[1,\n NaN]", 2, "<stdin>:2:2: [1]: NaN is no JSON"),
         (EMPTY, '[1, {"dtype": "int8", "shape": [], "data": ""}]', 2,
          "<stdin>:1:5: [1]: data has 0 bytes, but int8 of shape [] takes 1"),
@@ -121,9 +121,9 @@ def test_errors(
 
 def test_files_that_are_not_there(swarmc: Run, tmp_path: Path) -> None:
     result = swarmc("run", tmp_path / "no.json")
-    assert (result.exit_code, "no.json: cannot read it" in result.stderr) == (2, True)
+    assert (result.exit_code, "no.json: cannot be read" in result.stderr) == (2, True)
     result = swarmc("run", MANIFEST, "--input", tmp_path / "no.json")
-    assert (result.exit_code, "cannot read" in result.stderr) == (2, True)
+    assert (result.exit_code, "cannot be read" in result.stderr) == (2, True)
     result = swarmc("run", "-", "--input", "-", stdin=EMPTY)
     assert (result.exit_code, "cannot both be standard input" in result.stderr) == (2, True)
 

@@ -47,7 +47,7 @@ def test_outputs_are_the_result(executor: PipelineExecutor) -> None:
     [
         ({}, "pipeline needs the parameter 'manifest'", False),
         ({"manifest": 3}, "parameter 'manifest' of pipeline must be str or dict, not 3", False),
-        ({"manifest": "nowhere.json"}, "nowhere.json: cannot read it: No such file", False),
+        ({"manifest": "nowhere.json"}, "nowhere.json: cannot be read: No such file", False),
         ({"manifest": pipeline([]), "input": 1}, "parameter 'input' of pipeline must be", False),
         ({"manifest": pipeline([python("a", "fail")])}, "node 'a': ValueError: cannot work", True),
     ],

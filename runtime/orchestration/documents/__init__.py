@@ -1,1 +1,1 @@
-"""Files that people write, YAML and TOML, with the place of everything in them."""
+"""Files that people write, YAML, TOML and JSON, with the place of everything in them."""

@@ -14,7 +14,6 @@ from .errors import (
     NodeTimeoutError,
     PipelineError,
     PipelineTimeoutError,
-    Problem,
     RunningLoopError,
 )
 from .executor import Executor, Mode
@@ -35,7 +34,6 @@ __all__ = [
     "PipelineError",
     "PipelineExecutor",
     "PipelineTimeoutError",
-    "Problem",
     "RunningLoopError",
     "deserialize_numpy",
     "load_manifest",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from ..documents.document import DocumentError
 from ..errors import OrchestrationError
 
 
@@ -11,43 +10,8 @@ class PipelineError(OrchestrationError):
     """Base of what can go wrong with a pipeline."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong with a manifest.
-
-    Args:
-        message: what.
-        path: where in the document, such as ``nodes[2].params``.
-        line, column: of the text, from 1; None where there is no text.
-    """
-
-    message: str
-    path: str = ""
-    line: int | None = None
-    column: int | None = None
-
-    def located(self, source: str) -> str:
-        """``file:line:column: path: message``, as far as that is known."""
-        place = f"{source}:{self.line}:{self.column}: " if self.line is not None else ""
-        return f"{place}{self.path}: {self.message}" if self.path else f"{place}{self.message}"
-
-
-class ManifestError(PipelineError, ValueError):
-    """A manifest that is none: everything that is wrong with it.
-
-    Args:
-        source: name of the file, ``<stdin>``, ``<text>`` or ``<dict>``.
-        problems: in the order of the text.
-    """
-
-    def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
-        lines = [problem.located(source) for problem in problems]
-        if len(lines) > 1:
-            super().__init__(f"{source}: {len(lines)} errors\n  " + "\n  ".join(lines))
-        else:
-            known = lines[0].startswith(f"{source}:")
-            super().__init__(lines[0] if known else f"{source}: {lines[0]}")
-        self.source, self.problems = source, problems
+class ManifestError(PipelineError, DocumentError, ValueError):
+    """A manifest that is none: everything that is wrong with it, each with its place."""
 
 
 class ArrayFormatError(PipelineError, ValueError):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path as FilePath
@@ -12,10 +12,19 @@ from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
+from ..documents.check import shown_path
+from ..documents.document import (
+    Document,
+    DocumentError,
+    DocumentPath,
+    Problem,
+    decode,
+    read_text,
+)
+from ..documents.json_reader import read_json
 from ..graph import GraphNode, TaskGraph, suggestion
-from .errors import ManifestError, Problem
+from .errors import ManifestError
 from .models import NODE_TYPES, BaseNode, Connection, Metadata, Node, PythonNode
-from .positions import JsonDocument, Path, dotted
 from .wiring import check_connections
 
 VERSION = "v1"
@@ -94,7 +103,7 @@ class Manifest(BaseModel):
         Raises:
             ManifestError: it is none; the error has every problem.
         """
-        return _build(cls, dict(data), None, "<dict>", FilePath(directory))
+        return _build(cls, Document("<dict>", dict(data)), directory)
 
     @classmethod
     def from_text(
@@ -105,8 +114,10 @@ class Manifest(BaseModel):
         Raises:
             ManifestError: it is none; the error has every problem with line and column.
         """
-        document = JsonDocument(text)
-        return _build(cls, document.value, document, source, FilePath(directory))
+        with _as_manifest_error():
+            data = text.encode(errors="surrogatepass") if isinstance(text, str) else text
+            decoded = decode(source, data)
+        return _build(cls, read_json(source, decoded), directory)
 
 
 def load_manifest(source: Any) -> Manifest:
@@ -128,71 +139,62 @@ def load_manifest(source: Any) -> Manifest:
         return Manifest.from_text(source)
     if isinstance(source, str) and source.lstrip()[:1] == "{":
         return Manifest.from_text(source)
-    if isinstance(source, str) and source == "-":
-        return Manifest.from_text(_standard_input(), "<stdin>")
     if hasattr(source, "read"):
         return Manifest.from_text(source.read(), str(getattr(source, "name", "<file>")))
     if not isinstance(source, (str, os.PathLike)):
         kind = type(source).__name__
-        raise ManifestError("<manifest>", (Problem(f"a {kind} is no manifest, nor names one"),))
+        raise ManifestError("<manifest>", [Problem(f"a {kind} is no manifest, nor names one")])
     path = FilePath(source)
+    with _as_manifest_error():
+        name, text = read_text(path)
+    return Manifest.from_text(text, name, "." if str(path) == "-" else path.parent)
+
+
+@contextmanager
+def _as_manifest_error() -> Iterator[None]:
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ManifestError(str(path), (Problem(f"cannot read it: {error.strerror}"),)) from None
-    return Manifest.from_text(data, str(path), path.parent)
-
-
-def _standard_input() -> str | bytes:
-    buffer = getattr(sys.stdin, "buffer", None)
-    data: str | bytes = sys.stdin.read() if buffer is None else buffer.read()
-    return data
+        yield
+    except DocumentError as error:
+        raise ManifestError(error.name, error.problems) from error
 
 
 _M = TypeVar("_M", bound=Manifest)
 
 
-def _build(
-    kind: type[_M], value: Any, document: JsonDocument | None, source: str, directory: FilePath
-) -> _M:
-    problems = [] if document is None else list(document.problems)
-    if not problems or value is not None:
-        problems += _problems(value, document)
-    if problems:
-        distinct = dict.fromkeys(problems)
-        ordered = sorted(distinct, key=lambda p: (p.line or 0, p.column or 0))
-        raise ManifestError(source, tuple(ordered))
-    manifest = kind.model_validate(value)
-    manifest._source, manifest._directory = source, directory
+def _build(kind: type[_M], document: Document, directory: str | os.PathLike[str]) -> _M:
+    if document.data is not None or not document.problems:
+        _check(document)
+    if document.problems:
+        raise ManifestError(document.name, document.problems)
+    manifest = kind.model_validate(document.data)
+    manifest._source, manifest._directory = document.name, FilePath(directory)
     return manifest
 
 
-def _problems(value: Any, document: JsonDocument | None) -> list[Problem]:
-    """Everything that is wrong with the value of a manifest."""
+def _check(document: Document) -> None:
+    """Note everything that is wrong with a manifest."""
 
-    def problem(message: str, path: Path, *, key: bool = False) -> Problem:
-        if document is None:
-            return Problem(message, dotted(path))
-        return document.problem(message, path, key=key)
+    def add(message: str, path: DocumentPath, *, key: bool = False) -> None:
+        document.add(f"{shown_path(path)}: {message}" if path else message, path, key=key)
 
+    value = document.data
     if not isinstance(value, dict):
-        return [problem(f"a manifest is an object, not {_kind(value)}", ())]
-    found = []
+        add(f"a manifest is an object, not {_kind(value)}", ())
+        return
     version = value.get("version", VERSION)
     if version != VERSION:
-        message = f"unknown version {version!r}: known is {VERSION!r}"
-        found.append(problem(message, ("version",)))
+        add(f"unknown version {version!r}: known is {VERSION!r}", ("version",))
     try:
         Manifest.model_validate(value)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             if detail["loc"] != ("version",) or detail["type"] == "missing":
-                found.append(problem(*_explained(detail), key=detail["type"] == "extra_forbidden"))
-    found += [problem(message, path) for message, path in check_connections(value)]
-    return found
+                add(*_explained(detail), key=detail["type"] == "extra_forbidden")
+    for message, path in check_connections(value):
+        add(message, path)
 
 
-def _explained(detail: Any) -> tuple[str, Path]:
+def _explained(detail: Any) -> tuple[str, DocumentPath]:
     """What pydantic found, in the words of the rest, and the path to it."""
     path = _without_tags(detail["loc"])
     kind, message = detail["type"], str(detail["msg"])
@@ -218,7 +220,7 @@ def _explained(detail: Any) -> tuple[str, Path]:
     return f"{message[0].lower()}{message[1:]}, not {shown:.60}", path
 
 
-def _without_tags(loc: tuple[str | int, ...]) -> Path:
+def _without_tags(loc: tuple[str | int, ...]) -> DocumentPath:
     """A path without pydantic's names for the members of unions."""
     if len(loc) > 2 and loc[0] == "nodes" and loc[2] in NODE_TYPES:
         loc = (*loc[:2], *loc[3:])

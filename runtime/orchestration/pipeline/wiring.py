@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..documents.document import DocumentPath
 from ..graph import find_cycles, suggestion
 from .models import DEFAULT_PORT
-from .positions import Path
 
 #: A message and the path to what it is about.
-Complaint = tuple[str, Path]
+Complaint = tuple[str, DocumentPath]
 
 
 def check_connections(value: Mapping[str, Any]) -> list[Complaint]:
@@ -94,7 +94,7 @@ def _port(
     if named is not None and not isinstance(named, str):
         return
     port = named or (declared[0] if declared else DEFAULT_PORT)
-    path: Path = ("connections", index, "to_port") if named else ("connections", index)
+    path: DocumentPath = ("connections", index, "to_port") if named else ("connections", index)
     if declared is not None and port not in declared:
         close = suggestion(port, declared) or f": it has {', '.join(declared)}"
         yield f"node {node['id']!r} has no input {port!r}{close}", path
@@ -109,7 +109,7 @@ def _values(node: Mapping[str, Any], index: int, taken: Mapping[str, int]) -> It
     params = node.get("params", {})
     if not isinstance(params, dict):
         return
-    here: Path = ("nodes", index)
+    here: DocumentPath = ("nodes", index)
     for name in params:
         if name in taken:
             message = f"connections[{taken[name]}] gives {name!r} of {node['id']!r} already"
