@@ -51,10 +51,11 @@ def deploy_workflow(command: DeployCommand) -> int:
         raise ArgumentError("there is no manifest", hint="name its file, or - for standard input")
     else:
         config = load_config(command.config)
-    Logger.configure(
-        level=config.logging.level.value, console=config.logging.console,
-        format=config.logging.format.value,
-    )  # fmt: skip
+    if "logging" in config.model_fields_set:  # else -v says how much is logged
+        Logger.configure(
+            level=config.logging.level.value, console=config.logging.console,
+            format=config.logging.format.value,
+        )  # fmt: skip
     dispatcher = Dispatcher(config)
     if command.resume:
         with dispatcher, _terminable():

@@ -141,6 +141,7 @@ class _Reader:
 
     def _merge(self, node: yaml.Node, path: DocumentPath, merged: dict[str, Any]) -> None:
         """``<<``: keys of other mappings, of which the first has precedence."""
+        here = self._document.values[path]
         sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
         for source in sources:
             if not isinstance(source, yaml.MappingNode):
@@ -149,6 +150,7 @@ class _Reader:
             values = self.value(source, path)
             for key, value in values.items():
                 merged.setdefault(key, value)
+        self._document.values[path] = here
 
 
 def _place(node: yaml.Node) -> Position:

@@ -20,6 +20,7 @@ from .calls import Call
 
 _STEP = 0.02  # seconds between looks whether the attempt should stop
 _DRAIN = 0.2  # for output that a child's children may still hold, once it has ended
+_LONGEST_DRAIN = 2.0  # if it never ends
 _CHUNK = 1 << 16
 _SHOWN_ERRORS = 2000  # characters of standard error in messages
 
@@ -197,9 +198,17 @@ class _Running:
         while not self._ended():
             self._check()
             self._serve(_STEP)
-        end = self._context.clock() + _DRAIN
-        while self._reading() and self._context.clock() < end:
-            self._serve(_STEP)
+        self._drain()
+        self._refuse_too_much()
+
+    def _drain(self) -> None:
+        """Read what is left in the pipes; what a child's children hold open is not waited for."""
+        begun = self._context.clock()
+        while self._reading():
+            served = self._serve(_STEP)
+            took = self._context.clock() - begun
+            if took > _LONGEST_DRAIN or (took > _DRAIN and not served):
+                return
 
     def end(self) -> None:
         """Kill what still runs of the group, and wait for the program."""
@@ -217,8 +226,11 @@ class _Running:
             raise TaskCancelledError
         if self._context.clock() >= self._deadline:
             raise TaskTimeoutError(f"{self._executor.name} timed out{_shown(self.errors)}")
-        if len(self._output) > self._executor.max_output:
-            limit = self._executor.max_output
+        self._refuse_too_much()
+
+    def _refuse_too_much(self) -> None:
+        limit = self._executor.max_output
+        if len(self._output) > limit:
             raise TaskError(f"{self._executor.name} printed more than {limit:,} bytes", retry=False)
 
     def _ended(self) -> bool:
@@ -236,16 +248,19 @@ class _Running:
     def _reading(self) -> bool:
         return any(key.events & selectors.EVENT_READ for key in self._selector.get_map().values())
 
-    def _serve(self, timeout: float) -> None:
+    def _serve(self, timeout: float) -> bool:
+        """Do what pipes are ready for, or wait so long; whether one was."""
         if not self._selector.get_map():
             self._context.cancelled.wait(min(timeout, 0.005))
-            return
-        for key, _ in self._selector.select(timeout):
+            return False
+        ready = self._selector.select(timeout)
+        for key, _ in ready:
             act: Callable[[IO[bytes]], bool]
             pipe, act = key.data
             if not act(pipe):
                 self._selector.unregister(pipe)
                 pipe.close()
+        return bool(ready)
 
     def _feed(self, pipe: IO[bytes]) -> bool:
         try:

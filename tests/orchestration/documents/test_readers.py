@@ -75,7 +75,9 @@ def test_yaml_values_and_places() -> None:
 
 def test_yaml_aliases_and_merging() -> None:
     text = "base: &b {x: 1, y: 2}\none: {<<: *b, y: 3}\ntwo: {<<: [{x: 5}, *b]}\nsame: *b\n"
-    assert read_yaml("f", text).data == {
+    document = read_yaml("f", text)
+    assert document.values["two",] == Position(3, 6)
+    assert document.data == {
         "base": {"x": 1, "y": 2}, "one": {"x": 1, "y": 3}, "two": {"x": 5, "y": 2},
         "same": {"x": 1, "y": 2},
     }  # fmt: skip

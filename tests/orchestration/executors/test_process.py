@@ -148,6 +148,8 @@ def test_output_is_bounded() -> None:
     with pytest.raises(TaskError, match="stub printed more than 100,000 bytes") as raised:
         run(shell("yes", max_output=100_000))
     assert not raised.value.retry
+    with pytest.raises(TaskError, match="stub printed more than 10 bytes"):
+        run(shell("echo 12345678901234567890", max_output=10))
 
 
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:
@@ -223,6 +225,12 @@ def test_children_do_not_outlive_a_program_that_ended(tmp_path: Path) -> None:
     assert run(shell(f"sleep 300 & echo $! > {pids}; echo 5")) == 5  # its child holds the pipes
     assert time.monotonic() - begun < WAIT_SECONDS
     all_gone(pids)
+
+
+def test_children_that_never_stop_printing_are_not_waited_for() -> None:
+    begun = time.monotonic()
+    assert run(shell("yes >&2 & echo 5")) == 5
+    assert time.monotonic() - begun < WAIT_SECONDS
 
 
 def test_the_executors_own_timeout() -> None:
