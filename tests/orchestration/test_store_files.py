@@ -10,6 +10,7 @@ import sys
 import tempfile
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from swarmc.runtime.orchestration.store import (
     StoreFullError,
     StoreLockedError,
     StoreVersionError,
+    schema,
+    writer,
 )
 from swarmc.runtime.orchestration.store.schema import APPLICATION_ID, STEPS, prepare
 from swarmc.runtime.orchestration.tasks import Task
@@ -278,6 +281,36 @@ def test_a_full_disk(tmp_path: Path) -> None:
         subprocess.run(["umount", "-l", str(mounted)], check=True)
 
 
+# -- the write-ahead log ---------------------------------------------------------------------
+
+
+def test_the_log_is_moved_while_it_grows_and_in_pauses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_LOG_SIZE", 1 << 20)
+    monkeypatch.setattr(writer, "_IDLE_LOG_SIZE", 1 << 16)
+    monkeypatch.setattr(writer, "_IDLE_SECONDS", 0.01)
+    log = tmp_path / "s.db-wal"
+    with Store(tmp_path / "s.db") as store:
+        largest = 0
+        for _ in range(100):
+            accept(store, 10, 10_000)
+            largest = max(largest, log.stat().st_size)
+        assert largest < 3 << 20  # of 10 MB
+        stop = time.monotonic() + 10
+        while log.stat().st_size and time.monotonic() < stop:
+            time.sleep(0.005)
+        assert log.stat().st_size == 0
+        with sqlite3.connect(tmp_path / "s.db") as stranger:
+            stranger.execute("BEGIN")
+            stranger.execute("SELECT count(*) FROM events").fetchone()
+            accept(store, 300, 10_000)  # a reader keeps the log from being emptied
+            assert log.stat().st_size > 1 << 20
+            accept(store, 300, 10_000)
+        stranger.close()
+        assert store.record_counts()["tasks"] == 1600
+
+
 # -- damaged ---------------------------------------------------------------------------------
 
 
@@ -408,6 +441,38 @@ def test_steps_to_a_newer_version() -> None:
     with pytest.raises(StoreVersionError, match=r"has version 3 .* knows 1"):
         prepare(db, "it", (first,))
     db.close()
+
+
+def test_an_older_store_is_brought_up_to_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "s.db"
+    with Store(path) as store:
+        (task,) = accept(store)
+    now = len(STEPS)
+    with monkeypatch.context() as later:
+        step = "ALTER TABLE state ADD COLUMN note TEXT; UPDATE state SET note = key"
+        later.setattr(schema, "STEPS", (*STEPS, step))
+        with pytest.raises(StoreVersionError, match=f"version {now} .* reads {now + 1}; open it"):
+            Store.open_readonly(path)
+        with Store(path) as store:
+            assert [record.task for record in store.tasks()] == [task]
+            store.set_state("k", 1)
+            assert store.rebuild() == 1
+        with Store.open_readonly(path) as reader:
+            assert reader.record_counts()["tasks"] == 1
+    with pytest.raises(StoreVersionError, match=f"version {now + 1} .* knows {now}; install"):
+        Store(path)
+
+
+def test_a_link_is_the_file_that_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "s.db")
+    with Store(tmp_path / "link.db") as store:
+        accept(store)
+        with pytest.raises(StoreLockedError, match=r"s\.db is open for writing in this process"):
+            Store(tmp_path / "s.db")
+        with Store.open_readonly(tmp_path / "s.db") as reader:
+            assert reader.record_counts()["tasks"] == 1
 
 
 # -- forks and threads -----------------------------------------------------------------------

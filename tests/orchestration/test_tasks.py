@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 
 import pytest
@@ -12,13 +13,28 @@ from swarmc.runtime.orchestration.errors import (
     TaskCancelledError,
     TaskTimeoutError,
 )
-from swarmc.runtime.orchestration.tasks import Task, TaskBuilder, TaskContext, TaskPriority
+from swarmc.runtime.orchestration.tasks import Task, TaskBuilder, TaskContext, TaskPriority, new_id
 
 
 def test_defaults() -> None:
     task = Task("t")
     assert (task.timeout, task.retries, task.priority) == (30.0, 3, 0)
     assert task.id != Task("t").id
+
+
+def test_ids_grow_and_differ_between_processes() -> None:
+    ids = [new_id("task") for _ in range(1000)]
+    assert ids == sorted(set(ids))
+    read, write = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(write, new_id("task").encode())
+        os._exit(0)
+    theirs = os.read(read, 100).decode()
+    os.waitpid(child, 0)
+    os.close(read)
+    os.close(write)
+    assert len(theirs) == len(ids[0])
+    assert theirs[13:25] != ids[0][13:25]
 
 
 def test_builder() -> None:

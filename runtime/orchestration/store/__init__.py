@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .errors import (
     DuplicateKeyError,
     DuplicateTaskError,
@@ -26,6 +28,9 @@ from .records import (
 )
 from .store import Store
 
+if TYPE_CHECKING:
+    from ..state_manager import StateManager
+
 __all__ = [
     "AgentRecord",
     "Cleaned",
@@ -35,6 +40,7 @@ __all__ = [
     "IllegalTransitionError",
     "InvalidEventError",
     "MessageRecord",
+    "StateManager",
     "Store",
     "StoreAccessError",
     "StoreClosedError",
@@ -47,3 +53,11 @@ __all__ = [
     "StoreVersionError",
     "WorkflowRecord",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name != "StateManager":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ..state_manager import StateManager  # it imports this package
+
+    return StateManager

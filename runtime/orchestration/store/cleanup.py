@@ -73,7 +73,7 @@ def _batch(tables: Tables, table: str, before: float) -> tuple[int, int]:
     ).rowcount
     if rows:
         db.execute(
-            "INSERT INTO meta VALUES ('sequence', ?)"
+            "INSERT INTO meta (name, value) VALUES ('sequence', ?)"
             " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             (tables.fold.seq,),
         )  # so that a number is never used twice

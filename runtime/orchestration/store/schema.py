@@ -55,24 +55,27 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID
 
 PROJECTIONS = ("tasks", "executions", "workflows", "agents", "messages")
 
-#: Step N makes version N out of version N - 1; the first is from an empty file. Append to it, and
-#: never change a step that was released.
+#: Step N makes version N out of version N - 1; the first is from an empty file. A step is
+#: statements with semicolons between them, and none inside. Append steps, and never change one that
+#: was released.
 STEPS: tuple[str, ...] = (";".join((_EVENTS, _PROJECTIONS, _STATE)),)
 
 
 def prepare(
-    db: sqlite3.Connection, where: str, steps: Sequence[str] = STEPS, *, change: bool = True
+    db: sqlite3.Connection, where: str, steps: Sequence[str] | None = None, *, change: bool = True
 ) -> int:
     """See that the tables are those of this version; give the version that they had before.
 
     Args:
         where: the store's path, for messages.
+        steps: None: those of this swarmc.
         change: whether a file that is empty or older may be brought up to date.
 
     Raises:
         StoreDamagedError: it is a database of something else.
         StoreVersionError: it is newer, or older and must not be changed.
     """
+    steps = STEPS if steps is None else steps
     (version,) = db.execute("PRAGMA user_version").fetchone()
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()

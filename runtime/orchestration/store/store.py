@@ -18,7 +18,7 @@ from ..events import Event
 from ..interfaces import Stored
 from .cleanup import clean
 from .connect import Readers, connect
-from .errors import StoreAccessError, StoreClosedError, stored_error
+from .errors import StoreAccessError, StoreClosedError, StoreError, stored_error
 from .lock import WriterLock
 from .reader import StoreReader
 from .records import Cleaned, StoreStats
@@ -55,7 +55,7 @@ class Store(StoreReader):
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._clock = clock
-        where = Path(path) if path is not None else None
+        where = _real(path) if path is not None else None
         self._lock = WriterLock(where) if where is not None else None
         try:
             tables = Tables(_open(where, power_safe, max_size))
@@ -79,7 +79,7 @@ class Store(StoreReader):
         Raises:
             StoreError: it is not there, or no store, or of another version.
         """
-        return open_readonly(Path(path))
+        return open_readonly(_real(path))
 
     def __enter__(self) -> Self:
         return self
@@ -115,7 +115,7 @@ class Store(StoreReader):
         """Keep a value under a key, durably; None is a value, too."""
         row = (key, dumps(value), self._clock())
         self._writer.call(lambda tables: tables.db.execute(
-            "INSERT INTO state VALUES (?, ?, ?) ON CONFLICT (key)"
+            "INSERT INTO state (key, value, changed) VALUES (?, ?, ?) ON CONFLICT (key)"
             " DO UPDATE SET value = excluded.value, changed = excluded.changed", row
         ) and None)  # fmt: skip
 
@@ -136,6 +136,8 @@ class Store(StoreReader):
             older_than: seconds, or a timedelta.
         """
         age = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
+        if not age >= 0:
+            raise StoreError(f"an age is not negative: {older_than!r}")
         return clean(self._writer.call, self._clock() - age)
 
     def rebuild(self) -> int:
@@ -193,6 +195,11 @@ class Store(StoreReader):
         self._readers.forget()
         if self._lock is not None:
             self._lock.forget()
+
+
+def _real(path: str | os.PathLike[str]) -> Path:
+    """The file itself: a lock beside a link to it would not be seen by others."""
+    return Path(os.path.realpath(path))
 
 
 def open_readonly(path: Path) -> StoreReader:

@@ -211,7 +211,8 @@ class Tables:
         last = self.fold.seq
         self.fold = Fold(self._find)
         count = after = 0
-        query = "SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
+        columns = "seq, prev, kind, subject, at, data"
+        query = f"SELECT {columns} FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
         while rows := self.db.execute(query, (after, _PAGE)).fetchall():
             for row in rows:
                 self._replay(*row)

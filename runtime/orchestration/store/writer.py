@@ -15,7 +15,7 @@ from typing import Any
 from ..events import Event
 from ..histogram import Histogram
 from ..interfaces import Stored
-from .connect import Readers
+from .connect import BUSY_TIMEOUT, Readers
 from .errors import (
     StoreClosedError,
     StoreError,
@@ -252,8 +252,10 @@ class Writer:
         """Move the log into the database. Readers that are at work may leave some of it."""
         try:
             self._db.execute("PRAGMA busy_timeout = 0")
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            self._db.execute("PRAGMA busy_timeout = 5000")
+            try:
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                self._db.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT * 1000)}")
         except sqlite3.Error as error:
             self._failed(error)
         self._log_limit = self._log_size() + _LOG_SIZE
