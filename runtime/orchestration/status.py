@@ -14,7 +14,7 @@ from .histogram import Distribution
 
 _BYTES = ("_size", "_bytes", "bytes_read", "bytes_written", "backing_limit", "backing_used",
           "largest_free")  # fmt: skip
-_SECONDS = ("_seconds", "timeout", "_time")
+_SECONDS = ("_seconds", "timeout", "_time", "duration", "uptime")
 _SHARES = ("utilization", "fragmentation", "_share", "failure_rate", "machine_cpu")
 
 

@@ -28,7 +28,7 @@ class Queue:
     queued: int = 1200
     queue_time: Distribution = field(default_factory=lambda: Histogram().snapshot())
     limit_bytes: int = 28 << 20
-    uptime_seconds: float = 0.0015
+    uptime: float = 0.0015
 
     @property
     def utilization(self) -> float:
@@ -61,11 +61,11 @@ swarm
   tags        x, y
   store       /x.db
   queue
-    queued          1,200
-    queue time      none yet
-    limit bytes     28.0 MiB
-    uptime seconds  1.5 ms
-    utilization     12.5%
+    queued       1,200
+    queue time   none yet
+    limit bytes  28.0 MiB
+    uptime       1.5 ms
+    utilization  12.5%
   states
     mesh  3"""
 
@@ -86,14 +86,14 @@ def test_durations() -> None:
     for seconds in (0.00002, 0.0004, 0.0004, 500.0):
         times.observe(seconds)
     text = render_text(Queue(queue_time=times.snapshot()))
-    assert "queue time      4 times, mean 125 s, p50 ≤ 500 µs, p99 > 100 s" in text
+    assert "queue time   4 times, mean 125 s, p50 ≤ 500 µs, p99 > 100 s" in text
     assert to_data(times.snapshot())["p99"] is None
 
 
 def test_a_list_of_parts() -> None:
     text = render_text({"queues": [Queue(), Queue(queued=1)]})
-    assert text.startswith("queues\n  1\n    queued          1,200\n")
-    assert "\n  2\n    queued          1\n" in text
+    assert text.startswith("queues\n  1\n    queued       1,200\n")
+    assert "\n  2\n    queued       1\n" in text
 
 
 def test_memory() -> None:

@@ -195,8 +195,11 @@ class MessageChannel:
         )  # fmt: skip
 
     def close(self) -> None:
-        """Wake everybody who waits. What is kept in a log stays there."""
+        """Wake everybody who waits. What is kept in a log stays there; what was acknowledged is
+        noted there when this returns, unless the log takes seconds."""
         self._queue.close()
+        if self._journal is not None:
+            self._journal.flush()
 
 
 def send_all(messages: list[tuple[MessageChannel, Message]], timeout: float | None) -> None:

@@ -3,11 +3,18 @@ restart unless it was acknowledged."""
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Sequence
 
 from ..events import Event, EventKind
 from ..interfaces import EventLog
 from .message import Message, Packed
+
+log = logging.getLogger(__name__)
+
+#: How long closing waits for a log that does not write.
+FLUSH_SECONDS = 5.0
 
 
 class Journal:
@@ -16,11 +23,14 @@ class Journal:
     All of the log's events are read once, when the journal is made.
     """
 
-    def __init__(self, log: EventLog) -> None:
-        self._log = log
+    def __init__(self, events: EventLog) -> None:
+        self._log = events
+        self._unwritten = 0
+        #: Guards the number above; notified when it is 0. Held by the log's writer for a moment.
+        self._written = threading.Condition()
         self._left: dict[str, dict[str, Message]] = {}
         found: dict[str, Message] = {}
-        for event in log.events():
+        for event in events.events():
             if event.kind is EventKind.MESSAGE_SENT:
                 found[event.subject] = _message(event)
             elif event.kind is EventKind.MESSAGE_DELIVERED:
@@ -43,7 +53,27 @@ class Journal:
     def delivered(self, message_id: str, recipient: str | None, *, dropped: bool = False) -> None:
         """Note soon that a message need not come again; if that is lost, it comes again."""
         data = {"recipient": recipient} | ({"dropped": True} if dropped else {})
-        self._log.append_soon([Event(EventKind.MESSAGE_DELIVERED, message_id, data)])
+        event = Event(EventKind.MESSAGE_DELIVERED, message_id, data)
+        with self._written:
+            self._unwritten += 1
+        try:
+            self._log.append_soon([event], self._stored)
+        except BaseException as error:
+            self._stored(error)
+            raise
+
+    def _stored(self, error: BaseException | None) -> None:
+        if error is not None:
+            log.warning("messages that were acknowledged will come again: %s", error)
+        with self._written:
+            self._unwritten -= 1
+            if not self._unwritten:
+                self._written.notify_all()
+
+    def flush(self, timeout: float = FLUSH_SECONDS) -> bool:
+        """Wait until all that was noted is written, so long at most; whether it is."""
+        with self._written:
+            return self._written.wait_for(lambda: not self._unwritten, timeout)
 
 
 def _event(message: Message) -> Event:

@@ -22,7 +22,7 @@ from swarmc.runtime.orchestration.hub import (
 kinds = st.sampled_from(SwarmTopology)
 #: Each step: somebody joins (True), or the member at a place leaves.
 steps = st.lists(st.just(True) | st.integers(0, 40), max_size=24)
-deterministic = settings(derandomize=True, deadline=None, database=None, max_examples=250)
+deterministic = settings(derandomize=True, deadline=None, database=None, max_examples=150)
 
 
 def distances(topology: Topology[int], start: int) -> dict[int, int]:
@@ -162,8 +162,8 @@ def test_what_is_refused() -> None:
 
 
 def test_large_ones_are_quick_to_make() -> None:
-    ids = range(100_000)
+    ids = range(20_000)
     for kind in SwarmTopology:
         links = Topology(kind, ids).links()
-        assert len(links.members) == 100_000
-        assert links.spans_of(np.array([5, 200_000]))[1].tolist() == [0, 0]
+        assert len(links.members) == 20_000
+        assert links.spans_of(np.array([5, 70_000]))[1].tolist() == [0, 0]
