@@ -29,6 +29,12 @@ class EventKind(enum.Enum):
     WORKFLOW_FINISHED = "workflow.finished"  #: state (``completed``, ``failed``, ``rolled_back``)
     MESSAGE_SENT = "message.sent"  #: channel, sender, recipient, payload
     MESSAGE_DELIVERED = "message.delivered"  #: recipient
+    #: The subject of these is a proposal, of ``role`` a member. No projection is kept of them.
+    COORDINATION_PROPOSED = "coordination.proposed"  #: the motion, opened, expires
+    COORDINATION_VOTED = "coordination.voted"  #: the signed vote
+    COORDINATION_EQUIVOCATED = "coordination.equivocated"  #: the signed vote that does not count
+    COORDINATION_CLOSED = "coordination.closed"  #: state, reason, certificate
+    COORDINATION_ROLE = "coordination.role"  #: role, reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from .events import Event
+from .events import Event, EventKind
 from .tasks import Task, TaskContext, TaskRecord, TaskState
 
 
@@ -108,5 +108,16 @@ class EventLog(Protocol):
     ) -> Iterator[TaskRecord]:
         """Tasks in these states (None: in any), in the order in which they were accepted."""
 
-    def events(self, after: int = 0, *, subject: str | None = None) -> Iterator[Event]:
-        """Events in order, from the one behind sequence number ``after``."""
+    def events(
+        self,
+        after: int = 0,
+        *,
+        subject: str | None = None,
+        kinds: Collection[EventKind] | None = None,
+    ) -> Iterator[Event]:
+        """Events in order, from the one behind sequence number ``after``.
+
+        Args:
+            subject: of this one only: a task, an agent, a workflow or a message.
+            kinds: of these only.
+        """

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from swarmc.runtime.orchestration.events import Event
+from swarmc.runtime.orchestration.events import Event, EventKind
 from swarmc.runtime.orchestration.interfaces import Stored
 from swarmc.runtime.orchestration.tasks import Task, TaskContext, TaskRecord, TaskState
 
@@ -74,5 +74,11 @@ class ListLog:
     ) -> Iterator[TaskRecord]:
         return iter(())
 
-    def events(self, after: int = 0, *, subject: str | None = None) -> Iterator[Event]:
-        return iter(self.written)
+    def events(
+        self,
+        after: int = 0,
+        *,
+        subject: str | None = None,
+        kinds: Collection[EventKind] | None = None,
+    ) -> Iterator[Event]:
+        return (event for event in self.written if kinds is None or event.kind in kinds)

@@ -1,1 +1,87 @@
-"""Agreement among replicas that may lie, proposals and votes of agents, and leadership."""
+"""Agreement among replicas that may lie, proposals and votes of agents, and leadership.
+
+Names are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .agreement import Agreement
+    from .coordinator import SwarmCoordinator
+    from .leadership import Fence, LeaderElection
+    from .membership import Role
+    from .messages import Decision, Evidence, check_decision, check_evidence
+    from .outputs import Timeouts
+    from .proposals import (
+        CastVote,
+        CoordinationStats,
+        ProposalCertificate,
+        ProposalState,
+        ProposalType,
+        SwarmProposal,
+        VoteDecision,
+    )
+    from .quorum import Group
+    from .signing import Ed25519Signer, Ed25519Verifier
+
+__all__ = [
+    "Agreement",
+    "CastVote",
+    "CoordinationStats",
+    "Decision",
+    "Ed25519Signer",
+    "Ed25519Verifier",
+    "Evidence",
+    "Fence",
+    "Group",
+    "LeaderElection",
+    "ProposalCertificate",
+    "ProposalState",
+    "ProposalType",
+    "Role",
+    "SwarmCoordinator",
+    "SwarmProposal",
+    "Timeouts",
+    "VoteDecision",
+    "check_decision",
+    "check_evidence",
+]
+
+_HOMES = {
+    "Agreement": ".agreement",
+    "CastVote": ".proposals",
+    "CoordinationStats": ".proposals",
+    "Decision": ".messages",
+    "Ed25519Signer": ".signing",
+    "Ed25519Verifier": ".signing",
+    "Evidence": ".messages",
+    "Fence": ".leadership",
+    "Group": ".quorum",
+    "LeaderElection": ".leadership",
+    "ProposalCertificate": ".proposals",
+    "ProposalState": ".proposals",
+    "ProposalType": ".proposals",
+    "Role": ".membership",
+    "SwarmCoordinator": ".coordinator",
+    "SwarmProposal": ".proposals",
+    "Timeouts": ".outputs",
+    "VoteDecision": ".proposals",
+    "check_decision": ".messages",
+    "check_evidence": ".messages",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(home, __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

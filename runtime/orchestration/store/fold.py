@@ -23,6 +23,8 @@ from .errors import (
 from .now import AgentNow, MessageNow, Now, TaskNow, WorkflowNow
 
 _AGENT_STATES = frozenset(state.value for state in AgentState)
+#: Kinds of events that change no table.
+_PLAIN = frozenset(k.value for k in EventKind if k.value.startswith("coordination."))
 _WORKFLOW_ENDS = frozenset({"completed", "failed", "rolled_back"})
 #: Messages to everybody are never final; so many of the latest are held, others looked up.
 _BROADCASTS_HELD = 4096
@@ -73,6 +75,7 @@ class Fold:
             EventKind.WORKFLOW_FINISHED.value: self._workflow_finished,
             EventKind.MESSAGE_SENT.value: self._message_sent,
             EventKind.MESSAGE_DELIVERED.value: self._message_delivered,
+            **dict.fromkeys(_PLAIN, _nothing),
         }
 
     # -- groups ------------------------------------------------------------------------------
@@ -95,6 +98,8 @@ class Fold:
         seq, rows = self.seq, len(self.rows)
         before = []
         for event in events:
+            if event.kind.value in _PLAIN:
+                continue
             table, subject = table_of(event), event.subject
             now = self.held[table].get(subject)
             copy = now.copy() if now is not None else None
@@ -322,6 +327,10 @@ class Fold:
         message.delivered = at
         message.deliveries += 1
         return self._touch("messages", message, seq)
+
+
+def _nothing(subject: str, data: Data, at: float, seq: int) -> int:
+    return 0
 
 
 def table_of(event: Event) -> str:

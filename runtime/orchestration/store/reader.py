@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,7 +46,9 @@ WITH RECURSIVE chain (seq, prev, kind, subject, at, data) AS (
   ON e.seq = chain.prev WHERE e.subject = :id)
 SELECT seq, kind, subject, at, data FROM chain
 """
-_EVENTS = "SELECT seq, kind, subject, at, data FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
+_EVENTS = """
+SELECT seq, kind, subject, at, data FROM events WHERE seq > ? {kinds} ORDER BY seq LIMIT ?
+"""
 _SUBJECTS = ("tasks", "agents", "workflows", "messages")
 
 
@@ -157,16 +159,31 @@ class StoreReader:
             where += f" AND m.delivered IS {'NOT ' * delivered}NULL"
         yield from self._pages(_message, f"{_MESSAGE} WHERE {where} ORDER BY m.number", values)
 
-    def events(self, after: int = 0, *, subject: str | None = None) -> Iterator[Event]:
-        """Events in order, from the one behind sequence number ``after``."""
+    def events(
+        self,
+        after: int = 0,
+        *,
+        subject: str | None = None,
+        kinds: Collection[EventKind] | None = None,
+    ) -> Iterator[Event]:
+        """Events in order, from the one behind sequence number ``after``.
+
+        Args:
+            subject: of this one only: a task, an agent, a workflow or a message.
+            kinds: of these only.
+        """
+        names = None if kinds is None else [kind.value for kind in kinds]
         if subject is not None:
             found: list[Any] = []
             for table in _SUBJECTS:
                 found += self._rows(_HISTORY.format(table=table), {"id": subject})
             for row in sorted(row for row in found if row[0] > after):
-                yield self._make(_event, row)
+                if names is None or row[1] in names:
+                    yield self._make(_event, row)
             return
-        while rows := self._rows(_EVENTS, (after, _PAGE)):
+        only = "" if names is None else f"AND kind IN ({','.join('?' * len(names))})"
+        query = _EVENTS.format(kinds=only)
+        while rows := self._rows(query, (after, *(names or ()), _PAGE)):
             for row in rows:
                 yield self._make(_event, row)
             after = rows[-1][0]
