@@ -20,16 +20,21 @@ if TYPE_CHECKING:
         RestartPolicy,
     )
     from .builder import SwarmBuilder
+    from .dispatcher import Dispatcher, create_dispatcher, create_worker
     from .errors import OrchestrationError, TaskError
+    from .executors import InternalExecutor, ProcessExecutor, WasmExecutor
     from .hub import BroadcastChannel, CommunicationHub, MessageChannel, SwarmTopology, Topology
     from .interfaces import AgentState
+    from .logger import Logger
     from .memory import EvictionPolicy, MemoryConfig, MemoryManager
     from .metrics import Metrics
     from .orchestrator import SwarmConfig, SwarmOrchestrator
     from .scheduler import AgentSelectionStrategy, Scheduler, SchedulerConfig
+    from .state_manager import StateManager
     from .store import Store
     from .tasks import Task, TaskBuilder, TaskContext, TaskPriority, TaskRecord, TaskState
     from .worker import Worker
+    from .workflow import WorkflowManifest, WorkflowResult, WorkflowRunner, load_manifest
 
 __all__ = [
     "AgentFactory",
@@ -41,17 +46,22 @@ __all__ = [
     "BroadcastChannel",
     "CircuitBreaker",
     "CommunicationHub",
+    "Dispatcher",
     "EvictionPolicy",
     "HealthMonitor",
     "HealthPolicy",
+    "InternalExecutor",
+    "Logger",
     "MemoryConfig",
     "MemoryManager",
     "MessageChannel",
     "Metrics",
     "OrchestrationError",
+    "ProcessExecutor",
     "RestartPolicy",
     "Scheduler",
     "SchedulerConfig",
+    "StateManager",
     "Store",
     "SwarmBuilder",
     "SwarmConfig",
@@ -65,7 +75,14 @@ __all__ = [
     "TaskRecord",
     "TaskState",
     "Topology",
+    "WasmExecutor",
     "Worker",
+    "WorkflowManifest",
+    "WorkflowResult",
+    "WorkflowRunner",
+    "create_dispatcher",
+    "create_worker",
+    "load_manifest",
 ]
 
 _HOMES = {
@@ -78,17 +95,22 @@ _HOMES = {
     "BroadcastChannel": ".hub",
     "CircuitBreaker": ".agents",
     "CommunicationHub": ".hub",
+    "Dispatcher": ".dispatcher",
     "EvictionPolicy": ".memory",
     "HealthMonitor": ".agents",
     "HealthPolicy": ".agents",
+    "InternalExecutor": ".executors",
+    "Logger": ".logger",
     "MemoryConfig": ".memory",
     "MemoryManager": ".memory",
     "MessageChannel": ".hub",
     "Metrics": ".metrics",
     "OrchestrationError": ".errors",
+    "ProcessExecutor": ".executors",
     "RestartPolicy": ".agents",
     "Scheduler": ".scheduler",
     "SchedulerConfig": ".scheduler",
+    "StateManager": ".state_manager",
     "Store": ".store",
     "SwarmBuilder": ".builder",
     "SwarmConfig": ".orchestrator",
@@ -102,7 +124,14 @@ _HOMES = {
     "TaskRecord": ".tasks",
     "TaskState": ".tasks",
     "Topology": ".hub",
+    "WasmExecutor": ".executors",
     "Worker": ".worker",
+    "WorkflowManifest": ".workflow",
+    "WorkflowResult": ".workflow",
+    "WorkflowRunner": ".workflow",
+    "create_dispatcher": ".dispatcher",
+    "create_worker": ".dispatcher",
+    "load_manifest": ".workflow",
 }
 
 

@@ -20,6 +20,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from swarmc.runtime import orchestration
 from swarmc.runtime.cli import app
 from swarmc.runtime.orchestration.config_file import SwarmConfig, load_config
 from swarmc.runtime.orchestration.dispatcher import (
@@ -386,6 +387,9 @@ def test_the_server_is_not_there_yet() -> None:
 
 
 def test_names_in_python() -> None:
+    for name in ("create_dispatcher", "create_worker", "StateManager", "load_manifest"):
+        assert callable(getattr(orchestration, name))
+    assert orchestration.Logger is Logger
     for name in ("start", "dispatch_from_file", "stop"):
         assert inspect.iscoroutinefunction(getattr(Dispatcher, name))
     assert isinstance(create_dispatcher(), Dispatcher)
