@@ -45,6 +45,7 @@ from swarmc.runtime.tools.differential import Tally, compare
 from swarmc.runtime.tools.execution import Setup, Workload
 from swarmc.runtime.tools.handwritten_check import beside_handwritten
 from swarmc.runtime.tools.host_check import check_hosts
+from swarmc.runtime.tools.mail_check import check_mail
 from swarmc.runtime.tools.oracle import Oracle
 from swarmc.runtime.tools.spec import run_suite
 from swarmc.runtime.tools.target_executor import TargetExecutor
@@ -310,9 +311,9 @@ def sanitizer(plan: Plan) -> Report:
 
 STAGES: dict[str, Stage] = {
     "corpus": corpus, "traps": traps, "hosts": lambda plan: check_hosts(plan.make, plan.agents),
-    "arrays": lambda plan: check_arrays(plan.make, plan.agents),
-    "scale": scale, "speed": speed, "handwritten": handwritten, "sanitizer": sanitizer,
-    "suite": suite, "fuzz": fuzzing,
+    "arrays": lambda plan: check_arrays(plan.make, plan.agents), "scale": scale, "speed": speed,
+    "mail": lambda plan: check_mail(plan.make, plan.agents, CORPUS / "swarm"),
+    "handwritten": handwritten, "sanitizer": sanitizer, "suite": suite, "fuzz": fuzzing,
 }  # fmt: skip
 
 
