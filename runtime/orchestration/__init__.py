@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         RestartPolicy,
     )
     from .builder import SwarmBuilder
+    from .coordinator import ProposalState, ProposalType, SwarmCoordinator, VoteDecision
     from .dispatcher import Dispatcher, create_dispatcher, create_worker
     from .errors import OrchestrationError, TaskError
     from .executors import InternalExecutor, ProcessExecutor, WasmExecutor
@@ -58,6 +59,8 @@ __all__ = [
     "Metrics",
     "OrchestrationError",
     "ProcessExecutor",
+    "ProposalState",
+    "ProposalType",
     "RestartPolicy",
     "Scheduler",
     "SchedulerConfig",
@@ -65,6 +68,7 @@ __all__ = [
     "Store",
     "SwarmBuilder",
     "SwarmConfig",
+    "SwarmCoordinator",
     "SwarmOrchestrator",
     "SwarmTopology",
     "Task",
@@ -75,6 +79,7 @@ __all__ = [
     "TaskRecord",
     "TaskState",
     "Topology",
+    "VoteDecision",
     "WasmExecutor",
     "Worker",
     "WorkflowManifest",
@@ -107,6 +112,8 @@ _HOMES = {
     "Metrics": ".metrics",
     "OrchestrationError": ".errors",
     "ProcessExecutor": ".executors",
+    "ProposalState": ".coordinator",
+    "ProposalType": ".coordinator",
     "RestartPolicy": ".agents",
     "Scheduler": ".scheduler",
     "SchedulerConfig": ".scheduler",
@@ -114,6 +121,7 @@ _HOMES = {
     "Store": ".store",
     "SwarmBuilder": ".builder",
     "SwarmConfig": ".orchestrator",
+    "SwarmCoordinator": ".coordinator",
     "SwarmOrchestrator": ".orchestrator",
     "SwarmTopology": ".hub",
     "Task": ".tasks",
@@ -124,6 +132,7 @@ _HOMES = {
     "TaskRecord": ".tasks",
     "TaskState": ".tasks",
     "Topology": ".hub",
+    "VoteDecision": ".coordinator",
     "WasmExecutor": ".executors",
     "Worker": ".worker",
     "WorkflowManifest": ".workflow",

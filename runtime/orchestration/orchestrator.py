@@ -27,6 +27,7 @@ from .scheduler import Scheduler, SchedulerConfig, SchedulerStats
 from .tasks import Task, TaskRecord, TaskState
 
 if TYPE_CHECKING:
+    from .coordinator import CoordinationStats, SwarmCoordinator
     from .metrics import Metrics
     from .resources import ResourceMonitor
     from .store import Store
@@ -95,6 +96,7 @@ class SwarmOrchestrator:
             self.registry, self._store, self.config.scheduler, breakers=self._breakers,
             shedder=LoadShedder() if self.config.fault_tolerance else None, paused=True,
         )  # fmt: skip
+        self._coordinator: SwarmCoordinator | None = None
         self._resources: ResourceMonitor | None = None
         if self.config.monitoring:
             from .resources import ResourceMonitor
@@ -320,6 +322,18 @@ class SwarmOrchestrator:
         """End a task wherever it is; as :meth:`.scheduler.Scheduler.cancel`."""
         return self.scheduler.cancel(task_id, reason)
 
+    # Agreement
+
+    @property
+    def coordinator(self) -> SwarmCoordinator:
+        """Proposals, votes, the leader; made when it is first asked for."""
+        with self._lock:
+            if self._coordinator is None:
+                from .coordinator import SwarmCoordinator
+
+                self._coordinator = SwarmCoordinator(self.registry, self._store)
+            return self._coordinator
+
     # What there is to know
 
     def metrics(self) -> OrchestratorMetrics:
@@ -345,6 +359,10 @@ class SwarmOrchestrator:
     def memory_stats(self) -> MemoryStats:
         """Counts of the memory manager."""
         return self.memory_manager.stats()
+
+    def coordination_stats(self) -> CoordinationStats:
+        """Counts of the coordinator."""
+        return self.coordinator.coordination_stats()
 
     def status(self) -> SwarmStatus:
         """All there is to know at this moment."""

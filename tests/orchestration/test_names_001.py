@@ -21,6 +21,8 @@ from swarmc.runtime.orchestration import (
     AgentSelectionStrategy,
     EvictionPolicy,
     MemoryConfig,
+    ProposalState,
+    ProposalType,
     SchedulerConfig,
     SwarmBuilder,
     SwarmOrchestrator,
@@ -28,6 +30,7 @@ from swarmc.runtime.orchestration import (
     TaskBuilder,
     TaskPriority,
     TaskState,
+    VoteDecision,
 )
 
 
@@ -49,9 +52,9 @@ def orchestrator() -> Iterator[SwarmOrchestrator]:
 def test_every_name_is_public() -> None:
     for name in (
         "SwarmBuilder", "SwarmTopology", "TaskBuilder", "TaskPriority", "AgentFactory",
-        "SchedulerConfig", "AgentSelectionStrategy",
+        "ProposalType", "VoteDecision", "SchedulerConfig", "AgentSelectionStrategy",
         "MemoryConfig", "EvictionPolicy", "SwarmOrchestrator", "Scheduler", "MemoryManager",
-        "CommunicationHub", "AgentRegistry",
+        "SwarmCoordinator", "CommunicationHub", "AgentRegistry",
     ):  # fmt: skip
         assert inspect.isclass(getattr(orchestration, name)), name
         assert name in orchestration.__all__
@@ -92,6 +95,23 @@ def test_custom_agents(orchestrator: SwarmOrchestrator) -> None:
     assert [a.name for a in orchestrator.status().agents] == [
         "vision_net", "optimizer", "preprocessor",
     ]  # fmt: skip
+
+
+def test_coordination(orchestrator: SwarmOrchestrator) -> None:
+    agent_id, voter_agent, *_ = orchestrator.bootstrap_default_agents()
+    proposal_id = orchestrator.coordinator.submit_proposal(
+        agent_id, ProposalType.TASK_ASSIGNMENT, {"task": "neural_analysis"}
+    )
+    orchestrator.coordinator.cast_vote(
+        proposal_id, voter_agent, VoteDecision.APPROVE, "Resource allocation approved"
+    )
+    stats = orchestrator.coordination_stats()
+    assert (stats.proposals[ProposalState.OPEN], stats.votes) == (1, 1)
+    orchestrator.coordinator.cast_vote(proposal_id, agent_id, VoteDecision.APPROVE)
+    third = orchestrator.registry.by_capability()[2].id
+    orchestrator.coordinator.cast_vote(proposal_id, third, VoteDecision.APPROVE, None)
+    proposal = orchestrator.coordinator.proposal(proposal_id)
+    assert proposal.state is ProposalState.APPROVED
 
 
 def test_memory(orchestrator: SwarmOrchestrator) -> None:
