@@ -107,17 +107,22 @@ static inline void *json_array(const char *p, const char *dtype, size_t width, s
     if (!last || end == shape + 1 || *json_space(end) != ']' || wanted > (SIZE_MAX - 4) / width) {
         return NULL;
     }
+    uint8_t digits[256]; // the value of each, 64 for what is none
+    memset(digits, 64, sizeof digits);
+    for (uint8_t i = 0; i < 64; i++) {
+        digits[(uint8_t)BASE64[i]] = i;
+    }
     uint8_t *bytes = malloc(wanted * width + 4);
     size_t length = 0;
     uint32_t bits = 0;
     int have = 0;
     for (const char *c = data + 1; bytes && c < last - 1 && *c != '='; c++) {
-        const char *digit = memchr(BASE64, *c, 64);
-        if (!digit || length > wanted * width) {
+        uint8_t digit = digits[(uint8_t)*c];
+        if (digit == 64 || length > wanted * width) {
             free(bytes);
             return NULL;
         }
-        bits = bits << 6 | (uint32_t)(digit - BASE64);
+        bits = bits << 6 | digit;
         have += 6;
         if (have >= 8) {
             have -= 8;
@@ -137,15 +142,22 @@ static inline void json_put_array(FILE *out, const char *dtype, const void *elem
     const uint8_t *bytes = elements;
     size_t length = count * width;
     fprintf(out, "{\"dtype\":\"%s\",\"shape\":[%zu],\"data\":\"", dtype, count);
+    char text[1024];
+    size_t used = 0;
     for (size_t i = 0; i < length; i += 3) {
         size_t have = length - i;
         uint32_t bits = (uint32_t)bytes[i] << 16 | (have > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) |
                         (have > 2 ? bytes[i + 2] : 0);
-        putc(BASE64[bits >> 18], out);
-        putc(BASE64[bits >> 12 & 63], out);
-        putc(have > 1 ? BASE64[bits >> 6 & 63] : '=', out);
-        putc(have > 2 ? BASE64[bits & 63] : '=', out);
+        text[used++] = BASE64[bits >> 18];
+        text[used++] = BASE64[bits >> 12 & 63];
+        text[used++] = have > 1 ? BASE64[bits >> 6 & 63] : '=';
+        text[used++] = have > 2 ? BASE64[bits & 63] : '=';
+        if (used == sizeof text) {
+            fwrite(text, 1, used, out);
+            used = 0;
+        }
     }
+    fwrite(text, 1, used, out);
     fputs("\"}", out);
 }
 

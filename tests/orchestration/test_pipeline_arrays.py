@@ -209,6 +209,7 @@ def test_anything_else_is_no_array(value: Any) -> None:
         ({1: 2}, "value has a key that is no string: 1"),
         ({"a": b"x"}, r"value\['a'\] has no JSON form: bytes"),
         ([{1}], r"value\[0\] has no JSON form: set"),
+        ([10**5000], "value has no JSON form: Exceeds the limit"),
     ],
 )
 def test_values_that_have_no_form(value: Any, message: str) -> None:
@@ -219,8 +220,9 @@ def test_values_that_have_no_form(value: Any, message: str) -> None:
 def test_a_value_in_itself() -> None:
     loop: list[Any] = []
     loop.append(loop)
-    with pytest.raises(ArrayFormatError, match="contains itself"):
-        arrays.dumps(loop)
+    for refuses in (arrays.dumps, arrays.frozen):
+        with pytest.raises(ArrayFormatError, match="contains itself"):
+            refuses(loop)
 
 
 @pytest.mark.parametrize(

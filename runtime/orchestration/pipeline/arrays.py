@@ -106,7 +106,10 @@ def dumps(value: object, *, indent: int | None = None) -> str:
     """
     separators = (",", ":") if indent is None else (",", ": ")
     plain = to_json(value)
-    return json.dumps(plain, separators=separators, allow_nan=False, indent=indent)
+    try:
+        return json.dumps(plain, separators=separators, allow_nan=False, indent=indent)
+    except ValueError as error:  # an integer of more digits than Python writes
+        raise ArrayFormatError(f"value has no JSON form: {error}") from None
 
 
 def loads(text: str | bytes) -> Any:
@@ -192,7 +195,17 @@ def frozen(value: Any) -> Any:
 
     Looks into lists, tuples and dictionaries, and gives those back themselves if nothing in them
     had to be replaced.
+
+    Raises:
+        ArrayFormatError: it is nested too deeply, or contains itself.
     """
+    try:
+        return _frozen(value)
+    except RecursionError:
+        raise ArrayFormatError("value is nested too deeply, or contains itself") from None
+
+
+def _frozen(value: Any) -> Any:
     kind = type(value)
     if isinstance(value, np.ndarray):
         if not value.flags.writeable:
@@ -201,12 +214,12 @@ def frozen(value: Any) -> Any:
         view.flags.writeable = False
         return view
     if kind is list:
-        return _replaced(value, frozen)
+        return _replaced(value, _frozen)
     if kind is tuple:
-        items = _replaced(value, frozen)
+        items = _replaced(value, _frozen)
         return value if items is value else tuple(items)
     if kind is dict:
-        found = {key: frozen(item) for key, item in value.items()}
+        found = {key: _frozen(item) for key, item in value.items()}
         same = all(found[key] is item for key, item in value.items())
         return value if same else found
     return value
