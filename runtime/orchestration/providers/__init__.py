@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .base import (
     ClusterProvider,
     Doubt,
@@ -22,7 +24,11 @@ from .slurm import SlurmProvider
 from .slurm_options import SlurmOptions
 from .tracker import JobTracker, TrackedJob
 
+if TYPE_CHECKING:
+    from .config import ClusterConfig, load_cluster_config, provider_from_config
+
 __all__ = [
+    "ClusterConfig",
     "ClusterProvider",
     "Doubt",
     "InvalidJobError",
@@ -41,4 +47,14 @@ __all__ = [
     "SubmitUncertainError",
     "TrackedJob",
     "UnknownJobError",
+    "load_cluster_config",
+    "provider_from_config",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name in ("ClusterConfig", "load_cluster_config", "provider_from_config"):
+        from . import config  # needs pydantic, which providers themselves do not
+
+        return getattr(config, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -43,6 +43,8 @@ INHERITED = (
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH",
     "VIRTUAL_ENV", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES",
 )  # fmt: skip
+#: Resources that nothing keeps a process of this machine from taking.
+UNLIMITED = ("cpus", "gpus", "memory_mib")
 _ID = re.compile(r"local-[0-9a-f]{12}")
 _START_LIMIT = 30.0  # seconds from a submission until all supervisors are there
 
@@ -69,7 +71,7 @@ class LocalProvider:
 
     def submit(self, spec: JobSpec) -> Job:
         """Start all nodes; the supervisors are there when it returns."""
-        for resource in ("cpus", "gpus", "memory_mib"):
+        for resource in UNLIMITED:
             if getattr(spec.resources, resource) is not None:
                 raise InvalidJobError(
                     f"the local provider cannot give or limit {resource}",

@@ -53,7 +53,7 @@ SlurmdTimeout={silence}
 SlurmctldTimeout=10
 MessageTimeout=2
 MinJobAge=2
-KillWait=5
+KillWait=30
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=0
 GresTypes=gpu
 {nodes}

@@ -98,7 +98,7 @@ def test_files_there_and_back(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_what_squeue_may_say(stubs: Path, runs: str, script: str, doubt: Doubt) -> None:
     stub(stubs, "squeue", script)
-    status = provider(runs, 0.5).status("7")
+    status = provider(runs, 1.0).status("7")
     assert (status.state, status.doubt) == (JobState.UNKNOWN, doubt)
     assert status.reason
 
@@ -138,7 +138,7 @@ def test_of_a_job_whose_id_is_anothers_now_the_row_says_nothing(stubs: Path, run
 
 def test_records_that_cannot_be_read_are_no_verdict(stubs: Path, runs: str) -> None:
     """The shared file system hangs just when Slurm has forgotten the job."""
-    made = provider(runs, 0.5)
+    made = provider(runs, 1.0)
     job = made.submit(shell("exit 0"))
     stub(stubs, "find", "sleep 60")
     status = made.status(job.id)
@@ -159,7 +159,7 @@ def test_what_sbatch_may_say(
     stubs: Path, runs: str, script: str, error: type[Exception]
 ) -> None:
     stub(stubs, "sbatch", script)
-    made = provider(runs, 0.5)
+    made = provider(runs, 1.0)
     with pytest.raises(error):
         made.submit(shell("exit 0", swarm="s", secrets={"TOKEN": "secret"}))
     # What may yet begin needs its files; what was refused leaves none.
@@ -183,7 +183,7 @@ def test_a_submission_in_doubt_is_not_said_to_be_none(stubs: Path, runs: str) ->
 
 
 def test_a_cancel_that_slurm_did_not_hear(stubs: Path, runs: str) -> None:
-    made = provider(runs, 0.5)
+    made = provider(runs, 1.0)
     job = made.submit(shell("exit 0"))
     stub(stubs, "squeue", f"echo '7|PENDING|None||swarmc-{job.submission}|swarmc:s'")
     stub(stubs, "scancel", "sleep 60")

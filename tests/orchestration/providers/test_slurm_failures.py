@@ -21,12 +21,10 @@ from swarmc.runtime.orchestration.providers import (
     SubmitUncertainError,
 )
 
-from .contract import DRAINS, ended, living, said, shell, there, until
+from .contract import DRAINS, WAITS, ended, go, living, said, shell, there, until
 from .slurm_cluster import SlurmCluster, processes_of, slurm_cluster
 
-QUICK = 1.0  # seconds that a command may take here
-#: Waits for a file in its folder, and ends well.
-WAITS = "echo there; while [ ! -e go ]; do sleep 0.05; done; echo finished"
+QUICK = 2.0  # seconds that a command may take here
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +40,6 @@ def provider(
     monkeypatch.setenv("SLURM_CONF", str(cluster.conf))
     yield SlurmProvider(str(tmp_path / "runs"), SlurmOptions(timeout=QUICK))
     cluster.heal()
-
-
-def go(job: Job) -> None:
-    """Let the workers end."""
-    for node in range(job.nodes):
-        Path(job.node_workspace(node), "go").touch()
 
 
 def finished(tracker: JobTracker) -> JobState:

@@ -90,7 +90,7 @@ def test_cancel_is_seen_soon(provider: SlurmProvider) -> None:
     began = time.monotonic()
     provider.cancel(job.id)
     assert ended(provider, job).state is JobState.CANCELLED
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 5
 
 
 def test_a_cancelled_job_that_waits_never_begins(runs: Path) -> None:
