@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from . import pipeline_nodes
 
 NODES = pipeline_nodes.__name__
+CORPUS = Path(__file__).resolve().parents[2] / "corpus"
 
 
 def python(id_: str, function: str, **more: Any) -> dict[str, Any]:
@@ -46,3 +48,22 @@ def equal(one: Any, other: Any) -> bool:
             and all(equal(one[key], other[key]) for key in one)
         )
     return bool(one == other) and type(one) is type(other)
+
+
+def frames(id_: str, function: str, **more: Any) -> dict[str, Any]:
+    module = str(CORPUS / "frames.wasm")
+    return {"id": id_, "node_type": "wasm", "module": module, "function": function, **more}
+
+
+def lib(id_: str, function: str, **more: Any) -> dict[str, Any]:
+    return {**frames(id_, function, **more), "module": str(CORPUS / "lib.wasm")}
+
+
+def scale(id_: str = "scale", **more: Any) -> dict[str, Any]:
+    inputs = [{"name": "samples", "dtype": "float32"}, "factor"]
+    return frames(id_, "scale", inputs=inputs, output={"dtype": "float32"}, **more)
+
+
+def spectrum(**more: Any) -> dict[str, Any]:
+    module = str(CORPUS / "spectrum.wasm")
+    return {"id": "spectrum", "node_type": "wasi", "module": module, **more}
