@@ -202,6 +202,16 @@ def test_the_log_is_moved_while_it_grows_and_in_pauses(
 # -- versions --------------------------------------------------------------------------------
 
 
+def test_a_store_that_was_read_leaves_no_log_when_it_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with Store(path) as store:
+        (task,) = accept(store)
+        assert store.task(task.id) is not None
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["s.db", "s.db.lock"]
+    with Store.open_readonly(path) as reader:
+        assert reader.task(task.id) is not None
+
+
 def test_a_newer_version_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     Store(path).close()

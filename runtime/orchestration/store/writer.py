@@ -134,6 +134,9 @@ class Writer:
             if self.ended is None:
                 self.ended = StoreError(f"the writer of {self._path} failed")
             self._refuse_rest()
+            if isinstance(self.ended, StoreClosedError):
+                # Whoever closes last moves the log into the database, and readers cannot.
+                self._readers.close()
             with self._readers.only_lock:
                 self._db.close()
 
