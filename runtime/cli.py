@@ -4,8 +4,8 @@ Only what is needed to understand the command line is imported here, so that ``-
 
 Exit codes: 0, all went well; 1, some agent trapped or exited with another code than 0 (for
 ``fuzz``: a mismatch was found; for ``spec``: something did not pass; for ``pipeline`` and
-``deploy``: a part of it failed); 2, the command or its input
-is wrong; 130, interrupted.
+``deploy``: a part of it failed; for ``verify``: the certificate does not hold); 2, the command or
+its input is wrong; 130, interrupted.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import typer
 from .. import __version__
 from ..errors import SwarmcError
 from . import cli_options as o
+from .cli_verify import add_commands as add_verify_command
 from .cli_workflows import add_commands as add_workflow_commands
 
 EXIT_WRONG_INPUT = 2
@@ -337,6 +338,7 @@ def bench(
 
 
 add_workflow_commands(app, _command)
+add_verify_command(app, _command)
 
 
 def main() -> int:
