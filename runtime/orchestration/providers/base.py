@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Protocol, Self
@@ -280,6 +280,9 @@ class ClusterProvider(Protocol):
         It does not raise for a cluster that cannot be asked: the state is UNKNOWN then. A single
         look is no verdict: a :class:`JobTracker` makes states of many.
         """
+
+    def statuses(self, job_ids: Iterable[str]) -> dict[str, JobStatus]:
+        """Look at many jobs once; for a cluster, that costs hardly more than one."""
 
     def cancel(self, job_id: str) -> None:
         """Have a job ended: SIGTERM, and SIGKILL after its grace. Does not wait for it.

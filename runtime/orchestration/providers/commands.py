@@ -108,13 +108,21 @@ class Commands:
         """Run a shell's script; the arguments are its ``$1``, ``$2``..."""
         return self.run(["/bin/sh", "-c", script, "sh", *arguments], data)
 
-    def read(self, folder: str, pattern: str) -> dict[str, bytes]:
+    def read(
+        self, folder: str, pattern: str, *names: str, depth: int = 3
+    ) -> dict[str, bytes]:
         """Files below a folder whose path matches a regular expression of ``find``.
+
+        Args:
+            names: of what to look into; everything if none is given.
+            depth: levels below the folder.
 
         Raises:
             ProviderUnavailableError: they could not be read; a folder that is not there is empty.
         """
-        answer = self.shell(_READ, folder, pattern)
+        # find counts from the names that it is given
+        levels = str(depth - 1 if names else depth)
+        answer = self.shell(_READ, folder, pattern, levels, *(names or (".",)))
         if answer.code != 0:
             raise ProviderUnavailableError(f"cannot read {folder}: {answer.complaint}")
         files = {}
@@ -146,7 +154,10 @@ class Commands:
 
 _READ = """
 cd "$1" 2>/dev/null || exit 0
-find . -maxdepth 2 -type f -regextype posix-extended -regex "\\./($2)" -print0 |
+pattern=$2 levels=$3
+shift 3
+find "$@" -maxdepth "$levels" -type f -regextype posix-extended -regex "(\\./)?($pattern)" \\
+  -print0 2>/dev/null |
   tar --null --no-recursion --files-from=- --create --file=- --ignore-failed-read 2>/dev/null
 exit 0
 """

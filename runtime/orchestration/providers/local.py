@@ -131,6 +131,10 @@ class LocalProvider:
         nodes = [self._node(job_id, records, node) for node in range(records.nodes)]
         return conclude(job_id, nodes, cancelled=records.cancelled)
 
+    def statuses(self, job_ids: Iterable[str]) -> dict[str, JobStatus]:
+        """Look at many jobs."""
+        return {job_id: self.status(job_id) for job_id in job_ids}
+
     def _node(self, job_id: str, records: Records, node: int) -> NodeStatus:
         ended = records.ended_node(node)
         if ended is not None:

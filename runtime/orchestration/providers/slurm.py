@@ -6,7 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,7 +16,6 @@ from .base import (
     JobSpec,
     JobState,
     JobStatus,
-    NodeStatus,
     ProviderUnavailableError,
     SubmitError,
     SubmitUncertainError,
@@ -24,11 +23,11 @@ from .base import (
 )
 from .commands import Answer, Commands
 from .script import CLAIM_NOW, MARK, STAGING, batch_script
+from .slurm_judgement import COMMENT, FORMAT, JOB_NAME, Row, judge, row_of, rows_of
 from .slurm_options import SlurmOptions
 from .workspace import (
     SUPERVISOR,
     Records,
-    conclude,
     describe,
     job_files,
     job_of,
@@ -37,10 +36,7 @@ from .workspace import (
 )
 
 _ID = re.compile(r"[1-9][0-9]{0,9}")
-_COMMENT = "swarmc:"
-_JOB_NAME = "swarmc-"
-_FORMAT = "%i|%T|%r|%N|%j|%k"  # the comment last: only there others may have put a '|'
-_RECORDS = r"(job|exit)\.json|cancelled|node_[0-9]+/(started|exit)\.json"
+_RECORDS = r"[0-9]+/((job|exit)\.json|cancelled|node_[0-9]+/(started|exit)\.json)"
 #: Of a job that has begun, the workers may still need their secrets.
 _MARK_CANCELLED = """
 [ -d "$1" ] || exit 3
@@ -48,42 +44,7 @@ umask 077
 : >"$1/cancelled" || exit 1
 [ -n "$2" ] || rm -rf "$1/secrets"
 """
-_LINGER = 5.0  # seconds
 _STALE = 600.0  # seconds after which a submission that Slurm does not know is cleared away
-
-_STATES = {
-    JobState.PENDING: "PENDING CONFIGURING REQUEUED REQUEUE_FED REQUEUE_HOLD RESV_DEL_HOLD"
-    " SPECIAL_EXIT",
-    JobState.RUNNING: "RUNNING SUSPENDED STOPPED SIGNALING RESIZING",
-    JobState.COMPLETING: "COMPLETING STAGE_OUT",
-    JobState.COMPLETED: "COMPLETED",
-    JobState.FAILED: "FAILED TIMEOUT NODE_FAIL OUT_OF_MEMORY BOOT_FAIL DEADLINE PREEMPTED REVOKED"
-    " LAUNCH_FAILED RECONFIG_FAIL",
-    JobState.CANCELLED: "CANCELLED",
-}
-_BY_NAME = {name: state for state, names in _STATES.items() for name in names.split()}
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """What squeue says of a job."""
-
-    id: str
-    state: str
-    reason: str
-    hosts: str
-    name: str
-    comment: str
-
-    @property
-    def ours(self) -> bool:
-        return self.comment.startswith(_COMMENT) and self.name.startswith(_JOB_NAME)
-
-    @property
-    def words(self) -> str:
-        """State and reason as Slurm has them."""
-        plain = self.reason in ("", "None")
-        return self.state if plain else f"{self.state} ({self.reason})"
 
 
 class SlurmProvider:
@@ -132,7 +93,7 @@ class SlurmProvider:
         if answer.began and (answer.code == 0 or answer.doubt is not None):
             rows = self._ask("--me")
             for row in rows if not isinstance(rows, Answer) else []:
-                if row.name == _JOB_NAME + submission:
+                if row.name == JOB_NAME + submission:
                     return row.id
             said = answer.complaint or f"sbatch said {job_id!r}"
             raise SubmitUncertainError(
@@ -149,146 +110,91 @@ class SlurmProvider:
     def _claim(self, job_id: str, submission: str) -> bool:
         return self._commands.shell(CLAIM_NOW, self.root, submission, job_id).code == 0
 
-    def _ask(self, *which: str) -> list[_Row] | Answer:
+    def _ask(self, *which: str) -> list[Row] | Answer:
         """What squeue says; an answer with a doubt if it says nothing."""
-        command = ["squeue", "--noheader", "--states=all", f"--format={_FORMAT}", *which]
-        answer = self._commands.run(command)
-        if answer.doubt is not None:
-            return answer
-        if answer.code != 0:
-            known = "invalid job id" in answer.complaint.lower()
-            doubt = Doubt.NOT_FOUND if known else Doubt.UNREADABLE
-            return replace(answer, doubt=doubt)
-        rows = []
-        for line in answer.text.splitlines():
-            fields = line.split("|", 5)
-            if len(fields) != 6:
-                complaint = f"squeue said {line!r}"
-                return Answer(0, complaint=complaint, doubt=Doubt.UNREADABLE)
-            rows.append(_Row(*fields))
-        return rows
-
-    def _row(self, job_id: str) -> _Row | Answer:
-        rows = self._ask(f"--jobs={job_id}")
-        if isinstance(rows, Answer):
-            return rows
-        for row in rows:
-            if row.id == job_id and row.ours:
-                return row
-        complaint = f"Slurm knows no job {job_id} of ours"
-        return Answer(0, complaint=complaint, doubt=Doubt.NOT_FOUND)
-
-    def _records(self, job_id: str) -> Records:
-        return Records.of(self._commands.read(f"{self.root}/{job_id}", _RECORDS))
+        command = ["squeue", "--noheader", "--states=all", f"--format={FORMAT}", *which]
+        return rows_of(self._commands.run(command))
 
     def status(self, job_id: str) -> JobStatus:
         """Ask squeue, and read what the job wrote down."""
-        if not _ID.fullmatch(job_id):
+        return self.statuses([job_id])[job_id]
+
+    def statuses(self, job_ids: Iterable[str]) -> dict[str, JobStatus]:
+        """Look at many jobs with one squeue, one reading of records and one sinfo."""
+        found = {}
+        for job_id in job_ids:
             reason = f"{job_id!r} is no id of a Slurm job"
-            return JobStatus(job_id, JobState.UNKNOWN, reason, Doubt.NOT_FOUND)
-        row = self._row(job_id)
+            found[job_id] = JobStatus(job_id, JobState.UNKNOWN, reason, Doubt.NOT_FOUND)
+        wanted = [job_id for job_id in found if _ID.fullmatch(job_id)]
+        if not wanted:
+            return found
+        rows = self._ask(f"--jobs={','.join(wanted)}")
+        unread = None
         try:
-            records = self._records(job_id)
+            records = self._records(wanted)
         except ProviderUnavailableError as error:
-            if isinstance(row, Answer):
+            records, unread = {}, str(error)
+        running = {}
+        for job_id in wanted:
+            own = records.get(job_id) or Records()
+            row = row_of(job_id, rows, own)
+            found[job_id] = judge(job_id, row, own)
+            if unread and isinstance(row, Answer):
                 doubt = row.doubt if row.doubt is not Doubt.NOT_FOUND else Doubt.UNREACHABLE
-                return JobStatus(job_id, JobState.UNKNOWN, str(error), doubt)
-            records = Records()
-        if isinstance(row, _Row) and records.job:
-            if row.name != _JOB_NAME + str(records.job.get("submission")):
-                complaint = f"the id {job_id} was given to another job since"
-                row = Answer(0, complaint=complaint, doubt=Doubt.NOT_FOUND)
-        return self._judge(job_id, row, records)
+                found[job_id] = JobStatus(job_id, JobState.UNKNOWN, unread, doubt)
+            if isinstance(row, Row) and found[job_id].state is JobState.RUNNING:
+                running[job_id] = row.hosts
+        never = [
+            job_id for job_id in wanted if found[job_id].doubt is Doubt.NOT_FOUND
+            and job_id in records and records[job_id].job and not records[job_id].started
+        ]  # fmt: skip
+        found |= self._forgotten({job_id: found[job_id] for job_id in never}, records)
+        return found | self._with_machines({i: found[i] for i in running}, running)
 
-    def _judge(self, job_id: str, row: _Row | Answer, records: Records) -> JobStatus:
-        state = _BY_NAME.get(row.state) if isinstance(row, _Row) else None
-        recorded = records.ended is not None or (
-            records.nodes > 0 and len(records.exits) == records.nodes
-        )
-        if isinstance(row, _Row) and state is None and not recorded:
-            reason = f"Slurm says {row.words}"
-            return JobStatus(job_id, JobState.UNKNOWN, reason, Doubt.UNREADABLE)
-        over = recorded or (state is not None and state.final)
-        nodes = self._nodes(records, over)
-        if over:
-            # The script's last word is final, but why it was asked to end only Slurm knows.
-            told = records.ended is not None and (records.cancelled or not records.asked_to_end)
-            if _lingers(records) or (state is not None and not state.final and not told):
-                return JobStatus(job_id, JobState.COMPLETING, "", nodes=nodes)
-            return self._verdict(job_id, row, nodes, records)
-        if isinstance(row, Answer):
-            return self._doubtful(job_id, row, nodes, records)
-        assert state is not None
-        if state is JobState.RUNNING:
-            nodes = self._with_machines(nodes, row.hosts)
-        reason = row.words if row.reason not in ("", "None") else ""
-        return JobStatus(job_id, state, reason, nodes=nodes)
+    def _records(self, job_ids: Iterable[str]) -> dict[str, Records]:
+        files: dict[str, dict[str, bytes]] = {}
+        for path, text in self._commands.read(self.root, _RECORDS, *job_ids).items():
+            job_id, _, name = path.partition("/")
+            files.setdefault(job_id, {})[name] = text
+        return {job_id: Records.of(found) for job_id, found in files.items()}
 
-    def _nodes(self, records: Records, over: bool) -> tuple[NodeStatus, ...]:
-        nodes = []
-        for number in range(records.nodes):
-            node = records.ended_node(number)
-            if node is None:
-                started = records.started.get(number)
-                host = started.get("host") if started else None
-                if over:
-                    state = JobState.CANCELLED if records.cancelled else JobState.FAILED
-                    reason = "ended without a record of how" if started else "never began"
-                    node = NodeStatus(number, state, reason, host)
-                else:
-                    state = JobState.RUNNING if started else JobState.PENDING
-                    node = NodeStatus(number, state, host=host)
-            nodes.append(node)
-        return tuple(nodes)
+    def _forgotten(
+        self, never: dict[str, JobStatus], records: dict[str, Records]
+    ) -> dict[str, JobStatus]:
+        """Of jobs that Slurm does not know and that never began: it has none of ours instead."""
+        rows = self._ask("--me") if never else []
+        found = {}
+        for job_id, status in never.items():
+            if isinstance(rows, Answer):
+                found[job_id] = replace(status, reason=rows.complaint, doubt=rows.doubt)
+                continue
+            job = records[job_id].job or {}
+            if not any(row.name == f"{JOB_NAME}{job.get('submission')}" for row in rows):
+                comment = f"{COMMENT}{job.get('swarm_id')}"
+                reason = f"Slurm knows neither job {job_id} nor {comment}, and it never began"
+                found[job_id] = replace(status, reason=reason, doubt=Doubt.FORGOTTEN)
+        return found
 
-    def _with_machines(self, nodes: tuple[NodeStatus, ...], hosts: str) -> tuple[NodeStatus, ...]:
-        """The nodes with what Slurm says of their machines, if it says anything."""
-        known = ",".join({node.host for node in nodes if node.host} | ({hosts} - {""}))
+    def _with_machines(
+        self, statuses: dict[str, JobStatus], hosts: dict[str, str]
+    ) -> dict[str, JobStatus]:
+        """Statuses with what Slurm says of the nodes' machines, if it says anything."""
+        known = {node.host for status in statuses.values() for node in status.nodes if node.host}
+        known |= {some for some in hosts.values() if some}
         if not known:
-            return nodes
-        answer = self._commands.run(["sinfo", "-h", "-N", "-n", known, "-o", "%N|%T"])
+            return statuses
+        names = ",".join(sorted(known))
+        answer = self._commands.run(["sinfo", "-h", "-N", "-n", names, "-o", "%N|%T"])
         if answer.code != 0:
-            return nodes
+            return statuses
         lines = (line.partition("|") for line in answer.text.splitlines())
         machines = {host: state for host, _, state in lines}
-        return tuple(replace(node, machine=machines.get(node.host or "")) for node in nodes)
-
-    def _verdict(
-        self, job_id: str, row: _Row | Answer, nodes: tuple[NodeStatus, ...], records: Records
-    ) -> JobStatus:
-        """The state of a job that is over. What its nodes recorded counts most."""
-        words, said = "", None
-        if isinstance(row, _Row):
-            said = _BY_NAME.get(row.state)
-            if said is JobState.FAILED and row.state != "FAILED":  # it says more than a code
-                words = row.words
-        if said is JobState.CANCELLED or (records.asked_to_end and said is not JobState.FAILED):
-            return JobStatus(job_id, JobState.CANCELLED, "cancelled", nodes=nodes)
-        if not nodes:  # its folder is gone
-            return JobStatus(job_id, said or JobState.FAILED, words)
-        status = conclude(job_id, nodes, cancelled=records.cancelled)
-        if status.state is not JobState.FAILED or not words:
-            return status
-        return replace(status, reason=f"{words}; {status.reason}")
-
-    def _doubtful(
-        self, job_id: str, answer: Answer, nodes: tuple[NodeStatus, ...], records: Records
-    ) -> JobStatus:
-        """The state of a job that Slurm says nothing of."""
-        doubt, reason = answer.doubt, answer.complaint
-        if doubt is Doubt.NOT_FOUND and records.cancelled:
-            nodes = self._nodes(records, True)
-            return JobStatus(job_id, JobState.CANCELLED, "cancelled", nodes=nodes)
-        if doubt is Doubt.NOT_FOUND and records.job and not records.started:
-            name = _JOB_NAME + str(records.job["submission"])
-            rows = self._ask("--me")
-            if isinstance(rows, Answer):
-                doubt, reason = rows.doubt, rows.complaint
-            elif not any(row.name == name for row in rows):
-                comment = f"{_COMMENT}{records.job['swarm_id']}"
-                doubt = Doubt.FORGOTTEN
-                reason = f"Slurm knows neither job {job_id} nor {comment}, and it never began"
-        return JobStatus(job_id, JobState.UNKNOWN, reason, doubt, nodes)
+        return {
+            job_id: replace(status, nodes=tuple(
+                replace(node, machine=machines.get(node.host or "")) for node in status.nodes
+            ))
+            for job_id, status in statuses.items()
+        }  # fmt: skip
 
     def cancel(self, job_id: str) -> None:
         """Mark the job, so that it ends at once should it begin later, and scancel it."""
@@ -329,20 +235,20 @@ class SlurmProvider:
         names = {row.name for row in rows}
         for submission, description in self._staged().items():
             old = time.time() - float(description.get("submitted", 0)) > _STALE
-            if old and _JOB_NAME + submission not in names:
+            if old and JOB_NAME + submission not in names:
                 self._remove_staging(submission)
         return known
 
-    def _known(self, rows: Iterable[_Row] | Answer) -> list[Job]:
+    def _known(self, rows: list[Row] | Answer) -> list[Job]:
         """Jobs that have a folder, which those get first that Slurm has taken without one."""
         if not isinstance(rows, Answer):
             staged = self._staged()
             for row in rows:
-                submission = row.name.removeprefix(_JOB_NAME)
+                submission = row.name.removeprefix(JOB_NAME)
                 if row.ours and submission in staged:
                     self._claim(row.id, submission)
         jobs = []
-        for path, text in self._commands.read(self.root, r"[0-9]+/job\.json").items():
+        for path, text in self._commands.read(self.root, r"[0-9]+/job\.json", depth=2).items():
             description = parse(text)
             if description is not None:
                 jobs.append(job_of(description, PurePosixPath(path).parts[0], self.root))
@@ -352,7 +258,7 @@ class SlurmProvider:
         """What ``job.json`` says of submissions that have no job id yet."""
         found = {}
         pattern = re.escape(STAGING) + r"[0-9a-f]+/job\.json"
-        for path, text in self._commands.read(self.root, pattern).items():
+        for path, text in self._commands.read(self.root, pattern, depth=2).items():
             description = parse(text)
             if description is not None:
                 found[PurePosixPath(path).parts[0].removeprefix(STAGING)] = description
@@ -361,10 +267,3 @@ class SlurmProvider:
     def close(self) -> None:
         """Nothing to free; jobs run on."""
 
-
-def _lingers(records: Records) -> bool:
-    """Whether a node that srun lost sight of may still write the record of its end."""
-    if records.ended is None or records.asked_to_end:
-        return False
-    missing = records.started.keys() - records.exits.keys()
-    return bool(missing) and time.time() < float(records.ended.get("ended", 0)) + _LINGER

@@ -109,11 +109,17 @@ class JobTracker:
             self._misses, doubt is Doubt.FORGOTTEN, self._cancels,
         )  # fmt: skip
 
-    def poll(self) -> TrackedJob:
-        """Look once, unless the state is final, and conclude."""
+    def poll(self, status: JobStatus | None = None) -> TrackedJob:
+        """Look once, unless the state is final, and conclude.
+
+        Args:
+            status: what was seen just now with ``provider.statuses``, in the place of a look.
+        """
         with self._lock:
+            if status is not None and status.job_id != self._job.id:
+                raise InvalidJobError(f"{status.job_id} is not {self._job.id}")
             if not self._final:
-                self._note(self._look())
+                self._note(status or self._look())
             return self._tracked()
 
     def cancel(self) -> TrackedJob:

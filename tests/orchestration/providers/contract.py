@@ -274,6 +274,20 @@ class ProviderContract:
         assert codes == [n % 3 for n in range(10)]
         assert [job.swarm_id for job in provider.jobs()] == [f"m{n}" for n in range(10)]
 
+    def test_many_are_looked_at_together(self, provider: ClusterProvider) -> None:
+        done = [provider.submit(shell(f"exit {n}", swarm=f"d{n}")) for n in range(3)]
+        going = provider.submit(shell(DRAINS, swarm="g", nodes=2))
+        for job in done:
+            ended(provider, job)
+        there(going)
+        ids = [*(job.id for job in done), going.id, "999999", "../x"]
+        together = provider.statuses(ids)
+        assert together == {job_id: provider.status(job_id) for job_id in ids}
+        assert [together[job.id].exit_code for job in done] == [0, 1, 2]
+        assert together[going.id].state is JobState.RUNNING
+        assert together["999999"].doubt is together["../x"].doubt is Doubt.NOT_FOUND
+        assert provider.statuses([]) == {}
+
     def test_a_tracker_follows_it(self, provider: ClusterProvider) -> None:
         job = provider.submit(shell("sleep 0.3; exit 7"))
         tracker = JobTracker(provider, job)

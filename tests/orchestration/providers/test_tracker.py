@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -48,6 +48,9 @@ class Script:
         if isinstance(self.word, Doubt):
             return JobStatus(job_id, JobState.UNKNOWN, "?", self.word)
         raise self.word("away")
+
+    def statuses(self, job_ids: Iterable[str]) -> dict[str, JobStatus]:
+        return {job_id: self.status(job_id) for job_id in job_ids}
 
     def cancel(self, job_id: str) -> None:
         if self.cannot_cancel:
@@ -186,6 +189,16 @@ def test_a_cancel_that_nobody_heard_is_repeated() -> None:
     bench.script.cannot_cancel = False
     assert bench.see(JobState.RUNNING, 2).cancels == 1
     assert bench.see(JobState.CANCELLED, 3).final
+
+
+def test_what_was_seen_elsewhere_counts_like_a_look() -> None:
+    bench = Bench()
+    bench.script.word = JobState.FAILED
+    seen = bench.tracker.poll(JobStatus("1", JobState.RUNNING))
+    assert (seen.state, seen.final) == (JobState.RUNNING, False)
+    with pytest.raises(InvalidJobError, match="2 is not 1"):
+        bench.tracker.poll(JobStatus("2", JobState.COMPLETED))
+    assert bench.tracker.poll().final
 
 
 def test_nothing_is_submitted_again_by_itself() -> None:
