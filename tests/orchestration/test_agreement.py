@@ -19,6 +19,7 @@ from swarmc.runtime.orchestration.coordinator.messages import (
     Message,
     Proposal,
     Record,
+    Request,
     Step,
     Vote,
     check_decision,
@@ -95,6 +96,8 @@ def test_a_third_of_the_members_is_too_much() -> None:
         quorum(3, 1)
     with pytest.raises(GroupError, match="needs a member"):
         Group("none", {})
+    with pytest.raises(GroupError, match="two members have one key"):
+        Group("g", {"a": b"k", "b": b"k"})
     with pytest.raises(GroupError, match="not a name"):
         Group("g", {"a|b": b""})
 
@@ -298,3 +301,28 @@ def test_a_liar_cannot_fill_the_memory_with_rounds() -> None:
         r.receive(signed_vote("r3", round, Step.PREVOTE, None))
     assert len(r._tally.cast_in(8)) == 1
     assert len(r._tally._votes) < 20 and r.round == -1
+
+
+def test_a_liar_cannot_fill_the_memory_with_values() -> None:
+    r = replica("r0")
+    r.start()
+    for number in range(50):  # it is r1's turn
+        r.receive(signed_proposal("r1", 0, b"%d" % number * 1000))
+    assert len(r._values) == 1 and set(r.evidence) == {"r1"}
+    for number in range(80):
+        r.receive(Request(bytes([number]) * MAX_VALUE))
+    assert len(r._pending) == 64
+    with pytest.raises(CoordinationError, match="64 values are waiting"):
+        r.submit(b"x")
+
+
+def test_a_value_that_a_quorum_wants_is_taken_from_a_second_proposal() -> None:
+    r = replica("r0")
+    r.start()
+    wanted = signed_proposal("r1", 0, b"wanted")
+    r.receive(signed_proposal("r1", 0, b"told to r0 only"))
+    for name in ("r1", "r2", "r3"):
+        out = r.receive(signed_vote(name, 0, Step.PRECOMMIT, wanted.id))
+    assert [output for output in out if isinstance(output, Decide)] == []
+    out = r.receive(wanted)
+    assert [o.decision.value for o in out if isinstance(o, Decide)] == [b"wanted"]

@@ -233,6 +233,12 @@ def test_members_come_and_go_by_proposals() -> None:
     assert coordinator.members == ("a0", "a1", "b")
     assert coordinator.public_keys()["b"] == key
     coordinator.cast_vote(before, "a2", APPROVE)  # those who could vote when it was opened
+    with pytest.raises(CoordinationError, match="c has the key of b"):
+        coordinator.submit_proposal(
+            "a0", ProposalType.MEMBERSHIP_CHANGE, {"add": {"c": key.hex()}}
+        )
+    with pytest.raises(CoordinationError, match="y has the key of x"):
+        SwarmCoordinator({"x": key, "y": key})
     wrong: list[object] = [{}, [], {"add": ["b"]}, {"add": {"b": "00"}}, {"add": {"a b": None}}]
     for data in wrong:
         with pytest.raises(CoordinationError):

@@ -8,6 +8,7 @@ import pytest
 
 from swarmc.runtime.orchestration.agents.registry import AgentRegistry
 from swarmc.runtime.orchestration.coordinator import (
+    Ed25519Signer,
     Fence,
     ProposalState,
     ProposalType,
@@ -114,7 +115,9 @@ def test_observers_neither_lead_nor_elect() -> None:
 
 
 def test_members_elsewhere_are_waited_for() -> None:
-    coordinator = SwarmCoordinator({"a": None, "b": bytes(31) + b"\1", "c": bytes(31) + b"\1"})
+    coordinator = SwarmCoordinator({
+        "a": None, "b": Ed25519Signer().public_key, "c": Ed25519Signer().public_key,
+    })  # fmt: skip
     with pytest.raises(CoordinationError, match="1 of 3 members are for a: it takes 2"):
         coordinator.election.elect("a")
 

@@ -38,6 +38,7 @@ from .signing import Signer, Verifier
 
 MAX_VALUE = 1 << 20  #: bytes of a value
 MAX_PENDING = 10_000  #: values that wait to be proposed
+MAX_PENDING_BYTES = 64 << 20  #: of all of them
 MAX_ROUND = 1 << 31
 _GOSSIPED = 4  # waiting values that gossip carries
 _DECISIONS = 16  # decisions that are given at once to who is behind
@@ -104,8 +105,8 @@ class Agreement(Rules):
         """
         if len(value) > MAX_VALUE:
             raise CoordinationError(f"a value has {len(value)} bytes: {MAX_VALUE} are allowed")
-        if len(self._pending) >= MAX_PENDING:
-            raise CoordinationError(f"{MAX_PENDING} values are waiting to be decided")
+        if not self._room(value):
+            raise CoordinationError(f"{len(self._pending)} values are waiting to be decided")
         if not self._valid(self._height, value):
             raise CoordinationError("this value may not be decided")
         self._out.append(Send(Request(value)))
@@ -151,12 +152,17 @@ class Agreement(Rules):
         id = value_id(value)
         if id in self._pending or id in self._decided or len(value) > MAX_VALUE:
             return
-        if len(self._pending) < MAX_PENDING and self._valid(self._height, value):
+        if self._room(value) and self._valid(self._height, value):
             self._pending[id] = value
             if self._round == NEVER:
                 self._begin_round(0)
             else:
                 self._propose()
+
+    def _room(self, value: bytes) -> bool:
+        """Whether one more value may wait."""
+        size = sum(map(len, self._pending.values())) + len(value)
+        return len(self._pending) < MAX_PENDING and size <= MAX_PENDING_BYTES
 
     def _take(self, message: Vote | Proposal) -> None:
         """Count a vote or a proposal, if it is this height's and signed by who it says."""
@@ -202,8 +208,17 @@ class Agreement(Rules):
                 return None
             proposal = replace(proposal, proof=proof)
             self._hear_polka(Polka(proposal.value, proof))
-        self._values[proposal.id] = proposal.value
-        return self._tally.add_proposal(proposal, self._round)
+        evidence = self._tally.add_proposal(proposal, self._round)
+        if proposal.proof is not None or self._wants(proposal):
+            self._values[proposal.id] = proposal.value
+        return evidence
+
+    def _wants(self, proposal: Proposal) -> bool:
+        """Whether a proposal's value is to be kept: a liar may sign any number of others."""
+        if self._tally.proposals.get(proposal.round) is proposal:
+            return True
+        prevoted = self._tally.reached(proposal.round, Step.PREVOTE)[1]
+        return proposal.id in (prevoted, self._tally.precommitted.get(proposal.round))
 
     def _proved(self, proof: Certificate, value: str) -> Certificate | None:
         """A certificate that a quorum prevoted a value at this height; None: it is none."""
@@ -231,7 +246,10 @@ class Agreement(Rules):
         if gossip.height > self._height:
             self._out.append(Send(self._gossip(), gossip.replica))  # asks for decisions
             return
-        polka = gossip.polka
+        polka, known = gossip.polka, self._polka
+        if polka is not None and known is not None:
+            if polka.certificate.round <= known.certificate.round:
+                polka = None  # it says nothing new
         if polka is not None and len(polka.value) <= MAX_VALUE:
             id = value_id(polka.value)
             proof = self._proved(polka.certificate, id)

@@ -27,7 +27,7 @@ from .errors import (
     UnknownProposalError,
 )
 from .leadership import LeaderElection
-from .membership import Members, Membership, Role, check_change
+from .membership import Members, Membership, Role
 from .proposals import (
     CastVote,
     CoordinationStats,
@@ -268,7 +268,7 @@ class SwarmCoordinator:
     def _check_data(self, type: ProposalType, data: Any) -> None:
         """Raise :class:`CoordinationError` if what is proposed could not be done."""
         if type is ProposalType.MEMBERSHIP_CHANGE:
-            check_change(data)
+            self._members.check_change(data)
         elif type is ProposalType.LEADER_ELECTION:
             self.election.check(data)
 

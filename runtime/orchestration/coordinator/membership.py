@@ -80,6 +80,8 @@ class Membership:
             CoordinationError: it has another key already.
         """
         Group("members", {member: b""})  # its name is checked there
+        if key is not None:
+            self._check_key(member, key if isinstance(key, bytes) else key.public_key)
         if isinstance(key, bytes):
             if self._public.setdefault(member, key) != key:
                 raise CoordinationError(f"{member} has another key")
@@ -141,23 +143,29 @@ class Membership:
         """Give a member a role."""
         self._roles[member] = role
 
+    def check_change(self, data: object) -> None:
+        """Make sure that a change of members could be done.
 
-def check_change(data: object) -> None:
-    """Make sure that a change of members could be done.
+        Raises:
+            CoordinationError: it is not of the form that proposals of it have.
+        """
+        form = '{"add": {id: public key in hex, or None}, "remove": [id]}'
+        if not isinstance(data, dict) or not data or not set(data) <= {"add", "remove"}:
+            raise CoordinationError(f"a change of members has the form {form}, not {data!r}")
+        added, removed = data.get("add", {}), data.get("remove", [])
+        if not isinstance(added, dict) or not isinstance(removed, (list, tuple)):
+            raise CoordinationError(f"a change of members has the form {form}, not {data!r}")
+        for member, key in added.items():
+            Group("members", {member: b""})  # its name is checked there
+            if key is not None:
+                try:
+                    Ed25519Verifier({member: bytes.fromhex(key)})
+                except (ValueError, TypeError) as error:
+                    raise CoordinationError(f"{member} has no public key: {error}") from error
+                self._check_key(member, bytes.fromhex(key))
 
-    Raises:
-        CoordinationError: it is not of the form that proposals of it have.
-    """
-    form = '{"add": {id: public key in hex, or None}, "remove": [id]}'
-    if not isinstance(data, dict) or not data or not set(data) <= {"add", "remove"}:
-        raise CoordinationError(f"a change of members has the form {form}, not {data!r}")
-    added, removed = data.get("add", {}), data.get("remove", [])
-    if not isinstance(added, dict) or not isinstance(removed, (list, tuple)):
-        raise CoordinationError(f"a change of members has the form {form}, not {data!r}")
-    for member, key in added.items():
-        Group("members", {member: b""})  # its name is checked there
-        if key is not None:
-            try:
-                Ed25519Verifier({member: bytes.fromhex(key)})
-            except (ValueError, TypeError) as error:
-                raise CoordinationError(f"the public key of {member} is none: {error}") from error
+    def _check_key(self, member: str, key: bytes) -> None:
+        """Nobody has two votes by having two names."""
+        for other, known in self._public.items():
+            if known == key and other != member:
+                raise CoordinationError(f"{member} has the key of {other}")

@@ -43,7 +43,8 @@ class Group:
         keys: each replica's public key, by its id. The order does not matter.
 
     Raises:
-        GroupError: there is none, or an id is not 1 to 128 of letters, digits and ``_.:@-``.
+        GroupError: there is none, or an id is not 1 to 128 of letters, digits and ``_.:@-``, or
+            two have one key.
     """
 
     name: str
@@ -61,6 +62,8 @@ class Group:
         for name in (self.name, *self.keys):
             if _NAME.fullmatch(name) is None:
                 raise GroupError(f"not a name for a group or a member: {name!r}")
+        if len(set(self.keys.values())) < len(self.keys):
+            raise GroupError("two members have one key: they would be one with two votes")
         members = tuple(sorted(self.keys))
         object.__setattr__(self, "members", members)
         object.__setattr__(self, "faulty", faults(len(members)))
