@@ -9,6 +9,7 @@ import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,9 +35,10 @@ STUBBORN = 'trap "echo no" TERM; echo there; while :; do sleep 0.05; done'
 WAITS = "echo there; while [ ! -e go ]; do sleep 0.05; done; echo finished"
 
 
-def shell(script: str, *, nodes: int = 1, swarm: str = "s", **options: object) -> JobSpec:
-    """A job whose workers run a shell's script."""
-    return JobSpec(swarm, nodes, ("/bin/sh", "-c", script), **options)  # type: ignore[arg-type]
+def shell(script: str, *, nodes: int = 1, swarm: str = "s", **options: Any) -> JobSpec:
+    """A job whose workers run a shell's script; they end by themselves if the tests are killed."""
+    options.setdefault("resources", Resources(time_limit=300))
+    return JobSpec(swarm, nodes, ("/bin/sh", "-c", script), **options)
 
 
 def until(condition: Callable[[], bool], what: str) -> None:

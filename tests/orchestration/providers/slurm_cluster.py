@@ -13,6 +13,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -78,6 +79,10 @@ class SlurmCluster:
         self.folder = folder
         self.conf = folder / "slurm.conf"
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
+        # Jobs outlive their daemons: somebody has to end them if this process is killed.
+        self._reaper = subprocess.Popen(
+            [sys.executable, __file__, str(folder)], stdin=subprocess.PIPE, start_new_session=True
+        )
 
     @property
     def environment(self) -> dict[str, str]:
@@ -210,20 +215,26 @@ class SlurmCluster:
 
     def stop(self) -> None:
         """Kill every process that belongs to the cluster, jobs included."""
-        deadline = time.monotonic() + 10
-        while True:
-            for daemon in self._daemons.values():
-                daemon.kill()
-            found = list(processes_of(self.folder))
-            for pid in found:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            for daemon in self._daemons.values():
-                daemon.wait()
-            if not found:
-                return
-            assert time.monotonic() < deadline, f"these cannot be killed: {found}"
-            time.sleep(0.02)
+        for daemon in self._daemons.values():
+            daemon.kill()
+            daemon.wait()
+        kill_all(self.folder)
+
+    def close(self) -> None:
+        """Stop for good."""
+        self.stop()
+        self._reaper.communicate(timeout=20)
+
+
+def kill_all(folder: Path) -> None:
+    """Kill what belongs to a cluster, and what that starts meanwhile."""
+    deadline = time.monotonic() + 10
+    while found := list(processes_of(folder)):
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        assert time.monotonic() < deadline, f"these cannot be killed: {found}"
+        time.sleep(0.02)
 
 
 def processes_of(folder: Path) -> Iterator[int]:
@@ -272,20 +283,22 @@ def slurm_cluster(folder: Path) -> Iterator[SlurmCluster]:
     if why:
         pytest.skip(why)
     cluster = SlurmCluster(folder / "slurm")
-    for attempt in (1, 2, 3):  # somebody may take a port between the look and the start
-        try:
-            cluster.start()
-            break
-        except AssertionError:
-            cluster.stop()
-            if attempt == 3:
-                raise
-            shutil.rmtree(cluster.folder)
-        except BaseException:
-            cluster.stop()
-            raise
     try:
+        for attempt in (1, 2, 3):  # somebody may take a port between the look and the start
+            try:
+                cluster.start()
+                break
+            except AssertionError:
+                if attempt == 3:
+                    raise
+                cluster.stop()
+                shutil.rmtree(cluster.folder)
         yield cluster
     finally:
-        cluster.stop()
+        cluster.close()
         assert list(processes_of(cluster.folder)) == []
+
+
+if __name__ == "__main__":
+    sys.stdin.buffer.read()  # until who started this has ended
+    kill_all(Path(sys.argv[1]))
