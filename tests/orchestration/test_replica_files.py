@@ -210,6 +210,9 @@ def test_what_cannot_start_says_why(
     assert main([]) == 2 and main([str(config)]) == 1
     config.write_text("{}")
     assert main([str(config)]) == 1
+    config.write_text('{"me": 1, "group": "g", "keys": {}, "peers": {"r1": 2}, "listen": "l",'
+                      ' "key": "k", "record": "r"}')  # fmt: skip
+    assert main([str(config)]) == 1
     assert "configures no replica" in capsys.readouterr().err
     config.write_text(json.dumps({
         "me": "r0", "group": "one", "keys": {"r0": "00" * 32}, "peers": {},
@@ -231,3 +234,18 @@ def test_a_replica_goes_on_from_its_file(tmp_path: Path) -> None:
     with RecordFile(path) as file:
         again = Agreement("r0", group, signer, verifier, records=file.records)
     assert again.decisions == replica.decisions and again.height == 3
+
+
+def test_who_cannot_listen_leaves_the_record_alone(
+    alone: tuple[Node, tuple[str, int]], tmp_path: Path
+) -> None:
+    _, (host, port) = alone
+    signer = Ed25519Signer.from_file(tmp_path / "other")
+    record = tmp_path / "other.record"
+    config = NodeConfig(
+        "r0", "two", {"r0": signer.public_key}, f"{host}:{port}", {}, str(tmp_path / "other"),
+        str(record),
+    )  # fmt: skip
+    with pytest.raises(OSError, match="in use"):
+        Node(config)
+    RecordFile(record).close()

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from swarmc.runtime.orchestration.coordinator.elected import election_value
+
 from .replica_processes import Cluster
 
 
@@ -82,4 +84,21 @@ def test_all_killed_at_once_lose_nothing(cluster: Cluster) -> None:
     for name in cluster.names:
         cluster.start(name)
     assert cluster.wait(cluster.have(cluster.names, values), 20)
+    cluster.check()
+
+
+def test_processes_elect_a_leader_and_its_successor(cluster: Cluster) -> None:
+    first = election_value("r0", 0)
+    assert cluster.wait(cluster.have(cluster.names, [first]), 15)
+    answer = cluster.ask("r1", {"client": "leader"})
+    assert answer is not None and answer["leader"] == "r0"
+    cluster.kill("r0")
+    others = cluster.names[1:]
+    rivals = [election_value(name, answer["epoch"]) for name in others]  # all want to succeed it
+    assert cluster.wait(cluster.have(others, rivals), 20)
+    found = [cluster.ask(name, {"client": "leader"}) for name in others]
+    assert found[0] is not None and found == [found[0]] * 3
+    assert found[0]["leader"] in others and found[0]["epoch"] > answer["epoch"]
+    cluster.start("r0")
+    assert cluster.wait(lambda: cluster.ask("r0", {"client": "leader"}) == found[0], 15)
     cluster.check()

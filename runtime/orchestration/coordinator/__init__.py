@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .agreement import Agreement
     from .coordinator import SwarmCoordinator
+    from .elected import ElectedLeader, election_value
     from .leadership import Fence, LeaderElection
     from .membership import Role
     from .messages import Decision, Evidence, check_decision, check_evidence
@@ -34,6 +35,7 @@ __all__ = [
     "Decision",
     "Ed25519Signer",
     "Ed25519Verifier",
+    "ElectedLeader",
     "Evidence",
     "Fence",
     "Group",
@@ -48,6 +50,7 @@ __all__ = [
     "VoteDecision",
     "check_decision",
     "check_evidence",
+    "election_value",
 ]
 
 _HOMES = {
@@ -57,6 +60,7 @@ _HOMES = {
     "Decision": ".messages",
     "Ed25519Signer": ".signing",
     "Ed25519Verifier": ".signing",
+    "ElectedLeader": ".elected",
     "Evidence": ".messages",
     "Fence": ".leadership",
     "Group": ".quorum",
@@ -71,6 +75,7 @@ _HOMES = {
     "VoteDecision": ".proposals",
     "check_decision": ".messages",
     "check_evidence": ".messages",
+    "election_value": ".elected",
 }
 
 

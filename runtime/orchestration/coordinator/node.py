@@ -26,13 +26,14 @@ from pathlib import Path
 from typing import Any
 
 from .agreement import Agreement
+from .elected import ElectedLeader
 from .errors import BadMessageError, CoordinationError
 from .messages import Decision, Record
 from .outputs import Accuse, Decide, Output, Persist, Send, SetTimer, Timeouts, Timer
 from .quorum import Group
 from .record_file import RecordFile
 from .signing import Ed25519Signer, Ed25519Verifier
-from .sockets import Connection, new_socket, parse_address
+from .sockets import Address, Connection, new_socket, parse_address
 from .wire import decode_message, encode
 
 _RETRY = 0.2  # seconds between attempts to reach a peer
@@ -70,6 +71,9 @@ class NodeConfig:
             data = json.loads(Path(path).read_bytes())
             keys = {name: bytes.fromhex(key) for name, key in data.pop("keys").items()}
             timeouts = Timeouts(**data.pop("timeouts", {}))
+            texts = [data[name] for name in ("me", "group", "listen", "key", "record")]
+            if not all(isinstance(text, str) for text in (*texts, *data["peers"].values())):
+                raise TypeError("ids, addresses and files are text")
             return cls(keys=keys, timeouts=timeouts, **data)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise CoordinationError(f"{path} configures no replica: {error!r}") from error
@@ -94,13 +98,8 @@ class Node:
             raise CoordinationError(f"{config.key} is not the key of {config.me}")
         addresses = {name: parse_address(text) for name, text in config.peers.items()}
         listen = parse_address(config.listen)
-        self._record = RecordFile(config.record)
         group = Group(config.group, config.keys)
-        self.replica = Agreement(
-            config.me, group, signer, Ed25519Verifier(group.keys),
-            timeouts=config.timeouts, records=self._record.records,
-        )  # fmt: skip
-        self._record.records.clear()
+        self.elected = ElectedLeader(group)
         self._decided = decided
         self._clock = clock
         self._timers: list[tuple[float, int, Timer]] = []
@@ -108,18 +107,22 @@ class Node:
         self._addresses = addresses
         self._peers: dict[str, Connection] = {}
         self._retry = dict.fromkeys(addresses, 0.0)
-        self._selector = selectors.DefaultSelector()
         self._stop = False
+        self._record = RecordFile(config.record)
+        try:
+            self.replica = Agreement(
+                config.me, group, signer, Ed25519Verifier(group.keys),
+                timeouts=config.timeouts, records=self._record.records,
+            )  # fmt: skip
+            self._record.records.clear()
+            self._listener = _listen(listen)
+        except BaseException:
+            self._record.close()
+            raise
         self._wake, self._waker = socket.socketpair()
         self._wake.setblocking(False)
+        self._selector = selectors.DefaultSelector()
         self._selector.register(self._wake, selectors.EVENT_READ, None)
-        if isinstance(listen, str):
-            with suppress(FileNotFoundError):
-                os.unlink(listen)  # the record's lock says that nobody else listens there
-        self._listener = new_socket(listen)
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(listen)
-        self._listener.listen(64)
         self._selector.register(self._listener, selectors.EVENT_READ, None)
 
     def stop(self) -> None:
@@ -173,8 +176,10 @@ class Node:
                 self._count += 1
                 due = self._clock() + output.delay
                 heapq.heappush(self._timers, (due, self._count, output.timer))
-            elif isinstance(output, Decide) and self._decided is not None:
-                self._decided(output.decision)
+            elif isinstance(output, Decide):
+                self.elected.apply(output.decision)
+                if self._decided is not None:
+                    self._decided(output.decision)
             elif isinstance(output, Accuse):
                 replica = output.evidence.replica
                 print(f"{replica} is proved to contradict itself", file=sys.stderr, flush=True)
@@ -258,6 +263,8 @@ class Node:
             if asked["client"] == "submit":
                 self._do(self.replica.submit(base64.b64decode(asked["value"], validate=True)))
                 return {"ok": True}
+            if asked["client"] == "leader":
+                return {"leader": self.elected.leader, "epoch": self.elected.epoch}
             if asked["client"] == "decisions":
                 after = int(asked["after"])
                 return {"height": self.replica.height, "decisions": self._list(max(after, 0))}
@@ -276,6 +283,21 @@ class Node:
             if size > _LISTED:
                 break
         return found
+
+
+def _listen(address: Address) -> socket.socket:
+    if isinstance(address, str):
+        with suppress(FileNotFoundError):
+            os.unlink(address)  # the record's lock says that nobody else listens there
+    made = new_socket(address)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+        made.listen(64)
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
