@@ -17,7 +17,7 @@ class Attempt:
     task: Task
     agent: Agent
     context: TaskContext
-    started: float = 0.0  #: on the scheduler's clock, when the agent began
+    started: float = 0.0  #: on the scheduler's clock, when the agent began; 0: it has not
 
 
 #: Called once an attempt, from the engine's thread: with its result, or with what it raised.

@@ -54,9 +54,9 @@ class LocalEngine:
             return
         with self._lock:
             self._queued += 1
+            self._waiting.put(attempt)
             if self._queued > self._idle:
                 self._want_thread()
-        self._waiting.put(attempt)
 
     def abandon(self, attempt: Attempt) -> None:
         """Let another thread take the place of the one that may hang in it."""
@@ -99,9 +99,14 @@ class LocalEngine:
         for _ in range(min(count, self._room())):
             name = f"swarmc-task-{len(self._threads)}"
             thread = threading.Thread(target=self._work, name=name, daemon=True)
+            try:
+                thread.start()  # it waits for the lock before it changes anything
+            except RuntimeError:
+                if not self._threads:
+                    raise
+                return  # the system gives no more: those that there are do the work
             self._threads.add(thread)
             self._idle += 1
-            thread.start()
 
     def _watch(self) -> None:
         """Start threads where nothing goes on although attempts wait."""
@@ -148,10 +153,10 @@ class LocalEngine:
                 result = attempt.agent.execute(attempt.task, attempt.context)
             except BaseException as error:  # whatever it is, it is what became of the attempt
                 failure = error
-            if self._abandoned:
-                with self._lock:
-                    self._abandoned.discard(attempt)
             own.next = None
             self._taken += 1  # not exact: it only has to change
             self._done(attempt, result, failure)
+            if self._abandoned:  # once it is done, nobody abandons it any more
+                with self._lock:
+                    self._abandoned.discard(attempt)
             attempt = own.next
