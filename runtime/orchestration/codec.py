@@ -36,8 +36,12 @@ def dumps(value: object) -> str:
             except ValueError:
                 pass  # infinities and NaNs, which JSON has no word for
         return _encode(_plain(value, "value"))
+    except ValueEncodingError:
+        raise
     except RecursionError:
         raise ValueEncodingError("value is nested too deeply, or contains itself") from None
+    except (ValueError, RuntimeError) as error:  # an int of 5,000 digits; changed meanwhile
+        raise ValueEncodingError(f"value has no JSON form: {error}") from error
 
 
 def loads(text: str | bytes) -> Any:

@@ -17,6 +17,7 @@ from .errors import InvalidTaskError, TaskCancelledError, TaskTimeoutError
 
 DEFAULT_TIMEOUT = 30.0  #: seconds; 30,000 ms in manifests
 DEFAULT_RETRIES = 3
+_PRIORITIES = 1 << 63
 
 
 class TaskPriority(enum.IntEnum):
@@ -117,6 +118,8 @@ class Task:
             raise InvalidTaskError(
                 f"timeout of {self.name} must be positive and finite, not {self.timeout!r}"
             )
+        if not -_PRIORITIES <= self.priority < _PRIORITIES:  # so that a store can keep it
+            raise InvalidTaskError(f"priority of {self.name} is out of range")
         if self.retries < 0:
             raise InvalidTaskError(f"retries of {self.name} must not be negative: {self.retries}")
         if self.id in self.dependencies:

@@ -56,6 +56,8 @@ class AgentEntry:
                 self.occupied[name] = left
             else:
                 self.occupied.pop(name, None)
+        if not self.running:  # of huge amounts, more than an epsilon may be left over
+            self.occupied.clear()
 
     @property
     def load(self) -> float:

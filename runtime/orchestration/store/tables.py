@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from ..codec import loads
+from ..codec import ValueEncodingError, loads
 from ..errors import OrchestrationError
 from ..events import Event, EventKind
 from ..interfaces import Stored
@@ -246,6 +246,8 @@ def _now(kind: type[Any], row: tuple[Any, ...]) -> Any:
 def _explained(error: BaseException) -> BaseException:
     if isinstance(error, (StoreError, OrchestrationError)):
         return error
+    if isinstance(error, sqlite3.DataError):
+        return ValueEncodingError(f"an event is too large to be stored: {error}")
     found = InvalidEventError(f"an event cannot be stored: {error}")
     found.__cause__ = error
     return found
