@@ -9,11 +9,13 @@ from dataclasses import replace
 
 from ..errors import InvalidTaskError, QueueFullError
 from ..events import Event, EventKind
+from ..interfaces import EventLog
 from ..tasks import Task, TaskRecord, TaskState
 from .entries import Entry, refuse_cycles
 from .lifecycle import Lifecycle
 from .queue import Needs
 
+_LOOK = 0.5  # seconds after which those who wait look again
 _UNFINISHED = (TaskState.WAITING, TaskState.QUEUED, TaskState.RUNNING)
 
 
@@ -22,19 +24,52 @@ class Admission:
 
     def __init__(self, life: Lifecycle) -> None:
         self._life = life
-        # Held from looking for a key until its task is accepted; the first of two submitters
-        # with one key makes the second wait.
-        self._keyed = threading.Lock()
+        #: Keys that somebody is submitting, and whether he waits for room; whoever has one of
+        #: them, too, waits until it is known what became of it. May be taken with the scheduler's
+        #: lock, not the other way round.
+        self._claims: dict[str, bool] = {}
+        self._keyed = threading.Condition()
+        self._recovering = threading.Lock()  # held by the one thread that recovers
 
     def submit(self, tasks: Sequence[Task], timeout: float) -> list[str]:
         """What ``Scheduler.submit_many`` does."""
-        if any(task.idempotency_key is not None for task in tasks):
+        end = time.monotonic() + timeout
+        keys = {task.idempotency_key for task in tasks if task.idempotency_key is not None}
+        if not keys:
+            self._accept(tasks, end, keys)
+            return [task.id for task in tasks]
+        self._claim(keys, end)
+        try:
+            fresh, ids = self._without_known_keys(tasks)
+            self._accept(fresh, end, keys)
+            return ids
+        finally:
             with self._keyed:
-                fresh, ids = self._without_known_keys(tasks)
-                self._accept(fresh, timeout)
-                return ids
-        self._accept(tasks, timeout)
-        return [task.id for task in tasks]
+                for key in keys:
+                    del self._claims[key]
+                self._keyed.notify_all()
+
+    def _claim(self, keys: set[str], end: float) -> None:
+        """Be the only one who submits these keys."""
+        with self._keyed:
+            while rivals := keys & self._claims.keys():
+                left = _LOOK
+                if any(self._claims[key] for key in rivals):
+                    left = min(left, end - time.monotonic())
+                if left <= 0:
+                    raise QueueFullError(
+                        f"a task with the key {min(rivals)!r} waits for room in the queue",
+                        hint="wait until some tasks are done",
+                    )
+                self._keyed.wait(left)
+            self._claims.update(dict.fromkeys(keys, False))
+
+    def _hold_up(self, keys: set[str], waits: bool) -> None:
+        """Note whether these keys wait for room."""
+        if keys:
+            with self._keyed:
+                self._claims.update(dict.fromkeys(keys, waits))
+                self._keyed.notify_all()
 
     def _without_known_keys(self, tasks: Sequence[Task]) -> tuple[list[Task], list[str]]:
         """Tasks that must be run, and the ids that stand for all of them."""
@@ -63,20 +98,18 @@ class Admission:
             ]
         return fresh, [instead.get(task.id, task.id) for task in tasks]
 
-    def _accept(self, tasks: Sequence[Task], timeout: float) -> None:
+    def _accept(self, tasks: Sequence[Task], end: float, keys: set[str]) -> None:
         if not tasks:
             return
         refuse_cycles(tasks)
         life = self._life
+        ids = {task.id for task in tasks}
         with life.lock:
-            life.refuse_if_stopped()
-            outside = self._check(tasks)
-            self._make_room(len(tasks), timeout)
-            if life.shedder is not None:
-                waiting, limit = life.waiting, life.config.task_queue_size
-                for task in tasks:
-                    life.shedder.check(task.name, task.priority, waiting, limit)
-            life.reserved += len(tasks)
+            life.refuse_if_stopped(new=True)
+            outside = self._check(tasks, ids)
+            if self._make_room(tasks, end, keys):
+                outside = self._check(tasks, ids)  # others may have come while it waited
+            life.reserved |= ids
         accepted = time.time()
         try:
             found = self._look_up(tasks, outside)
@@ -84,10 +117,13 @@ class Admission:
                 life.store.append(
                     [Event(EventKind.TASK_ACCEPTED, t.id, t.to_data(), accepted) for t in tasks]
                 )
-        finally:
+        except BaseException:
             with life.lock:
-                life.reserved -= len(tasks)
+                life.reserved -= ids
+                life.tell_of_room()
+            raise
         with life.lock:
+            life.reserved -= ids
             now = life.clock()
             entries = [Entry(task, Needs.of(task), now, accepted) for task in tasks]
             self._insert(entries, found)
@@ -95,15 +131,14 @@ class Admission:
             attempts = life.place()
         life.launch(attempts)
 
-    def _check(self, tasks: Sequence[Task]) -> set[str]:
+    def _check(self, tasks: Sequence[Task], ids: set[str]) -> set[str]:
         """Refuse what is wrong; give the dependencies that are neither here nor unfinished."""
         life = self._life
-        ids = {task.id for task in tasks}
         if len(ids) < len(tasks):
             raise InvalidTaskError("two of these tasks have one id")
         outside: set[str] = set()
         for task in tasks:
-            if task.id in life.entries or task.id in life.finished:
+            if task.id in life.entries or task.id in life.finished or task.id in life.reserved:
                 raise InvalidTaskError(f"there is a task {task.id!r} already")
             if not task.dependencies:
                 continue
@@ -134,25 +169,47 @@ class Admission:
             found[task_id] = record
         return found
 
-    def _make_room(self, count: int, timeout: float) -> None:
-        """Wait, with the lock, until so many more may wait."""
+    def _make_room(self, tasks: Sequence[Task], end: float, keys: set[str]) -> bool:
+        """Wait, with the lock, until these may wait in the queue; whether it took any time."""
         life = self._life
-        limit = life.config.task_queue_size
-        end = time.monotonic() + timeout
-        while (waiting := life.waiting) + count > limit:
-            left = end - time.monotonic()
-            if left <= 0 or count > limit:
-                raise QueueFullError(
-                    f"{waiting} tasks wait, and {count} more would be over the limit of {limit}"
-                    " (task_queue_size)",
-                    hint="submit fewer at once" if count > limit else "wait until some are done",
-                )
-            life.waiting_for_room += 1
-            try:
+        if self._has_room(tasks):
+            return False
+        self._hold_up(keys, True)
+        life.waiting_for_room += 1
+        try:
+            while not self._has_room(tasks):
+                left = min(_LOOK, end - time.monotonic())
+                if left <= 0 or len(tasks) > life.config.task_queue_size:
+                    self._refuse(tasks)
                 life.changed.wait(left)
-            finally:
-                life.waiting_for_room -= 1
-            life.refuse_if_stopped()
+                life.refuse_if_stopped(new=True)
+        finally:
+            life.waiting_for_room -= 1
+            self._hold_up(keys, False)
+        return True
+
+    def _has_room(self, tasks: Sequence[Task]) -> bool:
+        life = self._life
+        waiting, limit = life.waiting, life.config.task_queue_size
+        if waiting + len(tasks) > limit:
+            return False
+        if life.shedder is None:
+            return True
+        life.shedder.update(waiting, limit)
+        least = life.shedder.least()
+        return least is None or all(task.priority >= least for task in tasks)
+
+    def _refuse(self, tasks: Sequence[Task]) -> None:
+        life = self._life
+        waiting, limit, count = life.waiting, life.config.task_queue_size, len(tasks)
+        if life.shedder is not None and waiting + count <= limit:
+            for task in tasks:
+                life.shedder.check(task.name, task.priority, waiting, limit)
+        raise QueueFullError(
+            f"{waiting} tasks wait, and {count} more would be over the limit of {limit}"
+            " (task_queue_size)",
+            hint="submit fewer at once" if count > limit else "wait until some are done",
+        )
 
     def _insert(self, entries: Sequence[Entry], found: dict[str, TaskRecord]) -> None:
         """Put tasks into the books, with the lock. Dependencies are here, or in ``found``."""
@@ -193,20 +250,30 @@ class Admission:
         life = self._life
         if life.store is None:
             return 0
-        records = [r for r in life.store.tasks(_UNFINISHED) if r.task.id not in life.entries]
-        ids = {record.task.id for record in records}
-        found: dict[str, TaskRecord] = {}
-        for record in records:
-            for task_id in record.task.dependencies:
-                if task_id not in ids and task_id not in found:
-                    ended = life.store.task(task_id)
-                    if ended is not None:
-                        found[task_id] = ended
-        with life.lock:
-            self._insert([self._restored(record) for record in records], found)
-            attempts = life.place()
+        with self._recovering:
+            with life.lock:
+                life.refuse_if_stopped(new=True)
+                life.leaving = set()
+            try:
+                records = list(life.store.tasks(_UNFINISHED))
+                found = self._ended_before(records, life.store)
+                with life.lock:  # those of this process, which go on meanwhile, are not restored
+                    ours = life.leaving | life.reserved | life.entries.keys()
+                    lost = [record for record in records if record.task.id not in ours]
+                    self._insert([self._restored(record) for record in lost], found)
+                    attempts = life.place()
+            finally:
+                life.leaving = None
         life.launch(attempts)
-        return len(records)
+        return len(lost)
+
+    @staticmethod
+    def _ended_before(records: Sequence[TaskRecord], store: EventLog) -> dict[str, TaskRecord]:
+        """Finished tasks that these depend on."""
+        ids = {record.task.id for record in records}
+        needed = {d for record in records for d in record.task.dependencies} - ids
+        found = ((task_id, store.task(task_id)) for task_id in needed)
+        return {task_id: r for task_id, r in found if r is not None and r.state.final}
 
     def _restored(self, record: TaskRecord) -> Entry:
         """A task as it was. Attempts before the one that was interrupted count as failed."""

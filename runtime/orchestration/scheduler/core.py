@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +22,9 @@ from .entries import Watcher
 from .lifecycle import THROUGHPUT_WINDOW, Lifecycle
 
 _LOOK = 0.5  # seconds after which those who wait look whether the scheduler still works
+_LONG = 3600.0  # the timer looks that often in any case: what is far off is too long to wait for
+
+log = logging.getLogger(__name__)
 
 
 class Scheduler:
@@ -132,7 +136,8 @@ class Scheduler:
     def watch(self, task_id: str, watcher: Watcher) -> None:
         """Have a function called with the record once the task is final, at once if it is.
 
-        A thread of the scheduler calls all watchers, one after the other. They must not raise.
+        A thread of the scheduler calls all watchers, one after the other. What they raise is
+        logged.
         """
         life = self._life
         with life.lock:
@@ -140,7 +145,7 @@ class Scheduler:
             if entry is not None:
                 entry.watchers.append(watcher)
                 return
-        life.calls.put((watcher, self.record(task_id)))
+        life.calls.put((watcher, self._final(task_id)))
 
     def wait(self, task_ids: Iterable[str], timeout: float | None = None) -> list[TaskRecord]:
         """Wait until tasks are final, and give their records in the same order.
@@ -165,17 +170,33 @@ class Scheduler:
             waited_for = [life.entries[task_id] for task_id in set(ids) if task_id in life.entries]
             for entry in waited_for:
                 entry.finals.append(final)
-        for task_id in set(ids) - {entry.task.id for entry in waited_for}:
-            final(self.record(task_id))
         end = None if timeout is None else time.monotonic() + timeout
-        while wanted and not enough.is_set():
-            step = _LOOK if end is None else min(_LOOK, end - time.monotonic())
-            if step <= 0:
-                missing = wanted - len(records)
-                raise TimeoutError(f"{missing} of {wanted} tasks are not done after {timeout:g} s")
-            if not enough.wait(step):
-                life.refuse_if_stopped()
+        try:
+            for task_id in set(ids) - {entry.task.id for entry in waited_for}:
+                final(self._final(task_id))
+            while wanted and not enough.is_set():
+                step = _LOOK if end is None else min(_LOOK, end - time.monotonic())
+                if step <= 0:
+                    missing = f"{wanted - len(records)} of {wanted} tasks"
+                    raise TimeoutError(f"{missing} are not done after {timeout:g} s")
+                if not enough.wait(step):
+                    life.refuse_if_stopped()
+        finally:
+            if not enough.is_set():
+                with life.lock:
+                    for entry in waited_for:
+                        entry.finals.remove(final)
         return [records[task_id] for task_id in ids]
+
+    def _final(self, task_id: str) -> TaskRecord:
+        """The record of a task that this scheduler has no more to do with."""
+        record = self.record(task_id)
+        if not record.state.final:
+            raise UnknownTaskError(
+                f"{record.task.name} ({task_id}) is of an earlier process, or not accepted yet",
+                hint="call recover() first",
+            )
+        return record
 
     def wait_idle(self, timeout: float | None = None) -> bool:
         """Wait until nothing runs and nothing could; whether that came in time.
@@ -243,6 +264,7 @@ class Scheduler:
             if entry is not None and not entry.state.final:
                 life.end(entry, TaskState.CANCELLED, reason)
                 attempts = life.place()
+                life.tell_of_room()
             elif entry is not None:
                 return False
         if entry is None:
@@ -259,9 +281,10 @@ class Scheduler:
     def resume(self) -> None:
         """Start tasks again."""
         with self._life.lock:
-            self._life.refuse_if_stopped()
+            self._life.refuse_if_stopped(new=True)
             self._life.paused = False
             attempts = self._life.place()
+            self._life.tell_of_room()
         self._life.launch(attempts)
 
     def tick(self) -> float:
@@ -283,6 +306,7 @@ class Scheduler:
                 if entry.state is TaskState.QUEUED:  # not cancelled meanwhile
                     life.push(entry)
             attempts = life.place()
+            life.tell_of_room()
             deadlines = (e.attempt.context.deadline for e in life.running.values() if e.attempt)
             following = min(min(deadlines, default=float("inf")), now + life.guards.wait())
             if life.delayed:
@@ -303,23 +327,25 @@ class Scheduler:
         life = self._life
         end = time.monotonic() + timeout
         with life.lock:
-            life.paused = True
+            life.paused = life.closing = True
             while (life.running or life.counts["storing"]) and not (life.broken or life.closed):
                 left = end - time.monotonic()
                 if left <= 0:
                     break
-                life.changed.wait(left)
+                life.changed.wait(min(left, _LOOK))
             life.closed = True
             for entry in life.running.values():
                 if entry.attempt is not None:
                     entry.attempt.context.cancelled.set()
             life.changed.notify_all()
         life.unwatch()
+        left = min(_LONG, max(1.0, end - time.monotonic()))
+        ended = life.engine.close(left)
         life.calls.put(None)
         for thread in self._threads:
             if thread is not threading.current_thread():
-                thread.join()
-        return life.engine.close(max(1.0, end - time.monotonic()))
+                thread.join(left)  # a watcher may wait for something
+        return ended
 
     def _run_timer(self) -> None:
         life = self._life
@@ -327,12 +353,14 @@ class Scheduler:
             following = self.tick()
             with life.lock:
                 if not life.closed and life.next_tick >= following:
-                    left = following - life.clock()
-                    life.changed.wait(None if left == float("inf") else max(0.0, left))
+                    life.changed.wait(min(_LONG, max(0.0, following - life.clock())))
                 if life.closed:
                     return
 
     def _call(self) -> None:
         while (call := self._life.calls.get()) is not None:
             watcher, record = call
-            watcher(record)
+            try:
+                watcher(record)
+            except Exception:  # the others hear of their tasks all the same
+                log.exception("%r, called at the end of task %s, failed", watcher, record.task.id)

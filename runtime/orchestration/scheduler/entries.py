@@ -62,12 +62,13 @@ class Entry:
 
     def record(self) -> TaskRecord:
         """What a user is told of it. What is not durable yet is not told."""
-        state, result = self.state, self.result
+        state, result, error, finished = self.state, self.result, self.error, self.finished
         if self.storing:
-            state, result = TaskState.RUNNING if self.attempts else TaskState.QUEUED, None
+            state = TaskState.RUNNING if self.attempts else TaskState.QUEUED
+            result = error = finished = None
         return TaskRecord(
-            self.task, state, self.attempts, self.agent, result, self.error, self.accepted,
-            self.started, self.finished,
+            self.task, state, self.attempts, self.agent, result, error, self.accepted,
+            self.started, finished,
         )  # fmt: skip
 
 

@@ -50,7 +50,11 @@ def _always(group: TaskClass[Entry]) -> bool:
 
 def describe(error: BaseException) -> str:
     """What is kept of an error."""
-    return str(error) if isinstance(error, TaskError) else f"{type(error).__name__}: {error}"
+    try:
+        text = str(error)
+    except Exception as problem:  # it is of whoever wrote the executor, as the error is
+        text = f"(it cannot say what it is: {type(problem).__name__})"
+    return text if isinstance(error, TaskError) else f"{type(error).__name__}: {text}"
 
 
 class Lifecycle:
@@ -79,7 +83,7 @@ class Lifecycle:
         self.guards = Guards(breakers)
         self.shedder = shedder
         self.paused = paused
-        self.closed = False
+        self.closing = self.closed = False
         self.broken: BaseException | None = None
         self.counts = dict.fromkeys(
             ("accepted", "completed", "failed", "cancelled", "retried", "timed_out", "failovers",
@@ -89,7 +93,8 @@ class Lifecycle:
         self.completions: deque[list[int]] = deque(maxlen=THROUGHPUT_WINDOW + 1)
         self.next_tick = float("inf")
         self.keys: dict[str, str] = {}  # idempotency keys: ids of their tasks
-        self.reserved = 0  # room for tasks that are being written down
+        self.reserved: set[str] = set()  # ids of tasks that are being written down
+        self.leaving: set[str] | None = None  # ids of those that end while recover() reads
         self.waiting_for_room = 0  # threads
         #: Watchers to call, for the thread that calls them; None ends it.
         self.calls: queue.SimpleQueue[tuple[Watcher, TaskRecord] | None] = queue.SimpleQueue()
@@ -97,13 +102,13 @@ class Lifecycle:
 
     # Between the parts of the scheduler
 
-    def refuse_if_stopped(self) -> None:
-        """Raise if nothing more will happen."""
+    def refuse_if_stopped(self, *, new: bool = False) -> None:
+        """Raise if nothing more will happen, or nothing ``new`` will begin."""
         if self.broken is not None:
             raise OrchestrationError(
                 f"the scheduler has stopped because its store failed: {self.broken}"
             ) from self.broken
-        if self.closed:
+        if self.closed or (new and self.closing):
             raise ClosedError("the scheduler is closed")
 
     def push(self, entry: Entry) -> None:
@@ -137,6 +142,11 @@ class Lifecycle:
         for attempt in attempts:
             self.engine.launch(attempt)
 
+    def tell_of_room(self) -> None:
+        """Wake those who wait for room in the queue, or for nothing to run."""
+        if not self.running or self.waiting_for_room:
+            self.changed.notify_all()
+
     def placeable(self) -> bool:
         """Whether :meth:`place` would place something."""
         if self.paused or len(self.running) >= self.config.max_concurrent_tasks:
@@ -147,7 +157,7 @@ class Lifecycle:
     @property
     def waiting(self) -> int:
         """Tasks that wait for anything, those that are being written down included."""
-        return len(self.entries) - len(self.running) + self.reserved
+        return len(self.entries) - len(self.running) + len(self.reserved)
 
     def _shedding(self) -> Callable[[TaskClass[Entry]], bool]:
         """Whether the first task of a class may take a place, at the load that there is."""
@@ -205,19 +215,20 @@ class Lifecycle:
             if entry is None or entry.attempt is not attempt:
                 self.counts["late"] += 1
                 return
-            took = self.clock() - attempt.started
-            self.queue_time.observe(attempt.started - entry.ready)
-            self.run_time.observe(took)
-            self.chooser.took(attempt.agent.id, took)
+            if attempt.started:  # else it was told to stop before it began
+                took = self.clock() - attempt.started
+                self.queue_time.observe(attempt.started - entry.ready)
+                self.run_time.observe(took)
+                self.chooser.took(attempt.agent.id, took)
             self._release(entry, error)
             if error is None:
                 entry.result = result
                 self.end(entry, TaskState.COMPLETED)
-            elif not self.closed:  # else it was told to stop: it runs again after recover()
+            elif not (self.closed or (self.closing and isinstance(error, ClosedError))):
+                # else it was told to stop, or refused what it needs: it runs again after recover()
                 self.attempt_failed(entry, error)
             attempts = self.place()
-            if not self.running or self.waiting_for_room:
-                self.changed.notify_all()
+            self.tell_of_room()
         self.launch(attempts)
 
     def _release(self, entry: Entry, error: BaseException | None) -> None:
@@ -362,6 +373,8 @@ class Lifecycle:
     def _remember(self, entry: Entry) -> None:
         task_id = entry.task.id
         del self.entries[task_id]
+        if self.leaving is not None:
+            self.leaving.add(task_id)
         record = entry.record()
         if entry.task.idempotency_key is not None and self.store is not None:
             self.keys.pop(entry.task.idempotency_key, None)  # from now on the store knows

@@ -18,6 +18,7 @@ from typing import Generic, TypeVar
 from ..tasks import Task
 
 T = TypeVar("T")
+_SPARE = 64  # rows of a heap that may be of removed tasks before anybody looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,10 @@ class Needs:
 
 @dataclass(eq=False, slots=True)
 class TaskClass(Generic[T]):
-    """Ready tasks with equal needs. What was removed stays in the heap until its turn."""
+    """Ready tasks with equal needs.
+
+    What was removed stays in the heap until its turn, or until most of the heap is such.
+    """
 
     needs: Needs
     resources: Mapping[str, float]
@@ -118,6 +122,9 @@ class ReadyQueue(Generic[T]):
             self._length -= 1
             if not group.items:
                 del self.classes[needs]
+            elif len(group.heap) > 2 * len(group.items) + _SPARE:
+                group.heap = [row for row in group.heap if row[2] in group.items]
+                heapq.heapify(group.heap)
         return item
 
     def in_order(self) -> Iterator[TaskClass[T]]:

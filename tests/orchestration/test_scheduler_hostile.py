@@ -1,0 +1,149 @@
+"""What one task, watcher or caller does wrong is no harm to the others."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from swarmc.runtime.orchestration.agents import AgentRegistry
+from swarmc.runtime.orchestration.errors import InvalidTaskError
+from swarmc.runtime.orchestration.scheduler import Scheduler, SchedulerConfig
+from swarmc.runtime.orchestration.store import Store
+from swarmc.runtime.orchestration.tasks import Task, TaskContext, TaskState
+
+from .scheduling import Bench, Worker
+
+LONG = 20.0
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("says nothing")
+
+
+def hostile(task: Task, context: TaskContext) -> Any:
+    if task.name == "mute":
+        raise Mute
+    if task.name == "digits":
+        return 10**5000  # Python refuses to write it
+    return task.payload
+
+
+def scheduler(store: Store | None = None) -> Scheduler:
+    registry = AgentRegistry()
+    registry.register(Worker("w", run=hostile))
+    return Scheduler(registry, store, SchedulerConfig(retry_delay=0.001))
+
+
+def test_an_error_that_cannot_be_shown_fails_its_task() -> None:
+    with scheduler() as working:
+        (record,) = working.wait([working.submit(Task("mute", retries=1))], LONG)
+    assert record.state is TaskState.FAILED
+    assert record.error == "Mute: (it cannot say what it is: RuntimeError)"
+
+
+def test_a_result_that_cannot_be_written_fails_its_task_and_no_other() -> None:
+    with Store() as store, scheduler(store) as working:
+        (record,) = working.wait([working.submit(Task("digits", retries=0))], LONG)
+        (after,) = working.wait([working.submit(Task("next", payload=1))], LONG)
+    assert record.state is TaskState.FAILED
+    assert record.error is not None and "its result cannot be stored" in record.error
+    assert after.result == 1
+
+
+def test_a_timeout_beyond_what_threads_can_wait_leaves_the_timer_alive() -> None:
+    with scheduler() as working:
+        working.wait([working.submit(Task("patient", timeout=1e300))], LONG)
+        (record,) = working.wait([working.submit(Task("mute", retries=1))], LONG)  # needs the timer
+        assert record.attempts == 2
+        assert working.close(float("inf"))
+
+
+@pytest.mark.parametrize("priority", [10**400, float("nan"), 1 << 63])
+def test_a_priority_that_cannot_be_compared_or_kept_is_refused(priority: Any) -> None:
+    with pytest.raises(InvalidTaskError):
+        Task("x", priority=priority)
+
+
+def test_a_watcher_that_raises_is_not_the_last_one_called(caplog: pytest.LogCaptureFixture) -> None:
+    called = threading.Event()
+
+    def broken(record: Any) -> None:
+        raise ValueError("a mistake")
+
+    with scheduler() as working:
+        task = working.submit(Task("x"))
+        working.watch(task, broken)
+        working.watch(task, lambda record: called.set())
+        assert called.wait(LONG)
+    assert "a mistake" in caplog.text
+
+
+def test_a_watcher_that_hangs_does_not_keep_the_scheduler_open() -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def hang(record: Any) -> None:
+        begun.set()
+        release.wait(LONG)
+
+    working = scheduler()
+    working.watch(working.submit(Task("x")), hang)
+    assert begun.wait(LONG)
+    closing = threading.Thread(target=working.close, args=(0.0,))
+    closing.start()
+    closing.join(5.0)
+    closed = not closing.is_alive()
+    release.set()
+    closing.join()
+    assert closed
+
+
+def test_waiting_again_and_again_leaves_nothing_behind() -> None:
+    bench = Bench()
+    task = bench.scheduler.submit(Task("x"))
+    for _ in range(5):
+        with pytest.raises(TimeoutError):
+            bench.scheduler.wait([task], 0)
+    assert bench.scheduler._life.entries[task].finals == []
+
+
+def test_cancelled_tasks_do_not_fill_the_queue_of_those_that_wait() -> None:
+    bench = Bench(paused=True)
+    bench.scheduler.submit(Task("first", priority=1000))
+    for _ in range(1000):
+        bench.scheduler.cancel(bench.scheduler.submit(Task("x")))
+    (group,) = bench.scheduler._life.queue.classes.values()
+    assert len(group.heap) < 100
+    bench.scheduler.submit(Task("second"))
+    bench.scheduler.resume()
+    assert bench.run_all() == ["first", "second"]
+
+
+def test_what_huge_amounts_leave_over_is_not_occupied() -> None:
+    bench = Bench(Worker("w", capacity=2, resources={"bytes": 1e17}))
+    for name, amount in (("a", 0.1), ("b", 1e17 - 64)):
+        bench.scheduler.submit(Task(name, resources={"bytes": amount}))
+    assert bench.run_all() == ["a", "b"]
+    bench.scheduler.submit(Task("all", resources={"bytes": 1e17}))
+    assert bench.run_all() == ["a", "b", "all"]
+
+
+def test_an_attempt_that_never_began_is_in_no_histogram() -> None:
+    begun = threading.Event()
+
+    def run(task: Task, context: TaskContext) -> Any:
+        begun.set()
+        assert context.cancelled.wait(LONG)
+
+    from swarmc.runtime.orchestration.engine import LocalEngine
+
+    registry = AgentRegistry()
+    registry.register(Worker("w", capacity=2, run=run))
+    working = Scheduler(registry, engine=LocalEngine(threads=1))
+    working.submit_many([Task("runs"), Task("waits for a thread")])
+    assert begun.wait(LONG)
+    working.close(0.0)
+    stats = working.stats()
+    assert stats.queue_time.count == 1 and stats.queue_time.total >= 0
