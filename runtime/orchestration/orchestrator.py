@@ -6,7 +6,6 @@ Each part works without the others; this is the one that most programs want.
 from __future__ import annotations
 
 import enum
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -20,7 +19,8 @@ from .agents.shedding import LoadShedder
 from .agents.supervisor import Vitals
 from .errors import ClosedError, OrchestrationError
 from .hub import CommunicationHub, SwarmTopology
-from .interfaces import Agent, AgentState
+from .interfaces import Agent
+from .members import Members
 from .memory import MemoryConfig, MemoryManager, MemoryStats
 from .report import AgentStatus, CycleStats, OrchestratorMetrics, SwarmStatus
 from .scheduler import Scheduler, SchedulerConfig, SchedulerStats
@@ -80,7 +80,10 @@ class SwarmOrchestrator:
     def __init__(self, config: SwarmConfig | None = None) -> None:
         self.config = config or SwarmConfig()
         self._state = OrchestratorState.BUILT
-        self._lock = threading.RLock()  # guards the state; taken before any other
+        self._lock = threading.RLock()  # guards the state and _cycles; taken before any other
+        self._cycles = 0  # threads in process_cycle
+        self._closing = threading.Lock()  # held while closing; nobody who has another lock waits
+        self._ended: bool | None = None  # what close() has given
         self._began = time.monotonic()
         self._store: Store | None = None
         self._vitals: Vitals | None = None
@@ -102,15 +105,7 @@ class SwarmOrchestrator:
             from .resources import ResourceMonitor
 
             self._resources = ResourceMonitor()
-        self._membership = threading.Lock()  # one thread at a time lets agents in and out
-        self._changes: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._members = threading.Thread(
-            target=self._follow_agents, name="swarmc-members", daemon=True
-        )  # fmt: skip
-        self._members.start()
-        self._unwatch = self.registry.on_change(
-            lambda agent_id, old, new: self._changes.put(agent_id)
-        )
+        self._members = Members(self.registry, self.hub, self.memory_manager)
 
     def __enter__(self) -> Self:
         if self._state is OrchestratorState.BUILT:
@@ -152,6 +147,7 @@ class SwarmOrchestrator:
             recovered = self.scheduler.recover()
             if self.config.fault_tolerance:
                 self._vitals = Vitals(self.registry).start()
+                self._members.monitor = self._vitals.monitor
             self._state = OrchestratorState.IDLE
             return recovered
 
@@ -176,15 +172,17 @@ class SwarmOrchestrator:
             Whether everything that ran has ended. What has not run stays in the store.
         """
         with self._lock:
-            if self._state is OrchestratorState.CLOSED:
-                return True
             self._state = OrchestratorState.CLOSED
+        with self._closing:
+            if self._ended is None:
+                self._ended = self._close(timeout)
+            return self._ended
+
+    def _close(self, timeout: float) -> bool:
         if self._vitals is not None:
             self._vitals.close()
         ended = self.scheduler.close(timeout)
-        self._unwatch()
-        self._changes.put(None)
-        self._members.join()
+        self._members.close()
         self.registry.close()
         self.hub.close()
         self.memory_manager.close()
@@ -203,7 +201,7 @@ class SwarmOrchestrator:
         """
         self._refuse_unless_ready()
         agent_id = self.registry.register(agent)
-        self._follow(agent_id)
+        self._members.follow(agent_id)
         return agent_id
 
     def bootstrap_default_agents(self) -> list[str]:
@@ -226,33 +224,7 @@ class SwarmOrchestrator:
     def retire_agent(self, agent_id: str) -> None:
         """Let an agent go; what it runs is given to another. Raises UnknownAgentError."""
         self.registry.retire(agent_id)
-        self._follow(agent_id)
-
-    def _follow_agents(self) -> None:
-        """The thread that lets agents in and out when their states change.
-
-        The registry tells of changes with its lock held, when nothing may be waited for.
-        """
-        while (agent_id := self._changes.get()) is not None:
-            self._follow(agent_id)
-
-    def _follow(self, agent_id: str) -> None:
-        """Let hub, memory and health see an agent as the registry does."""
-        with self._membership:
-            state = self.registry.state(agent_id) if agent_id in self.registry else None
-            member = agent_id in self.hub.members
-            if state is None:
-                self.memory_manager.agent_gone(agent_id)
-                if member:
-                    self.hub.leave(agent_id)
-            elif state is AgentState.FAILED:
-                if member:
-                    self.hub.fail(agent_id)
-            elif state is not AgentState.CREATED:
-                if not member:
-                    self.hub.join(agent_id)
-                if self._vitals is not None:
-                    self._vitals.monitor.watch(agent_id)
+        self._members.follow(agent_id)
 
     # Tasks
 
@@ -282,11 +254,16 @@ class SwarmOrchestrator:
         self._refuse_unless_ready()
         began = time.monotonic()
         before = self.scheduler.stats()
-        self.scheduler.resume()
-        idle = self.scheduler.wait_idle(timeout)
         with self._lock:
-            if self._state is OrchestratorState.IDLE:
-                self.scheduler.pause()
+            self._cycles += 1
+        try:
+            self.scheduler.resume()
+            idle = self.scheduler.wait_idle(timeout)
+        finally:
+            with self._lock:
+                self._cycles -= 1
+                if self._state is OrchestratorState.IDLE and not self._cycles:
+                    self.scheduler.pause()
         collected = self.memory_manager.garbage_collect()
         after = self.scheduler.stats()
         return CycleStats(
