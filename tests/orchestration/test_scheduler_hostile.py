@@ -121,13 +121,15 @@ def test_cancelled_tasks_do_not_fill_the_queue_of_those_that_wait() -> None:
     assert bench.run_all() == ["first", "second"]
 
 
-def test_what_huge_amounts_leave_over_is_not_occupied() -> None:
-    bench = Bench(Worker("w", capacity=2, resources={"bytes": 1e17}))
-    for name, amount in (("a", 0.1), ("b", 1e17 - 64)):
+def test_what_rounding_leaves_over_is_not_occupied() -> None:
+    bench = Bench(Worker("w", capacity=3, resources={"bytes": 1e9}))
+    amounts = {"a": 55771879.8, "b": 297763023.7, "c": 257983958.6}  # 9e-8 are left of their sum
+    for name, amount in amounts.items():
         bench.scheduler.submit(Task(name, resources={"bytes": amount}))
-    assert bench.run_all() == ["a", "b"]
-    bench.scheduler.submit(Task("all", resources={"bytes": 1e17}))
-    assert bench.run_all() == ["a", "b", "all"]
+    for name in amounts:
+        bench.engine.end(name)
+    bench.scheduler.submit(Task("all", resources={"bytes": 1e9}))
+    assert bench.run_all() == ["a", "b", "c", "all"]
 
 
 def test_an_attempt_that_never_began_is_in_no_histogram() -> None:
