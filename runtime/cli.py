@@ -23,6 +23,7 @@ import typer
 from .. import __version__
 from ..errors import SwarmcError
 from . import cli_options as o
+from .cli_router import add_commands as add_router_commands
 from .cli_verify import add_commands as add_verify_command
 from .cli_workflows import add_commands as add_workflow_commands
 
@@ -339,6 +340,7 @@ def bench(
 
 add_workflow_commands(app, _command)
 add_verify_command(app, _command)
+add_router_commands(app, _command)
 
 
 def main() -> int:

@@ -42,7 +42,7 @@ def test_every_package_is_listed() -> None:
 
 
 def test_extras_are_real() -> None:
-    assert set(PYPROJECT["project"]["optional-dependencies"]) == {"bench", "cuda", "test"}
+    assert set(PYPROJECT["project"]["optional-dependencies"]) == {"bench", "cuda", "test", "web"}
 
 
 def test_typing_folder_mirrors_the_package() -> None:

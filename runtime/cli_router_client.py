@@ -1,0 +1,195 @@
+"""``swarmc launch``, ``inject``, ``list`` and ``terminate``: what they ask of a router."""
+
+from __future__ import annotations
+
+import base64
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from ..errors import ArgumentError
+from .cli_extras import needs_web
+
+with needs_web():
+    import msgspec
+
+    from .orchestration.router.client import RouterClient
+    from .orchestration.router.protocol import Event, Inject, Launch, Nothing, OfSwarm, Swarm
+
+_FAILED = 1
+_STANDARD = Path("-")
+
+
+@dataclass(frozen=True, slots=True)
+class RouterOptions:
+    """Where the router is, and how answers are printed."""
+
+    url: str
+    token_file: Path | None = None
+    certificate: Path | None = None
+    json: bool = False
+
+    def connect(self) -> RouterClient:
+        """A connection. Raises OrchestrationError if there is none."""
+        token = None
+        if self.token_file is not None:
+            token = _read(self.token_file).decode().strip()
+        return RouterClient(self.url, token=token, certificate=self.certificate)
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchCommand:
+    """The options of ``swarmc launch``."""
+
+    module: Path | None
+    nodes: int
+    prompt: str
+    agents: int
+    fuel: int | None
+    name: str
+    config: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class InjectCommand:
+    """The options of ``swarmc inject``."""
+
+    swarm: str
+    prompt: str | None
+    stdin: Path | None
+    nodes: str | None
+    wait: bool
+
+
+def launch_swarm(options: RouterOptions, command: LaunchCommand) -> None:
+    """Launch, and print the swarm."""
+    module = command.module
+    if module is None and command.config is not None:
+        from .orchestration.providers import load_cluster_config
+
+        module = load_cluster_config(command.config).module_path
+    launch = Launch(
+        nodes=command.nodes, prompt=command.prompt, agents=command.agents, fuel=command.fuel,
+        name=command.name, module=str(module.absolute()) if module is not None else None,
+    )  # fmt: skip
+    with options.connect() as client:
+        _print_swarms(options, client.call("swarm_launch", launch))
+
+
+def inject_swarm(options: RouterOptions, command: InjectCommand) -> int:
+    """Inject, and print events until all turns have ended; returns the exit code."""
+    inject = Inject(
+        swarm_id=command.swarm, prompt=command.prompt, nodes=_numbers(command.nodes),
+        data=None if command.stdin is None else base64.b64encode(_read(command.stdin)).decode(),
+    )  # fmt: skip
+    if (inject.prompt is None) == (inject.data is None):
+        raise ArgumentError("give --prompt or --stdin, and not both")
+    with options.connect() as client:
+        if command.wait:
+            client.subscribe(swarm_id=command.swarm)
+        turns = client.call("swarm_inject", inject).turns
+        if not command.wait:
+            for node, turn in turns.items():
+                typer.echo(f"node {node}: {turn}")
+            return 0
+        return _follow(options, client, set(turns.values()))
+
+
+def _follow(options: RouterOptions, client: RouterClient, turns: set[str]) -> int:
+    failed = 0
+    for event in client.events():
+        if event.type == "swarm_terminated":
+            _show(options, event)
+            return _FAILED
+        if event.turn_id not in turns:
+            continue
+        _show(options, event)
+        if event.type == "turn_complete":
+            failed += event.data["outcome"] != "completed"
+            turns.discard(event.turn_id or "")
+            if not turns:
+                return _FAILED if failed else 0
+    raise ArgumentError("the connection to the router was lost", hint="the turns go on")
+
+
+def _show(options: RouterOptions, event: Event) -> None:
+    if options.json:
+        typer.echo(msgspec.json.encode(event).decode())
+        return
+    data = event.data
+    where = f"[node {event.node}]" if event.node is not None else f"[{event.swarm_id}]"
+    if event.type in ("assistant_delta", "reasoning_delta"):
+        stream = sys.stderr if event.type == "reasoning_delta" else sys.stdout
+        for line in data["text"].splitlines():
+            typer.echo(f"{where} agent {data['agent']}: {line}", file=stream)
+        return
+    text = {
+        "turn_started": "turn started",
+        "usage": "{instructions:,} instructions, {milliseconds:.1f} ms, {bytes:,} bytes",
+        "turn_complete": "turn {outcome}",
+    }.get(event.type, event.type)
+    if event.type == "turn_complete" and data["error"]:
+        text += ": {error}"
+    typer.echo(f"{where} {text.format(**data)}", err=True)
+
+
+def list_swarms(options: RouterOptions) -> None:
+    """Print all swarms."""
+    with options.connect() as client:
+        found = client.call("swarm_list", Nothing())
+    if options.json:
+        typer.echo(msgspec.json.encode(found).decode())
+    elif not found.swarms:
+        typer.echo("no swarms")
+    else:
+        _print_swarms(options, *found.swarms)
+
+
+def terminate_swarm(options: RouterOptions, swarm: str, reason: str) -> None:
+    """Terminate, and print the swarm."""
+    with options.connect() as client:
+        ended = client.call("swarm_terminate", OfSwarm(swarm_id=swarm, reason=reason))
+    _print_swarms(options, ended)
+
+
+def _print_swarms(options: RouterOptions, *swarms: Swarm) -> None:
+    if options.json:
+        for swarm in swarms:
+            typer.echo(msgspec.json.encode(swarm).decode())
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None)
+    for column in ("swarm", "status", "job", "nodes", "agents", "module", "name"):
+        table.add_column(column, no_wrap=True)
+    for swarm in swarms:
+        states: dict[str, Any] = {}
+        for node in swarm.nodes:
+            states[node.state] = states.get(node.state, 0) + 1
+        nodes = ", ".join(f"{count} {state}" for state, count in states.items())
+        status = swarm.status + (f" ({swarm.reason})" if swarm.reason else "")
+        table.add_row(
+            swarm.swarm_id, status, swarm.job_id or "-", nodes, f"{swarm.agents:,}",
+            Path(swarm.module).name, swarm.name,
+        )  # fmt: skip
+    console = Console()
+    console.print(table, width=max(console.width, console.measure(table).maximum), soft_wrap=True)
+
+
+def _numbers(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ArgumentError(f"--nodes must be numbers such as 0,2, not {text!r}") from None
+
+
+def _read(path: Path) -> bytes:
+    from .cli_inputs import read_bytes
+
+    return sys.stdin.buffer.read() if path == _STANDARD else read_bytes(path)

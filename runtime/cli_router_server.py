@@ -1,0 +1,136 @@
+"""``swarmc start-dispatcher`` and ``start-worker``: processes that stay."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from ..errors import ArgumentError, SwarmcError
+from .cli_extras import needs_web
+from .cli_inputs import read_bytes
+
+with needs_web():
+    from .orchestration.config_file import SwarmConfig, load_config
+    from .orchestration.providers import ClusterConfig, load_cluster_config
+    from .orchestration.router.core import Router
+    from .orchestration.router.node import NodeConfig, NodeWorker
+    from .orchestration.router.server import Listen, RouterServer
+    from .orchestration.router.swarms import RouterConfig
+    from .orchestration.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class ServeCommand:
+    """The options of ``swarmc start-dispatcher``."""
+
+    config: Path | None
+    cluster: Path | None
+    host: str = "127.0.0.1"
+    port: int | None = None
+    tcp_port: int | None = None
+    token_file: Path | None = None
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    json: bool = False
+
+
+def serve(command: ServeCommand) -> None:
+    """Run the router until SIGINT or SIGTERM.
+
+    Raises:
+        SwarmcError: a configuration is wrong, the port is taken, the store is in use.
+    """
+    config = load_config(command.config)
+    cluster = (
+        load_cluster_config(command.cluster)
+        if command.cluster is not None
+        else ClusterConfig(provider="local")
+    )
+    token = read_bytes(command.token_file).decode().strip() if command.token_file else None
+    listen = Listen(
+        command.host, config.dispatcher.websocket_port if command.port is None else command.port,
+        command.tcp_port, command.tls_certificate, command.tls_key,
+    )  # fmt: skip
+    listen.check(token)
+    os.umask(0o077)  # the state has the tokens of workers in it
+    with Store(config.dispatcher.state_db_path) as store:
+        asyncio.run(_serve(command, config, cluster, listen, token, store))
+
+
+async def _serve(
+    command: ServeCommand, config: SwarmConfig, cluster: ClusterConfig, listen: Listen,
+    token: str | None, store: Store,
+) -> None:  # fmt: skip
+    module = cluster.module_path
+    coordinator = config.coordinator
+    router = Router(store, cluster, RouterConfig(
+        module=str(module.absolute()) if module is not None else None, token=token,
+        command=_worker_command(listen), heartbeat_interval=coordinator.heartbeat_interval / 1000,
+        heartbeat_timeout=coordinator.heartbeat_timeout / 1000,
+    ))  # fmt: skip
+    adopted = router.recover()
+    server = RouterServer(router, listen)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, server.stop)
+
+    def ready() -> None:
+        router.address = _url("wss" if listen.certificate else "ws", listen.host, server.port)
+        _announce(command, router, server, adopted)
+
+    await server.run(ready)
+
+
+def _worker_command(listen: Listen) -> tuple[str, ...]:
+    trust = ("--certificate", str(listen.certificate.absolute())) if listen.certificate else ()
+    return (sys.executable, "-m", "swarmc", "start-worker", *trust, "--router")
+
+
+def _url(scheme: str, host: str, port: int) -> str:
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def _announce(command: ServeCommand, router: Router, server: RouterServer, adopted: int) -> None:
+    if command.json:
+        facts = {"router": router.address, "tcp_port": server.tcp_port, "adopted": adopted}
+        typer.echo(json.dumps(facts))
+        sys.stdout.flush()
+        return
+    typer.echo(f"router at {router.address}")
+    if server.tcp_port is not None:
+        typer.echo(f"lines over TCP at port {server.tcp_port}")
+    if adopted:
+        typer.echo(f"{adopted} swarms of before go on")
+    sys.stdout.flush()
+
+
+def work(
+    config: Path | None, name: str | None, router: str | None, certificate: Path | None
+) -> None:
+    """Run a node until it is drained, by the router or SIGTERM.
+
+    Raises:
+        SwarmcError: nobody launched this process as a node, or no router answers.
+    """
+    try:
+        node = NodeConfig.from_environment(
+            router or load_config(config).worker.dispatcher_url, certificate
+        )
+    except KeyError as error:
+        raise ArgumentError(
+            f"{error.args[0]} is not set: workers are started by `swarmc launch`",
+            hint="workers that run tasks of workflows are not there yet: `swarmc deploy` runs them"
+            " in its own process",
+        ) from None
+    worker = NodeWorker(node, name)
+    signal.signal(signal.SIGTERM, lambda number, frame: worker.drain())
+    signal.signal(signal.SIGINT, lambda number, frame: worker.drain())
+    if not worker.run():
+        raise SwarmcError(f"no router answers at {node.url}")

@@ -1,0 +1,1 @@
+"""The router: swarms that live longer than a command, on more than one machine."""

@@ -1,0 +1,224 @@
+"""A connection to a router, for programs without an event loop."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import queue
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import msgspec
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.sync.client import connect
+
+from ..errors import OrchestrationError
+from .protocol import (
+    MAX_MESSAGE,
+    METHODS,
+    PROTOCOL,
+    WORKER_METHODS,
+    Answer,
+    Event,
+    Hello,
+    Message,
+    Notification,
+    Params,
+    Request,
+    Subscribe,
+    Subscribed,
+    Welcome,
+)
+
+_ENCODER = msgspec.json.Encoder()
+_MESSAGES = msgspec.json.Decoder(Message | list[Message])
+_EVENTS = msgspec.json.Decoder(Event)
+_R = TypeVar("_R")
+_TIMEOUT = 30.0
+
+#: Called for what the router asks of a worker: method, parameters, and whom to give the result.
+Asked = Callable[[str, Params, Callable[[Any], None]], None]
+
+
+class RouterUnavailableError(OrchestrationError):
+    """No router answers, or the connection was lost."""
+
+
+class CommandRejectedError(OrchestrationError):
+    """The router refused; ``code`` is the protocol's, ``data`` what came with it."""
+
+    def __init__(self, message: str, code: int, data: Any) -> None:
+        super().__init__(message)
+        self.code = code
+        self.data = data
+
+
+class RouterClient:
+    """A client, or a worker, of a router. May be used from several threads.
+
+    Args:
+        url: ``ws://HOST:PORT`` or ``wss://HOST:PORT``.
+        hello: who it is; None: a client.
+        token: what the router asks for.
+        certificate: file with the certificate to trust, for a router with its own.
+        asked: of a worker.
+
+    Raises:
+        RouterUnavailableError: nobody is there.
+        CommandRejectedError: the router does not want us.
+    """
+
+    def __init__(
+        self, url: str, *, hello: Hello | None = None, token: str | None = None,
+        certificate: Path | None = None, asked: Asked | None = None, timeout: float = _TIMEOUT,
+    ) -> None:  # fmt: skip
+        self.url = url
+        self._timeout = timeout
+        self._asked = asked
+        self._ids = itertools.count(1)
+        self._lock = threading.Lock()  # guards the answers that are waited for
+        self._answers: dict[int, queue.SimpleQueue[Message | None]] = {}
+        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._gone = False
+        self._ending = contextlib.ExitStack()
+        context = None
+        if url.startswith("wss:"):
+            context = ssl.create_default_context(cafile=certificate)
+        try:
+            self._socket = self._ending.enter_context(connect(
+                url.rstrip("/") + "/ws", ssl=context, open_timeout=timeout, max_size=MAX_MESSAGE,
+                ping_interval=None, compression=None, proxy=None,
+            ))  # fmt: skip
+        except (OSError, InvalidHandshake, InvalidURI, TimeoutError) as error:
+            raise RouterUnavailableError(
+                f"no router answers at {url}: {error}",
+                hint="start one with `swarmc start-dispatcher`",
+            ) from error
+        self._reader = threading.Thread(target=self._read, name="swarmc-client", daemon=True)
+        self._reader.start()
+        try:
+            known = hello or Hello(protocol=PROTOCOL, token=token)
+            self.welcome: Welcome = self.call("hello", known)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.close()
+
+    def call(self, method: str, params: Params) -> Any:
+        """Ask for something and wait for the answer, of the type that the protocol says.
+
+        Raises:
+            CommandRejectedError: the router refused.
+            RouterUnavailableError: the connection is lost, or there is no answer in time.
+        """
+        number = next(self._ids)
+        answer: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        with self._lock:
+            self._answers[number] = answer
+        try:
+            self._send(Request(id=number, method=method, params=params))
+            message = answer.get(timeout=self._timeout)
+        except queue.Empty:
+            raise RouterUnavailableError(
+                f"{self.url} does not answer {method} within {self._timeout:g} s"
+            ) from None
+        finally:
+            with self._lock:
+                self._answers.pop(number, None)
+        if message is None:
+            raise RouterUnavailableError(f"the connection to {self.url} was lost")
+        if message.error is not None:
+            raise CommandRejectedError(
+                message.error.message, message.error.code, message.error.data
+            )
+        result = METHODS[method][2]
+        return msgspec.json.decode(message.result, type=result)
+
+    def tell(self, method: str, params: Params) -> None:
+        """Send a notification. Raises RouterUnavailableError if the connection is lost."""
+        self._send(Notification(method=method, params=params))
+
+    def subscribe(self, after: int | None = None, swarm_id: str | None = None) -> Subscribed:
+        """Have events sent, for :meth:`events`."""
+        wanted = Subscribe(after=after, swarm_id=swarm_id)
+        result: Subscribed = self.call("subscribe", wanted)
+        return result
+
+    def events(self, timeout: float | None = None) -> Iterator[Event]:
+        """Events as they come, until the connection ends, or none came for so many seconds."""
+        while True:
+            try:
+                event = self._events.get(timeout=timeout)
+            except queue.Empty:
+                return
+            if event is None:
+                return
+            yield event
+
+    @property
+    def gone(self) -> bool:
+        """Whether the connection has ended."""
+        return self._gone
+
+    def close(self) -> None:
+        """End the connection; may be called more than once."""
+        self._ending.close()
+        if threading.current_thread() is not self._reader:
+            self._reader.join(5)
+
+    def _send(self, message: Request | Notification | Answer) -> None:
+        try:
+            self._socket.send(_ENCODER.encode(message), text=True)
+        except (ConnectionClosed, OSError) as error:
+            raise RouterUnavailableError(f"the connection to {self.url} was lost") from error
+
+    def _read(self) -> None:
+        try:
+            for frame in self._socket:
+                found = _MESSAGES.decode(frame)
+                for message in found if isinstance(found, list) else (found,):
+                    self._take(message)
+        except (ConnectionClosed, OSError, RouterUnavailableError):
+            pass  # those who wait are told below
+        finally:
+            self._gone = True
+            with self._lock:
+                waiting = list(self._answers.values())
+            for answer in waiting:
+                answer.put(None)
+            self._events.put(None)
+
+    def _take(self, message: Message) -> None:
+        if message.method == "event":
+            self._events.put(_EVENTS.decode(message.params))
+        elif message.method is not None:
+            self._serve(message, message.method)
+        elif isinstance(message.id, int):
+            with self._lock:
+                answer = self._answers.get(message.id)
+            if answer is not None:
+                answer.put(message)
+
+    def _serve(self, message: Message, method: str) -> None:
+        known = WORKER_METHODS.get(method)
+        if known is None or self._asked is None:
+            return
+        params = msgspec.json.decode(message.params, type=known[0])
+
+        def answer(result: Any) -> None:
+            if message.id is not None:
+                self._send(Answer(id=message.id, result=result))
+
+        self._asked(method, params, answer)

@@ -1,0 +1,273 @@
+"""The router: the single truth about swarms, their nodes and their turns.
+
+It lives in one event loop. The store and the provider, which may wait for a disk or a cluster, are
+called in threads. Commands are accepted when they are durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hmac
+import logging
+import secrets
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn
+
+from .... import __version__
+from ..errors import OrchestrationError
+from ..events import Event as StoredEvent
+from ..events import EventKind
+from ..providers import SubmitUncertainError
+from ..store import Store
+from ..tasks import Task, new_id
+from .book import ENDED, NodeEntry, SwarmEntry, Turn
+from .jobs import Cluster
+from .protocol import (
+    PROTOCOL,
+    Code,
+    Hello,
+    Inject,
+    Injected,
+    Launch,
+    OfSwarm,
+    Params,
+    Status,
+    Subscribe,
+    Subscribed,
+    Swarm,
+    SwarmList,
+    TurnEvent,
+    Welcome,
+)
+from .swarms import RouterConfig, Swarms
+from .wire import Connection, RequestError
+
+_LOG = logging.getLogger(__name__)
+
+
+class Router(Swarms):
+    """Handles what connections ask; see ``docs/protocol.md``.
+
+    Args:
+        store: where swarms and turns are kept.
+        cluster: what starts workers.
+        clock: for heartbeats and retention.
+    """
+
+    def __init__(
+        self, store: Store, cluster: Cluster, config: RouterConfig,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        super().__init__(store, cluster, config, clock)
+        self._handlers: dict[str, Callable[[Connection, Any], Coroutine[Any, Any, Any]]] = {
+            "hello": self._hello, "swarm_launch": self._launch, "swarm_inject": self._inject,
+            "swarm_status": self._swarm_status, "swarm_list": self._list,
+            "swarm_terminate": self._terminate, "subscribe": self._subscribe,
+            "status": self._status, "heartbeat": self._heartbeat, "turn_event": self._turn_event,
+        }  # fmt: skip
+
+    async def request(self, connection: Connection, method: str, params: Params) -> Any:
+        """Do what is asked."""
+        return await self._handlers[method](connection, params)
+
+    # -- connections -------------------------------------------------------------------------
+
+    async def _hello(self, connection: Connection, hello: Hello) -> Welcome:
+        if hello.protocol != PROTOCOL:
+            raise RequestError(
+                Code.WRONG_PROTOCOL, f"this router speaks {PROTOCOL}, not {hello.protocol!r}"
+            )
+        if connection.role is not None:
+            raise RequestError(Code.INVALID_REQUEST, "hello was said already")
+        if hello.role == "worker":
+            self._welcome_worker(connection, hello)
+        elif self.config.token is not None and not _same(hello.token, self.config.token):
+            raise RequestError(Code.NOT_AUTHORISED, "this router needs a token, and not this one")
+        connection.role, connection.hello = hello.role, hello
+        self.events.connections.add(connection)
+        return Welcome(
+            protocol=PROTOCOL, server=f"swarmc {__version__}", seq=self.events.seq,
+            heartbeat_interval=round(self.config.heartbeat_interval * 1000),
+            heartbeat_timeout=round(self.config.heartbeat_timeout * 1000),
+        )  # fmt: skip
+
+    def _welcome_worker(self, connection: Connection, hello: Hello) -> None:
+        entry = self.swarms.get(hello.swarm_id or "")
+        if entry is None or not _same(hello.token, entry.token):
+            raise RequestError(Code.NOT_AUTHORISED, "no worker of a swarm that is known here")
+        if hello.node is None or hello.node >= len(entry.nodes):
+            raise RequestError(Code.INVALID_PARAMS, f"{entry.swarm_id} has no node {hello.node}")
+        if entry.status in ENDED:
+            raise RequestError(Code.REJECTED, f"swarm {entry.swarm_id} is {entry.status}")
+        node = entry.nodes[hello.node]
+        if node.connection is not None:  # a worker that came back sooner than it was missed
+            self.leave(entry, node, "its worker connected again")
+        node.connection, node.heard = connection, self.clock()
+        node.targets, node.host, node.pid = list(hello.targets), hello.host, hello.pid
+        node.state = "idle"
+        self.changed(entry, node)
+        # After the answer to hello, which goes out when this has returned.
+        asyncio.get_running_loop().call_soon(self.turns.begin, entry, node)
+
+    # -- what clients ask --------------------------------------------------------------------
+
+    def _reject(self, command: str, why: str, params: Any) -> NoReturn:
+        """Refuse a command: the one who asked is told, and everybody sees the event."""
+        event = self.events.emit(
+            "command_rejected", swarm_id=getattr(params, "swarm_id", None),
+            data={"command": command, "reason": why}, reference=params.reference,
+        )  # fmt: skip
+        raise RequestError(Code.REJECTED, why, event)
+
+    async def _launch(self, connection: Connection, launch: Launch) -> Swarm:
+        module = launch.module or self.config.module
+        if module is None:
+            self._reject("swarm_launch", "no module was named, and none is configured", launch)
+        entry = SwarmEntry(
+            new_id("swarm"), launch, module, secrets.token_urlsafe(24),
+            [NodeEntry(number) for number in range(launch.nodes)], created=time.time(),
+        )  # fmt: skip
+        await self.save(entry)
+        self.swarms[entry.swarm_id] = entry
+        self.events.emit(
+            "swarm_launched", swarm_id=entry.swarm_id, data={"swarm": entry.describe()},
+            reference=launch.reference,
+        )  # fmt: skip
+        command = (*self.config.command, self.address)
+        try:
+            job = await asyncio.to_thread(
+                self.jobs.submit, entry.swarm_id, launch.nodes, command, entry.token
+            )
+        except SubmitUncertainError as error:
+            # It may run: its workers will say so, and the sweep looks for it.
+            _LOG.warning("swarm %s: %s", entry.swarm_id, error)
+            return entry.describe()
+        except OrchestrationError as error:
+            await self.end(entry, "failed", f"it could not be started: {error}")
+            self._reject("swarm_launch", str(error), launch)
+        entry.job_id = job.id
+        for node in entry.nodes:
+            if node.state == "pending":
+                node.state, node.heard = "starting", self.clock()
+        await self.save(entry)
+        self.swarm_changed(entry, launch.reference)
+        return entry.describe()
+
+    async def _inject(self, connection: Connection, inject: Inject) -> Injected:
+        entry = self._find(inject, "swarm_inject")
+        if entry.status in ("terminating", *ENDED):
+            self._reject("swarm_inject", f"swarm {entry.swarm_id} is {entry.status}", inject)
+        data = self._bytes_of(inject)
+        numbers = inject.nodes if inject.nodes is not None else range(len(entry.nodes))
+        if inject.nodes is not None and (wrong := set(inject.nodes) - {*range(len(entry.nodes))}):
+            why = f"swarm {entry.swarm_id} has no node {min(wrong)}: it has {len(entry.nodes)}"
+            self._reject("swarm_inject", why, inject)
+        nodes = [entry.nodes[number] for number in dict.fromkeys(numbers)]
+        full = next((node for node in nodes if len(node.queue) >= self.config.queue), None)
+        if full is not None:
+            why = f"{len(full.queue)} injections wait at node {full.number} already"
+            self._reject("swarm_inject", why, inject)
+        turns = [
+            Turn(Task("turn", {"node": node.number, "data": data}, workflow=entry.swarm_id,
+                      id=new_id("turn")), inject.reference)
+            for node in nodes
+        ]  # fmt: skip
+        accepted = [
+            StoredEvent(EventKind.TASK_ACCEPTED, turn.task.id, turn.task.to_data())
+            for turn in turns
+        ]
+        for node, turn in zip(nodes, turns, strict=True):  # in the order in which they came
+            node.queue.append(turn)
+        await asyncio.to_thread(self.store.append, accepted)
+        for node in nodes:
+            self.turns.begin(entry, node)
+        return Injected(turns={n.number: t.task.id for n, t in zip(nodes, turns, strict=True)})
+
+    def _bytes_of(self, inject: Inject) -> str:
+        """What is injected, in base64."""
+        if (inject.prompt is None) == (inject.data is None):
+            raise RequestError(Code.INVALID_PARAMS, "swarm_inject: give prompt or data, not both")
+        if inject.prompt is not None:
+            return base64.b64encode(inject.prompt.encode()).decode()
+        try:
+            base64.b64decode(inject.data or "", validate=True)
+        except binascii.Error as error:
+            raise RequestError(Code.INVALID_PARAMS, f"swarm_inject: data: {error}") from error
+        return inject.data or ""
+
+    def _find(self, params: Inject | OfSwarm, command: str) -> SwarmEntry:
+        entry = self.swarms.get(params.swarm_id)
+        if entry is None:
+            self._reject(command, f"no swarm {params.swarm_id!r}", params)
+        return entry
+
+    async def _swarm_status(self, connection: Connection, which: OfSwarm) -> Swarm:
+        return self._find(which, "swarm_status").describe()
+
+    async def _list(self, connection: Connection, nothing: Params) -> SwarmList:
+        swarms = [entry.describe() for entry in self.swarms.values()]
+        return SwarmList(seq=self.events.seq, swarms=swarms)
+
+    async def _terminate(self, connection: Connection, which: OfSwarm) -> Swarm:
+        entry = self._find(which, "swarm_terminate")
+        if entry.status in ENDED:
+            return entry.describe()
+        entry.status, entry.reason = "terminating", which.reason or "terminated"
+        await self.save(entry)
+        self.swarm_changed(entry, which.reference)
+        await self.cancel_job(entry)
+        await self.end(entry, "terminated", entry.reason, which.reference)
+        return entry.describe()
+
+    async def _subscribe(self, connection: Connection, wanted: Subscribe) -> Subscribed:
+        after = self.events.seq if wanted.after is None else wanted.after
+        connection.only = wanted.swarm_id
+        # The answer goes out first; nothing is emitted before the missed events are.
+        asyncio.get_running_loop().call_soon(self._begin_events, connection, after)
+        return Subscribed(seq=after, complete=self.events.since(after)[0])
+
+    def _begin_events(self, connection: Connection, after: int) -> None:
+        connection.events = True
+        for event, encoded in list(self.events.since(after)[1]):
+            connection.tell(event, encoded)
+
+    async def _status(self, connection: Connection, nothing: Params) -> Status:
+        nodes = [node for entry in self.swarms.values() for node in entry.nodes]
+        states = [node.state for node in nodes]
+        return Status(
+            nodes=sum(state in ("idle", "busy") for state in states), idle=states.count("idle"),
+            busy=states.count("busy"), queued=sum(len(node.queue) for node in nodes),
+            running=states.count("busy"), completed=self.turns.completed,
+            failed=self.turns.failed,
+            swarms=sum(entry.status not in ENDED for entry in self.swarms.values()),
+            clients=sum(c.role == "client" for c in self.events.connections), seq=self.events.seq,
+            uptime=self.clock() - self.began,
+        )  # fmt: skip
+
+    # -- what workers tell -------------------------------------------------------------------
+
+    async def _heartbeat(self, connection: Connection, nothing: Params) -> None:
+        place = self._place(connection)
+        if place is not None:
+            place[1].heard = self.clock()
+
+    async def _turn_event(self, connection: Connection, event: TurnEvent) -> None:
+        place = self._place(connection)
+        if place is not None:
+            place[1].heard = self.clock()
+            self.turns.heard(*place, event)
+
+    def _place(self, connection: Connection) -> tuple[SwarmEntry, NodeEntry] | None:
+        """The node that a worker's connection is for; None if another worker has taken it."""
+        hello = connection.hello
+        if hello is None or hello.swarm_id is None or hello.node is None:
+            return None
+        entry = self.swarms[hello.swarm_id]
+        node = entry.nodes[hello.node]
+        return (entry, node) if node.connection is connection else None
+
+def _same(given: str | None, wanted: str) -> bool:
+    return given is not None and hmac.compare_digest(given.encode(), wanted.encode())

@@ -1,0 +1,196 @@
+"""One connection to the router: messages in, messages out, whatever carries them.
+
+Nothing here reads or writes a socket: servers give it bytes and take bytes from it, tests too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from ..errors import OrchestrationError
+from .protocol import (
+    MAX_MESSAGE,
+    METHODS,
+    PROTOCOL,
+    Answer,
+    Code,
+    Event,
+    Failure,
+    Hello,
+    Message,
+    Notification,
+    Params,
+    Refusal,
+    Request,
+)
+
+_ENCODER = msgspec.json.Encoder()
+_MESSAGES = msgspec.json.Decoder(Message | list[Message])
+_PARAMS = {name: msgspec.json.Decoder(params) for name, (_, params, _) in METHODS.items()}
+#: Messages that wait to be sent to a peer that does not read, after which it is cut off: it will
+#: connect again, and take the list of swarms.
+MAX_WAITING = 50_000
+
+
+class RequestError(OrchestrationError):
+    """A request that is not done; the peer is told code, message and data."""
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.data = data
+
+
+class Handler(Protocol):
+    """What connections ask of the router."""
+
+    async def request(self, connection: Connection, method: str, params: Params) -> Any:
+        """Do what is asked, and give the result. Raises RequestError."""
+
+    def lost(self, connection: Connection) -> None:
+        """The connection is gone."""
+
+
+class Connection:
+    """One peer. Lives in one event loop.
+
+    Args:
+        handler: the router.
+        send: takes a message to be sent; must not wait.
+        cut: closes what carries the messages.
+        peer: where it comes from, for people.
+    """
+
+    def __init__(
+        self, handler: Handler, send: Callable[[bytes], None], cut: Callable[[], None], peer: str
+    ) -> None:
+        self._handler = handler
+        self._send = send
+        self.cut = cut
+        self.peer = peer
+        self.role: str | None = None
+        self.hello: Hello | None = None
+        self.events = False  #: whether events are sent to it
+        self.only: str | None = None  #: of this swarm only
+        self._ids = itertools.count(1)
+        self._asked: dict[int, asyncio.Future[msgspec.Raw]] = {}
+        self._working: set[asyncio.Task[None]] = set()
+
+    # What comes in
+
+    def receive(self, data: bytes | str) -> None:
+        """Take a frame: a message, or an array of them.
+
+        What is asked is done in the background, requests one beside another.
+        """
+        if len(data) > MAX_MESSAGE:
+            self._fail(None, Code.INVALID_REQUEST, f"a frame has at most {MAX_MESSAGE} bytes")
+            return
+        try:
+            found = _MESSAGES.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            invalid = isinstance(error, msgspec.ValidationError)
+            code = Code.INVALID_REQUEST if invalid else Code.PARSE
+            self._fail(None, code, f"not a message of {PROTOCOL}: {error}")
+            return
+        for message in found if isinstance(found, list) else (found,):
+            self._take(message)
+
+    def _take(self, message: Message) -> None:
+        if message.jsonrpc != "2.0":
+            self._fail(message.id, Code.INVALID_REQUEST, "jsonrpc must be \"2.0\"")
+        elif message.method is not None:
+            self._asked_of_us(message, message.method)
+        else:
+            self._answered(message)
+
+    def _asked_of_us(self, message: Message, method: str) -> None:
+        try:
+            params = self._understand(method, message.params)
+        except RequestError as error:
+            self._fail(message.id, error.code, error.message, error.data)
+            return
+        work = asyncio.ensure_future(self._work(message.id, method, params))
+        self._working.add(work)
+        work.add_done_callback(self._working.discard)
+
+    def _understand(self, method: str, raw: msgspec.Raw) -> Params:
+        known = METHODS.get(method)
+        if known is None:
+            names = ", ".join(METHODS)
+            raise RequestError(Code.UNKNOWN_METHOD, f"unknown method {method!r}; there are {names}")
+        who = known[0]
+        if self.role is None and method != "hello":
+            raise RequestError(Code.HELLO_FIRST, "the first request is hello")
+        if who not in ("any", self.role):
+            raise RequestError(Code.NOT_AUTHORISED, f"{method} is not for a {self.role}")
+        try:
+            return _PARAMS[method].decode(raw)
+        except msgspec.ValidationError as error:
+            raise RequestError(Code.INVALID_PARAMS, f"{method}: {error}") from error
+
+    async def _work(self, message_id: int | str | None, method: str, params: Params) -> None:
+        try:
+            result = await self._handler.request(self, method, params)
+        except RequestError as error:
+            self._fail(message_id, error.code, error.message, error.data)
+        except OrchestrationError as error:
+            self._fail(message_id, Code.INTERNAL, str(error))
+        else:
+            if message_id is not None:
+                self._put(Answer(id=message_id, result=result))
+
+    def _answered(self, message: Message) -> None:
+        future = self._asked.pop(message.id, None) if isinstance(message.id, int) else None
+        if future is None or future.done():
+            return  # of a request that is not waited for any more
+        if message.error is not None:
+            future.set_exception(RequestError(message.error.code, message.error.message))
+        else:
+            future.set_result(message.result)
+
+    # What goes out
+
+    def ask(self, method: str, params: Params) -> Awaitable[msgspec.Raw]:
+        """Ask the peer for something; what it answers.
+
+        Raises:
+            RequestError: it refused. ConnectionError: it is gone.
+        """
+        number = next(self._ids)
+        future: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
+        self._asked[number] = future
+        self._put(Request(id=number, method=method, params=params))
+        return future
+
+    def tell(self, event: Event, encoded: bytes) -> None:
+        """Send an event, if the peer wants it."""
+        if self.events and (self.only is None or event.swarm_id == self.only):
+            self._send(encoded)
+
+    def closed(self) -> None:
+        """The peer is gone."""
+        self.events = False
+        for future in self._asked.values():
+            if not future.done():
+                future.set_exception(ConnectionError(f"{self.peer} is gone"))
+        self._asked.clear()
+        self._handler.lost(self)
+
+    def _fail(
+        self, message_id: int | str | None, code: int, message: str, data: Any = None
+    ) -> None:
+        self._put(Refusal(id=message_id, error=Failure(code=code, message=message, data=data)))
+
+    def _put(self, message: Answer | Refusal | Request) -> None:
+        self._send(_ENCODER.encode(message))
+
+
+def encode_event(event: Event) -> bytes:
+    """An event as the notification that carries it."""
+    return _ENCODER.encode(Notification(method="event", params=event))

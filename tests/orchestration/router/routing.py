@@ -1,0 +1,168 @@
+"""A router in a thread, with workers in threads of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+from swarmc.runtime.orchestration.providers import Job, JobSpec, JobState, JobStatus
+from swarmc.runtime.orchestration.router.client import RouterClient
+from swarmc.runtime.orchestration.router.core import Router
+from swarmc.runtime.orchestration.router.jobs import ProviderCluster
+from swarmc.runtime.orchestration.router.node import NodeConfig, NodeWorker
+from swarmc.runtime.orchestration.router.protocol import Event
+from swarmc.runtime.orchestration.router.server import Listen, RouterServer
+from swarmc.runtime.orchestration.router.swarms import RouterConfig
+from swarmc.runtime.orchestration.store import Store
+
+LONG = 30.0
+_T = TypeVar("_T")
+
+
+class ThreadProvider:
+    """Starts workers as threads of this process. The test may hold them back or lose them."""
+
+    name = "threads"
+    settling = 0.0
+
+    def __init__(self) -> None:
+        self.workers: dict[str, list[NodeWorker]] = {}
+        self.threads: list[threading.Thread] = []
+        self.cancelled: list[str] = []
+        self.ended: dict[str, JobState] = {}
+        self.start = True
+        self.specs: dict[str, JobSpec] = {}
+
+    def submit(self, spec: JobSpec) -> Job:
+        job_id = f"job-{len(self.workers) + 1}"
+        self.specs[job_id] = spec
+        self.workers[job_id] = []
+        if self.start:
+            for node in range(spec.nodes):
+                self.begin(job_id, node)
+        return Job(job_id, spec.swarm_id, spec.nodes, "runs", self.name, "1", 0.0)
+
+    def begin(self, job_id: str, node: int) -> NodeWorker:
+        spec = self.specs[job_id]
+        config = NodeConfig(
+            spec.command[-1], spec.swarm_id, node, spec.secrets["SWARMC_TOKEN"], patience=LONG
+        )
+        worker = NodeWorker(config)
+        thread = threading.Thread(target=worker.run, daemon=True)
+        self.workers[job_id].append(worker)
+        self.threads.append(thread)
+        thread.start()
+        return worker
+
+    def status(self, job_id: str) -> JobStatus:
+        return JobStatus(job_id, self.ended.get(job_id, JobState.RUNNING))
+
+    def statuses(self, job_ids: Iterable[str]) -> dict[str, JobStatus]:
+        return {job_id: self.status(job_id) for job_id in job_ids}
+
+    def cancel(self, job_id: str) -> None:
+        self.cancelled.append(job_id)
+        for worker in self.workers[job_id]:
+            worker.drain()
+
+    def adopt(self, swarm_id: str) -> Job | None:
+        return None
+
+    def jobs(self) -> Sequence[Job]:
+        return []
+
+    def close(self) -> None:
+        for workers in self.workers.values():
+            for worker in workers:
+                worker.drain()
+        for thread in self.threads:
+            thread.join(LONG)
+
+
+class RunningRouter:
+    """A router that serves, until the block ends."""
+
+    def __init__(
+        self, folder: Path, provider: ThreadProvider | None = None, **config: Any
+    ) -> None:
+        self.provider = provider or ThreadProvider()
+        self._store_path = folder / "swarm-state.db"
+        self._config = config
+        self._port = 0
+
+    def __enter__(self) -> RunningRouter:
+        self._store = Store(self._store_path, power_safe=False)
+        ready: Future[None] = Future()
+        self._thread = threading.Thread(target=self._serve, args=(ready,), daemon=True)
+        self._thread.start()
+        ready.result(LONG)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+        self.provider.close()
+
+    def stop(self) -> None:
+        """End the router alone, as if its process ended."""
+        self._loop.call_soon_threadsafe(self.server.stop)
+        self._thread.join(LONG)
+        self._store.close()
+
+    def _serve(self, ready: Future[None]) -> None:
+        async def main() -> None:
+            self._loop = asyncio.get_running_loop()
+            config = RouterConfig(command=("worker",), **self._config)
+            self.router = Router(self._store, ProviderCluster(self.provider), config)
+            self.router.recover()
+            listen = Listen(port=self._port, tcp_port=0)
+            self.server = RouterServer(self.router, listen)
+            await self.server.run(begun)
+
+        def begun() -> None:
+            self.router.address = f"ws://127.0.0.1:{self.server.port}"
+            ready.set_result(None)
+
+        try:
+            asyncio.run(main())
+        except BaseException as error:
+            if not ready.done():
+                ready.set_exception(error)
+            raise
+
+    def restart(self) -> None:
+        """Stop the router and start another one on the same port and store."""
+        self._port = self.server.port
+        self.stop()
+        self.__enter__()
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.server.port}"
+
+    def client(self, **options: Any) -> RouterClient:
+        return RouterClient(self.url, timeout=LONG, **options)
+
+
+def until(condition: Callable[[], _T]) -> _T:
+    """Wait until something is so."""
+    end = time.monotonic() + LONG
+    while not (found := condition()):
+        if time.monotonic() > end:
+            raise TimeoutError("it did not become so")
+        time.sleep(0.01)
+    return found
+
+
+def collect(client: RouterClient, last: Callable[[Event], bool]) -> list[Event]:
+    """Events up to the first one that is the last."""
+    found = []
+    for event in client.events(LONG):
+        found.append(event)
+        if last(event):
+            return found
+    raise TimeoutError(f"no such event among {[event.type for event in found]}")
