@@ -8,6 +8,7 @@ from dataclasses import replace
 from swarmc.runtime.orchestration.coordinator.agreement import Agreement
 from swarmc.runtime.orchestration.coordinator.messages import (
     Evidence,
+    Gossip,
     Proposal,
     Record,
     Step,
@@ -44,6 +45,13 @@ class HalfPrecommit(Agreement):
             self._vote(Step.PRECOMMIT, proposal.id)
             return True
         return super()._conclude()
+
+
+class Taciturn(Agreement):
+    """Says nothing twice: what got lost stays lost."""
+
+    def _gossip(self) -> Gossip:
+        return Gossip(self.me, self.height)
 
 
 class _Trusting:
@@ -88,3 +96,5 @@ MUTANTS: dict[str, Make] = {
     "forgets its record at a restart": _forgetful,
     "checks no signatures": _trusting,
 }
+#: Those that break no promise about what is decided, but that something is.
+TOO_QUIET: dict[str, Make] = {"says nothing twice": _with(Taciturn)}

@@ -13,6 +13,7 @@ from swarmc.runtime.orchestration.coordinator.errors import (
     GroupError,
 )
 from swarmc.runtime.orchestration.coordinator.messages import (
+    Certificate,
     Decision,
     Evidence,
     Gossip,
@@ -228,6 +229,50 @@ def test_a_lock_holds_also_after_a_crash(crash: bool) -> None:
     other_replica.start()
     go_to_round(other_replica, 3)
     assert votes_of(other_replica.receive(said)) == [(3, Step.PREVOTE, proposal.id)]
+
+
+def polka(round: int, value: bytes) -> Certificate:
+    votes = tuple(
+        signed_vote(name, round, Step.PREVOTE, value_id(value)) for name in ("r1", "r2", "r3")
+    )
+    return Certificate(1, round, Step.PREVOTE, value_id(value), votes)
+
+
+@pytest.mark.parametrize(
+    ("proved", "lets_go"), [(1, False), (2, False), (3, True)], ids=["older", "same", "later"]
+)
+def test_a_lock_is_let_go_for_a_later_proof_only(proved: int, lets_go: bool) -> None:
+    r = replica("r0")
+    r.start()
+    go_to_round(r, 2)
+    mine = signed_proposal("r3", 2, b"mine")
+    r.receive(mine)
+    for name in ("r1", "r2"):
+        r.receive(signed_vote(name, 2, Step.PREVOTE, mine.id))
+    assert r._locked == (2, mine.id)
+    go_to_round(r, 4)
+    other = Proposal("r1", 1, 4, b"other", polka(proved, b"other"))
+    other = replace(other, signature=SIGNERS["r1"].sign(other.signed_bytes(GROUP)))
+    out = r.receive(other)
+    if proved == 2:  # there cannot be two such proofs of one round: this one is not believed
+        assert votes_of(out) == []
+    else:
+        expected = other.id if lets_go else None
+        assert votes_of(out) == [(4, Step.PREVOTE, expected)]
+
+
+@pytest.mark.parametrize("proved", [4, 5])
+def test_a_proof_must_be_of_an_earlier_round(proved: int) -> None:
+    r = replica("r0")
+    r.start()
+    go_to_round(r, 4)
+    proposal = Proposal("r1", 1, 4, b"x", polka(proved, b"x"))
+    proposal = replace(proposal, signature=SIGNERS["r1"].sign(proposal.signed_bytes(GROUP)))
+    assert votes_of(r.receive(proposal)) == []
+    wrong = replace(polka(3, b"x"), votes=polka(3, b"x").votes[:2])
+    proposal = replace(proposal, proof=wrong)
+    proposal = replace(proposal, signature=SIGNERS["r1"].sign(proposal.signed_bytes(GROUP)))
+    assert votes_of(r.receive(proposal)) == []
 
 
 def test_a_restarted_replica_votes_nothing_else_in_a_step() -> None:

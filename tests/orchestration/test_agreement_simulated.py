@@ -8,7 +8,7 @@ from swarmc.runtime.orchestration.coordinator.liars import Lie
 from swarmc.runtime.orchestration.coordinator.simulator import Simulation, Violation, main
 from swarmc.runtime.orchestration.coordinator.worlds import Scenario
 
-from .mutants import MUTANTS
+from .mutants import MUTANTS, TOO_QUIET
 
 _SCHEDULES = 2000
 _PARTS = 4
@@ -49,6 +49,22 @@ def test_a_broken_rule_is_noticed(name: str) -> None:
             assert Simulation(seed).run().violation is None
             return
     pytest.fail("a thousand schedules did not show it")
+
+
+def test_what_decides_nothing_is_noticed() -> None:
+    for make in TOO_QUIET.values():
+        watched = [Violation.NOT_LIVE]
+        found = [Simulation(seed, make=make, look_for=watched).run() for seed in range(12)]
+        assert any(outcome.violation is Violation.NOT_LIVE for outcome in found)
+
+
+def test_liars_are_proved_to_lie_if_they_say_two_things() -> None:
+    found = [(Scenario.of(seed), Simulation(seed).run()) for seed in range(_FIRST, _FIRST + 200)]
+    proved = {
+        lie: sum(outcome.accused for world, outcome in found if set(world.lies.values()) == {lie})
+        for lie in Lie
+    }
+    assert proved[Lie.SILENT] == 0 and proved[Lie.EQUIVOCATES] > 20 and proved[Lie.TWINS] > 5
 
 
 def test_who_forgets_what_it_signed_contradicts_itself() -> None:

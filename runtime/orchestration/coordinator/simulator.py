@@ -79,6 +79,7 @@ class Outcome:
     violation: Violation | None
     detail: str
     decided: int  #: heights
+    accused: int  #: liars that a correct replica has proved to lie
     messages: int
     time: float  #: in the simulator's unit
 
@@ -137,6 +138,7 @@ class Simulation:
         self._count = self._messages = 0
         self._sides: list[int] = []
         self._decided: dict[int, bytes] = {}
+        self._accused: set[str] = set()
         self._signed: dict[tuple[str, int, int, str], str | None] = {}
         self._wanted = [f"value {i}".encode() for i in range(self.scenario.requests)]
         self._violation: tuple[Violation, str] | None = None
@@ -161,8 +163,9 @@ class Simulation:
             happen()
         violation, detail = self._violation or (None, "")
         return Outcome(
-            self.seed, violation, detail, len(self._decided), self._messages, self._now
-        )
+            self.seed, violation, detail, len(self._decided), len(self._accused),
+            self._messages, self._now,
+        )  # fmt: skip
 
     # The world
 
@@ -317,6 +320,7 @@ class Simulation:
             self._break(Violation.BAD_CERTIFICATE, str(error))
 
     def _hear_accusation(self, evidence: Evidence) -> None:
+        self._accused.add(evidence.replica)
         if any(node.name == evidence.replica for node in self._honest):
             self._break(Violation.FALSE_ACCUSATION, evidence.replica)
         try:
