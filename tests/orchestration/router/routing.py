@@ -10,6 +10,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
+from starlette.routing import BaseRoute
+
 from swarmc.runtime.orchestration.providers import Job, JobSpec, JobState, JobStatus
 from swarmc.runtime.orchestration.router.client import RouterClient
 from swarmc.runtime.orchestration.router.core import Router
@@ -87,6 +89,8 @@ class ThreadProvider:
 class RunningRouter:
     """A router that serves, until the block ends."""
 
+    routes: tuple[BaseRoute, ...] = ()
+
     def __init__(
         self, folder: Path, provider: ThreadProvider | None = None, **config: Any
     ) -> None:
@@ -109,6 +113,7 @@ class RunningRouter:
 
     def stop(self) -> None:
         """End the router alone, as if its process ended."""
+        self._port = self.server.port
         self._loop.call_soon_threadsafe(self.server.stop)
         self._thread.join(LONG)
         self._store.close()
@@ -120,7 +125,7 @@ class RunningRouter:
             self.router = Router(self._store, ProviderCluster(self.provider), config)
             self.router.recover()
             listen = Listen(port=self._port, tcp_port=0)
-            self.server = RouterServer(self.router, listen)
+            self.server = RouterServer(self.router, listen, self.routes)
             await self.server.run(begun)
 
         def begun() -> None:
@@ -136,8 +141,11 @@ class RunningRouter:
 
     def restart(self) -> None:
         """Stop the router and start another one on the same port and store."""
-        self._port = self.server.port
         self.stop()
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Start a router on the port and store of the one that was stopped."""
         self.__enter__()
 
     @property

@@ -1,0 +1,120 @@
+"""A router with the page, nodes that echo, and browsers that look at it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+from swarmc.runtime.orchestration import web
+from swarmc.runtime.orchestration.providers import JobSpec
+from swarmc.runtime.orchestration.router.client import RouterClient
+from swarmc.runtime.orchestration.router.protocol import (
+    PROTOCOL,
+    Drain,
+    Hello,
+    Params,
+    TurnDone,
+    TurnEvent,
+    TurnRun,
+)
+
+from ..router.routing import RunningRouter, ThreadProvider
+
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+class WebRouter(RunningRouter):
+    """A router that serves the page, too."""
+
+    routes = web.routes()
+
+    @property
+    def page_url(self) -> str:
+        return web.page_url("127.0.0.1", self.server.port)
+
+    def emit(self, events: list[dict[str, Any]]) -> None:
+        """Have the router tell of things, as if a worker had told it."""
+
+        def tell() -> None:
+            for event in events:
+                self.router.events.emit(**event)
+
+        self._loop.call_soon_threadsafe(tell)
+
+    def cut_clients(self) -> None:
+        """Lose the connections of all clients."""
+
+        def cut() -> None:
+            for connection in list(self.router.events.connections):
+                if connection.role == "client":
+                    connection.cut()
+
+        self._loop.call_soon_threadsafe(cut)
+
+
+class EchoNode:
+    """A worker of another kind: says on stdout what it is given, and how much that was on stderr.
+
+    Args:
+        held: turns are begun, and not ended.
+    """
+
+    def __init__(self, spec: JobSpec, node: int, held: bool) -> None:
+        self.held = held
+        self.node = node
+        hello = Hello(
+            protocol=PROTOCOL, role="worker", token=spec.secrets["SWARMC_TOKEN"],
+            swarm_id=spec.swarm_id, node=node, pid=4711 + node, host="here", targets=["cpu"],
+        )  # fmt: skip
+        self.client = RouterClient(spec.command[-1], hello=hello, asked=self._asked)
+
+    def _asked(self, method: str, params: Params, answer: Callable[[Any], None]) -> None:
+        if isinstance(params, Drain):
+            answer(None)
+        elif isinstance(params, TurnRun) and not self.held:
+            self._run(params, answer)
+
+    def _run(self, turn: TurnRun, answer: Callable[[Any], None]) -> None:
+        def tell(type: Any, **data: Any) -> None:
+            self.client.tell("turn_event", TurnEvent(turn_id=turn.turn_id, type=type, data=data))
+
+        given = base64.b64decode(turn.data).decode()
+        for agent in range(turn.agents):
+            tell("command_started", agent=agent, name="read")
+            tell("command_completed", agent=agent, name="read")
+            tell("reasoning_delta", agent=agent, text=f"{len(given)} characters\n")
+            tell("assistant_delta", agent=agent, text=f"{self.node}: {given}\n")
+        tell("usage", instructions=48231, milliseconds=3.1, bytes=len(given), agents=turn.agents)
+        failed = "fail" in given
+        answer(TurnDone(
+            outcome="failed" if failed else "completed",
+            error="agent 0: unreachable" if failed else None,
+        ))  # fmt: skip
+
+    def drain(self) -> None:
+        self.client.close()
+
+
+class EchoProvider(ThreadProvider):
+    """Its workers are echoes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held = False
+        self.nodes: dict[tuple[str, int], EchoNode] = {}
+
+    def begin(self, job_id: str, node: int) -> Any:
+        self.nodes[job_id, node] = EchoNode(self.specs[job_id], node, self.held)
+        return self.nodes[job_id, node]
+
+    def cancel(self, job_id: str) -> None:
+        self.cancelled.append(job_id)
+
+    def close(self) -> None:
+        for node in self.nodes.values():
+            node.drain()
+
