@@ -106,7 +106,8 @@ class Outbox:
     async def frames(self) -> AsyncIterator[bytes]:
         """What is to be sent, until it is closed."""
         while True:
-            await self._some.wait()
+            if not self._closed:
+                await self._some.wait()
             self._some.clear()
             waiting, self._waiting = self._waiting, []
             if waiting:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from starlette.routing import BaseRoute
 
@@ -99,7 +99,7 @@ class RunningRouter:
         self._config = config
         self._port = 0
 
-    def __enter__(self) -> RunningRouter:
+    def __enter__(self) -> Self:
         self._store = Store(self._store_path, power_safe=False)
         ready: Future[None] = Future()
         self._thread = threading.Thread(target=self._serve, args=(ready,), daemon=True)

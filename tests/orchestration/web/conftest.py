@@ -1,4 +1,4 @@
-"""One Chromium for all tests of the page."""
+"""A Chromium for the tests of a module."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .paging import FLAGS
 CHROMIUM = shutil.which("chromium")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # longer, its event loop would be in the way of other tests
 def chromium() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")

@@ -295,6 +295,24 @@ def test_ten_thousand_events_stay_bounded(running: WebRouter, tabs: Tabs) -> Non
     see(page, ".piece pre", "line 9999")
 
 
+def test_many_swarms_are_found_by_name(running: WebRouter, tabs: Tabs) -> None:
+    page = tabs(running.page_url)
+    shows(page, "#link-text", "live")
+    running.emit([
+        {"type": "swarm_launched", "swarm_id": f"swarm-{n}", "data": {"swarm": {
+            "swarm_id": f"swarm-{n}", "job_id": None, "node_count": 1, "status": "launching",
+            "nodes": [{"node": 0, "state": "pending"}], "name": f"number {n}", "created": n}}}
+        for n in range(1000)
+    ])  # fmt: skip
+    shows(page, "#more-swarms", "800 swarms more: find them by name or status")
+    counts(page, "#swarms li", 200)
+    assert page.locator("#swarms .name").first.inner_text() == "number 999"
+    page.fill("#search", "number 41")
+    counts(page, "#swarms li", 11)
+    page.fill("#search", "nobody")
+    shows(page, "#no-swarms", "No swarm matches.")
+
+
 def test_a_phone(running: WebRouter, tabs: Tabs) -> None:
     long = "x" * 300
     swarm = launch(running, nodes=3, name="a-name-that-is-quite-long-for-a-phone" * 2)

@@ -58,7 +58,7 @@ export function launchDialog(submit, given = {}) {
       h("div", { class: "pair" }, field("Nodes", nodes), field("Agents on each", agents)),
       field("Module", module, "Path of a WASI command on the router’s machine."),
       field("Prompt", prompt, "Its agents find it in SWARM_PROMPT, in every turn."),
-      field("Instructions that an agent may execute in a turn", fuel),
+      field("Fuel", fuel, "Instructions that an agent may execute in a turn."),
     ],
     submit: () => {
       const params = { nodes: nodes.valueAsNumber, agents: agents.valueAsNumber };

@@ -128,7 +128,7 @@ export class SwarmView {
       ["Id", swarm.pending ? "waiting for the router" : swarm.id], ["Job", data.job_id],
       ["Module", data.module], ["Agents", `${whole(data.agents ?? 1)} on each node`],
       ["Launched", data.created ? clock(data.created) : null],
-      ["Ended", data.ended ? clock(data.ended) : null], ["Told", data.prompt],
+      ["Ended", data.ended ? clock(data.ended) : null], ["Prompt", data.prompt],
     ].filter(([, value]) => value);
     keyed(this.facts, facts, ([name]) => name,
       ([name]) => h("div", { "data-fact": name }, h("dt", {}, name), h("dd", { dir: "auto" })),
@@ -145,25 +145,25 @@ export class SwarmView {
   #fill(tile, node) {
     attribute(tile, "data-state", node.state);
     attribute(tile, "aria-pressed", String(this.only.has(node.node)));
-    const [number, sign, state, more] = tile.children;
+    const [number, sign, first, second] = tile.children;
     text(number, node.node);
     text(sign, SIGNS[node.state]);
-    this.tile(tile, node, state, more);
+    this.tile(tile, node, first, second);
   }
 }
 
-const words = (node) => [
-  plural(node.turns ?? 0, "turn"), node.queued ? `${whole(node.queued)} waiting` : null, node.host,
-].filter(Boolean).join(" · ");
+const words = (node) => [plural(node.turns ?? 0, "turn"), node.host].filter(Boolean).join(" · ");
 
-function full(tile, node, state, more) {
-  text(state, node.state);
-  text(more, words(node));
+const state = (node) => node.state + (node.queued ? `, ${whole(node.queued)} waiting` : "");
+
+function full(tile, node, first, second) {
+  text(first, state(node));
+  text(second, words(node));
   attribute(tile, "title", node.targets?.length ? `runs on ${node.targets.join(", ")}` : null);
 }
 
 function bare(tile, node) {
-  const label = `Node ${node.node}, ${node.state}, ${words(node)}`;
+  const label = `Node ${node.node}, ${state(node)}, ${words(node)}`;
   attribute(tile, "title", label);
   attribute(tile, "aria-label", label);
 }
