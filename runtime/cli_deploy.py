@@ -188,17 +188,19 @@ def _show_plan(manifest: WorkflowManifest, config: SwarmConfig, *, as_json: bool
 
     def describe(node: GraphNode[Symbol]) -> list[str]:
         symbol = node.value
+        retries = defaults.retries_of(symbol)
         cells = [
             symbol.dispatch, f"{symbol.type.value}, {symbol.context.value}",
             f"priority {symbol.priority}",
-            f"timeout {defaults.timeout(symbol):,} ms", f"{defaults.retries_of(symbol)} retries",
+            f"timeout {defaults.timeout(symbol):,} ms",
+            f"{retries} {'retry' if retries == 1 else 'retries'}",
             f"after {', '.join(symbol.dependencies)}" if symbol.dependencies else "",
         ]  # fmt: skip
         if symbol.rollback is not None:
             cells.append(f"rollback {symbol.rollback.name} ({symbol.rollback.dispatch})")
         return cells
 
-    typer.echo(f"{manifest.name} {manifest.version}: {len(graph)} symbols")
+    typer.echo(f"{manifest.name} {manifest.version}: {len(graph)} symbol{'s' * (len(graph) != 1)}")
     if manifest.description:
         typer.echo(manifest.description.rstrip())
     typer.echo(render_plan(graph, describe))

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from numbers import Real
 from typing import Any, Self
 
 from .errors import InvalidTaskError, TaskCancelledError, TaskTimeoutError
@@ -70,6 +71,8 @@ os.register_at_fork(after_in_child=_new_process)
 
 def seconds(duration: float | timedelta, what: str = "timeout") -> float:
     """A duration in seconds. Raises :class:`InvalidTaskError` if it is not positive and finite."""
+    if not isinstance(duration, (timedelta, Real)):
+        raise InvalidTaskError(f"{what} must be seconds or a timedelta, not {duration!r}")
     value = duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
     if not 0 < value < float("inf"):
         raise InvalidTaskError(f"{what} must be positive and finite, not {duration!r}")
@@ -114,6 +117,7 @@ class Task:
     def __post_init__(self) -> None:
         if not self.name:
             raise InvalidTaskError("a task needs a name")
+        self._check_types()
         if not 0 < self.timeout < float("inf"):
             raise InvalidTaskError(
                 f"timeout of {self.name} must be positive and finite, not {self.timeout!r}"
@@ -127,6 +131,20 @@ class Task:
         for resource, amount in self.resources.items():
             if not 0 <= amount < float("inf"):
                 raise InvalidTaskError(f"{self.name} cannot need {amount!r} of {resource}")
+
+    def _check_types(self) -> None:
+        """What would fail later, where nobody could tell whose mistake it was."""
+        for what, value, kinds, wanted in (
+            ("name", self.name, str, "text"),
+            ("priority", self.priority, int, "an int"),
+            ("timeout", self.timeout, (float, int), "a number of seconds"),
+            ("retries", self.retries, int, "an int"),
+        ):
+            if not isinstance(value, kinds):
+                raise InvalidTaskError(f"{what} of {self.name} must be {wanted}, not {value!r}")
+        for what, names in (("requires", self.requires), ("dependencies", self.dependencies)):
+            if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+                raise InvalidTaskError(f"{what} of {self.name} must be texts, not {names!r}")
 
     def to_data(self) -> dict[str, Any]:
         """As a value of :mod:`.codec`; what is the default is left out."""
@@ -177,7 +195,7 @@ class TaskBuilder:
 
     def priority(self, priority: int) -> Self:
         """A :class:`TaskPriority` or any integer; higher is earlier."""
-        return self._with(priority=int(priority))
+        return self._with(priority=int(priority) if hasattr(priority, "__index__") else priority)
 
     def requires(self, *capabilities: str) -> Self:
         """Capabilities that the agent must have, besides those named before."""

@@ -123,7 +123,7 @@ def test_a_dry_run_prints_the_plan(swarmc: Swarmc) -> None:
         "  keep     internal  state, generic   priority 3  timeout 30,000 ms  3 retries"
         "  after fetch    rollback forget (internal)",
         "step 3",
-        "  publish  internal  action, generic  priority 0  timeout 30,000 ms  1 retries"
+        "  publish  internal  action, generic  priority 0  timeout 30,000 ms  1 retry  "
         "  after keep",
         "step 4",
         "  after    internal  action, generic  priority 0  timeout 30,000 ms  3 retries"

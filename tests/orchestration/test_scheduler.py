@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarmc.runtime.orchestration.agents.breaker import BreakerPolicy
@@ -39,6 +39,14 @@ def test_a_task_runs_and_gives_its_result() -> None:
     assert record.agent == "w"
 
 
+def test_only_tasks_can_be_submitted() -> None:
+    bench = Bench()
+    no_task: Any = "t"
+    with pytest.raises(InvalidTaskError, match="only a Task can be submitted, not 't'"):
+        bench.scheduler.submit(no_task)
+    assert bench.scheduler.stats().accepted == 0
+
+
 def test_higher_priorities_first_then_the_order_of_submission() -> None:
     bench = Bench(paused=True)
     for name, priority in (("a", 0), ("b", 5), ("c", 0), ("d", 10), ("e", 5), ("f", -1)):
@@ -59,6 +67,7 @@ def test_waiting_raises_priority_so_that_nothing_starves() -> None:
     assert order[: order.index("low")] == ["first", *(f"urgent{n}" for n in range(6))]
 
 
+@settings(derandomize=True, database=None, deadline=None)
 @given(st.lists(st.tuples(st.integers(-20, 20), st.floats(0, 5)), min_size=1, max_size=30))
 def test_no_task_overtakes_one_that_has_waited_for_the_difference(
     arrivals: list[tuple[int, float]],

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from typing import Any
 
+import numpy as np
 import pytest
 
 from swarmc.runtime.orchestration.codec import dumps, loads
@@ -62,11 +64,27 @@ def test_builder() -> None:
         ({"retries": -1}, "retries of t must not be negative: -1"),
         ({"id": "x", "dependencies": ("x",)}, "t depends on itself"),
         ({"resources": {"gpu": -1}}, "t cannot need -1 of gpu"),
+        ({"name": 3}, "name of 3 must be text, not 3"),
+        ({"priority": "high"}, "priority of t must be an int, not 'high'"),
+        ({"timeout": timedelta(seconds=1)}, "timeout of t must be a number of seconds"),
+        ({"retries": 1.5}, "retries of t must be an int, not 1.5"),
+        ({"requires": "gpu"}, "requires of t must be texts, not 'gpu'"),
+        ({"dependencies": (3,)}, r"dependencies of t must be texts, not \(3,\)"),
     ],
 )
 def test_what_is_impossible_is_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidTaskError, match=message):
         Task(**{"name": "t", **changes})  # type: ignore[arg-type]
+
+
+def test_builders_refuse_what_is_of_another_kind() -> None:
+    builder: Any = TaskBuilder("t")
+    for duration in ("30", None, [1]):
+        with pytest.raises(InvalidTaskError, match="timeout must be seconds or a timedelta, not "):
+            builder.timeout(duration)
+    with pytest.raises(InvalidTaskError, match="priority of t must be an int, not 'high'"):
+        builder.priority("high")
+    assert builder.priority(np.int64(4)).timeout(np.float32(2)).build().priority == 4
 
 
 def test_written_down_and_read_again() -> None:

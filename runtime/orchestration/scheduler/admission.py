@@ -33,6 +33,9 @@ class Admission:
 
     def submit(self, tasks: Sequence[Task], timeout: float) -> list[str]:
         """What ``Scheduler.submit_many`` does."""
+        for task in tasks:
+            if not isinstance(task, Task):
+                raise InvalidTaskError(f"only a Task can be submitted, not {task!r}")
         end = time.monotonic() + timeout
         keys = {task.idempotency_key for task in tasks if task.idempotency_key is not None}
         if not keys:

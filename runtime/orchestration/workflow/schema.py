@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ..graph import GraphNode, TaskGraph
 
@@ -47,8 +47,18 @@ class Dispatch(enum.Enum):
 EXECUTORS = tuple(member.value for member in Dispatch)
 
 Text = Annotated[str, Field(strict=True, max_length=100_000)]
+
+
+def _plain(name: str) -> str:
+    if "/" in name or min(name) < " ":
+        raise ValueError("must not have '/', line breaks or other control characters in it")
+    return name
+
+
 #: No ``/``: names are parts of the ids of tasks.
-Name = Annotated[str, Field(strict=True, min_length=1, max_length=200, pattern=r"^[^/\x00-\x1f]+$")]
+Name = Annotated[
+    str, Field(strict=True, min_length=1, max_length=200), AfterValidator(_plain)
+]
 Milliseconds = Annotated[int, Field(strict=True, gt=0, le=_LONGEST_MS)]
 Retries = Annotated[int, Field(strict=True, ge=0, le=1000)]
 Priority = Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)]

@@ -220,7 +220,8 @@ symbols:
         " powershell_engine, internal, wasm, process",
         "w:17:7: a rollback has no dependencies: rollbacks run in the reverse order of what they"
         " undo",
-        "w:18:12: symbols[2].name: String should match pattern '^[^/\\x00-\\x1f]+$'",
+        "w:18:12: symbols[2].name: must not have '/', line breaks or other control"
+        " characters in it",
         "w:18:40: symbols[2].context must be one of wordpress, filesystem, database, network,"
         " generic, not 'worldpress': did you mean wordpress?",
         "w:18:62: symbols[2].priority must be a whole number, not 1.5",
