@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from swarmc.runtime.orchestration.codec import ValueEncodingError, dumps, loads
+
+reproducible = settings(derandomize=True, database=None, deadline=None)
 
 keys = st.text() | st.sampled_from(["$bytes", "$array", "$float", "$dict", "$"])
 values = st.recursive(
@@ -22,6 +24,7 @@ values = st.recursive(
 )  # fmt: skip
 
 
+@reproducible
 @given(values)
 def test_values_come_back(value: Any) -> None:
     assert loads(dumps(value)) == value
@@ -33,6 +36,7 @@ dtypes = (
 )  # fmt: skip
 
 
+@reproducible
 @given(hnp.arrays(dtypes, hnp.array_shapes(min_dims=0, min_side=0)), st.booleans())
 def test_arrays_come_back_to_the_bit(array: np.ndarray[Any, Any], transposed: bool) -> None:
     if transposed:

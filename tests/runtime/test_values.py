@@ -8,17 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarmc.errors import ArgumentError
 from swarmc.ir.types import Type
 from swarmc.runtime import values
 
+reproducible = settings(derandomize=True, database=None, deadline=None)
+
 I32, I64, F32, F64 = Type.I32, Type.I64, Type.F32, Type.F64
 V128, FUNCREF, EXTERNREF = Type.V128, Type.FUNCREF, Type.EXTERNREF
 
 
+@reproducible
 @given(st.integers(-(2**31), 2**32 - 1))
 def test_i32_comes_back_signed(number: int) -> None:
     bits = values.encode(I32, number, "x")
@@ -26,6 +29,7 @@ def test_i32_comes_back_signed(number: int) -> None:
     assert values.decode(I32, bits) == (number + 2**31) % 2**32 - 2**31
 
 
+@reproducible
 @given(st.integers(-(2**63), 2**64 - 1))
 def test_i64_comes_back_signed(number: int) -> None:
     assert values.decode(I64, values.encode(I64, number, "x")) == (
@@ -33,6 +37,7 @@ def test_i64_comes_back_signed(number: int) -> None:
     )
 
 
+@reproducible
 @given(st.floats(width=32, allow_nan=False))
 def test_f32_round_trips(number: float) -> None:
     assert struct.pack("<f", values.decode(F32, values.encode(F32, number, "x"))) == struct.pack(
@@ -40,6 +45,7 @@ def test_f32_round_trips(number: float) -> None:
     )
 
 
+@reproducible
 @given(st.floats(allow_nan=False))
 def test_f64_round_trips(number: float) -> None:
     assert values.decode(F64, values.encode(F64, number, "x")) == number
@@ -156,6 +162,7 @@ class TestRows:
         with pytest.raises(ArgumentError, match=words):
             values.encode_rows(types, args, count, "f")
 
+    @reproducible
     @given(st.lists(st.integers(-(2**31), 2**32 - 1), min_size=1))
     def test_columns_agree_with_single_values(self, numbers: list[int]) -> None:
         expected = [values.encode(I32, number, "x") for number in numbers]

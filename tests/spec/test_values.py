@@ -7,14 +7,17 @@ import struct
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarmc.errors import ArgumentError
 from swarmc.ir.types import Type
 from swarmc.runtime.tools.wast_values import Const, float_bits, parse_const, parse_pattern
 
+reproducible = settings(derandomize=True, database=None, deadline=None)
 
+
+@reproducible
 @given(st.floats(allow_nan=False))
 def test_doubles(value: float) -> None:
     (bits,) = struct.unpack("<Q", struct.pack("<d", value))
@@ -23,6 +26,7 @@ def test_doubles(value: float) -> None:
         assert float_bits(value.hex(), 64) == bits
 
 
+@reproducible
 @given(st.floats(allow_nan=False, width=32))
 def test_singles(value: float) -> None:
     (bits,) = struct.unpack("<I", struct.pack("<f", value))

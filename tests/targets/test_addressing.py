@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarmc.errors import ArgumentError
@@ -26,6 +26,8 @@ _LINE = re.compile(
     r"(%\S+) = (?:(trunc|sext) i(32|64) (\S+) to i(32|64)"
     r"|(add|mul|and|shl)( nsw)? i(32|64) (\S+), (\S+))"
 )
+
+reproducible = settings(derandomize=True, database=None, deadline=None)
 
 
 def signed(value: int, bits: int) -> int:
@@ -87,6 +89,7 @@ def test_the_definition() -> None:
             assert place.offset(slot, a) == expected
 
 
+@reproducible
 @given(st.sampled_from(LAYOUTS), st.integers(0, 2**40), st.integers(0, 10**6),
        st.integers(1, 2**20))
 def test_code_computes_what_the_host_does(
@@ -108,6 +111,7 @@ def test_code_computes_what_the_host_does(
         assert from_array == place.offset(slot, address)
 
 
+@reproducible
 @given(st.sampled_from(LAYOUTS), st.integers(0, 95), st.integers(0, 1000), st.integers(0, 100))
 def test_rows_are_the_bytes_in_their_order(
     layout: MemoryLayout, slot: int, address: int, length: int
