@@ -1,4 +1,4 @@
-"""The router's commands: ``launch inject list terminate start-dispatcher start-worker``."""
+"""The router's commands: ``web launch inject list terminate start-dispatcher start-worker``."""
 
 from __future__ import annotations
 
@@ -78,6 +78,26 @@ def _add_servers(app: typer.Typer, command: Callable[[Callable[..., Any]], Any])
 
         serve(ServeCommand(
             config, cluster, host, port, tcp_port, token_file, tls_certificate, tls_key, json
+        ))  # fmt: skip
+
+    @app.command()
+    @command
+    def web(
+        config: Cluster = None,
+        host: Host = "127.0.0.1",
+        port: Port = None,
+        token_file: TokenFile = None,
+        tls_certificate: TlsCertificate = None,
+        tls_key: TlsKey = None,
+        open: Annotated[
+            bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
+        ] = True,
+    ) -> None:
+        """Run the router as start-dispatcher does, and open its page in a browser."""
+        from .cli_router_server import ServeCommand, serve
+
+        serve(ServeCommand(
+            None, config, host, port, None, token_file, tls_certificate, tls_key, open=open
         ))  # fmt: skip
 
     @app.command("start-worker")

@@ -1,4 +1,4 @@
-"""``swarmc start-dispatcher`` and ``start-worker``: processes that stay."""
+"""``swarmc start-dispatcher``, ``web`` and ``start-worker``: processes that stay."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from .cli_extras import needs_web
 from .cli_inputs import read_bytes
 
 with needs_web():
+    from .orchestration import web
     from .orchestration.config_file import SwarmConfig, load_config
     from .orchestration.providers import ClusterConfig, load_cluster_config
     from .orchestration.router.core import Router
@@ -28,7 +30,7 @@ with needs_web():
 
 @dataclass(frozen=True, slots=True)
 class ServeCommand:
-    """The options of ``swarmc start-dispatcher``."""
+    """The options of ``swarmc start-dispatcher`` and ``swarmc web``."""
 
     config: Path | None
     cluster: Path | None
@@ -39,6 +41,7 @@ class ServeCommand:
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     json: bool = False
+    open: bool = False
 
 
 def serve(command: ServeCommand) -> None:
@@ -76,14 +79,17 @@ async def _serve(
         heartbeat_timeout=coordinator.heartbeat_timeout / 1000,
     ))  # fmt: skip
     adopted = router.recover()
-    server = RouterServer(router, listen)
+    server = RouterServer(router, listen, routes=web.routes())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.stop)
 
     def ready() -> None:
         router.address = _url("wss" if listen.certificate else "ws", listen.host, server.port)
-        _announce(command, router, server, adopted)
+        page = web.page_url(listen.host, server.port, tls=listen.certificate is not None)
+        _announce(command, router, server, adopted, page)
+        if command.open:
+            webbrowser.open(page)
 
     await server.run(ready)
 
@@ -97,13 +103,16 @@ def _url(scheme: str, host: str, port: int) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def _announce(command: ServeCommand, router: Router, server: RouterServer, adopted: int) -> None:
+def _announce(
+    command: ServeCommand, router: Router, server: RouterServer, adopted: int, page: str
+) -> None:
     if command.json:
-        facts = {"router": router.address, "tcp_port": server.tcp_port, "adopted": adopted}
-        typer.echo(json.dumps(facts))
+        typer.echo(json.dumps({
+            "router": router.address, "page": page, "tcp_port": server.tcp_port, "adopted": adopted
+        }))  # fmt: skip
         sys.stdout.flush()
         return
-    typer.echo(f"router at {router.address}")
+    typer.echo(f"router at {router.address}, page at {page}")
     if server.tcp_port is not None:
         typer.echo(f"lines over TCP at port {server.tcp_port}")
     if adopted:

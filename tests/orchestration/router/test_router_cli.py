@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -128,6 +129,8 @@ def test_a_turn_that_fails(shell: Shell) -> None:
         json.dumps({"provider": "local", "module": str(ROOT / "corpus" / "recursion.wasm")})
     )
     shell.start("--cluster", "cluster.json")
+    with urlopen(shell.facts["page"], timeout=LONG) as page:
+        assert b"<title>swarmc" in page.read()
     swarm = shell.json("launch", "--fuel", "1000")
     assert swarm["module"].endswith("recursion.wasm")
     done = shell.run("inject", swarm["swarm_id"], "--prompt", "x")
