@@ -23,11 +23,16 @@ ENDED: frozenset[SwarmState] = frozenset({"terminated", "failed"})
 
 @dataclass(eq=False, slots=True)
 class Turn:
-    """An injection into one node. ``task`` is what is stored of it."""
+    """An injection into one node.
+
+    Args:
+        task: what is stored of it. durable: whether it is: it does not run sooner.
+    """
 
     task: Task
     reference: str | None
     attempts: int = 0
+    durable: bool = True
 
 
 @dataclass(eq=False, slots=True)

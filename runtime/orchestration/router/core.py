@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import hmac
 import logging
 import secrets
@@ -21,7 +22,7 @@ from ..errors import OrchestrationError
 from ..events import Event as StoredEvent
 from ..events import EventKind
 from ..providers import SubmitUncertainError
-from ..store import Store
+from ..store import Store, StoreError
 from ..tasks import Task, new_id
 from .book import ENDED, NodeEntry, SwarmEntry, Turn
 from .jobs import Cluster
@@ -172,19 +173,34 @@ class Router(Swarms):
             self._reject("swarm_inject", why, inject)
         turns = [
             Turn(Task("turn", {"node": node.number, "data": data}, workflow=entry.swarm_id,
-                      id=new_id("turn")), inject.reference)
+                      id=new_id("turn")), inject.reference, durable=False)
             for node in nodes
         ]  # fmt: skip
+        for node, turn in zip(nodes, turns, strict=True):  # in the order in which they came
+            node.queue.append(turn)
+        await self._store_turns(entry, nodes, turns)
+        for node in nodes:
+            self.turns.begin(entry, node)
+        return Injected(turns={n.number: t.task.id for n, t in zip(nodes, turns, strict=True)})
+
+    async def _store_turns(
+        self, entry: SwarmEntry, nodes: list[NodeEntry], turns: list[Turn]
+    ) -> None:
+        """Make turns durable that wait already; if that fails, they wait no more."""
         accepted = [
             StoredEvent(EventKind.TASK_ACCEPTED, turn.task.id, turn.task.to_data())
             for turn in turns
         ]
-        for node, turn in zip(nodes, turns, strict=True):  # in the order in which they came
-            node.queue.append(turn)
-        await asyncio.to_thread(self.store.append, accepted)
-        for node in nodes:
-            self.turns.begin(entry, node)
-        return Injected(turns={n.number: t.task.id for n, t in zip(nodes, turns, strict=True)})
+        try:
+            await asyncio.to_thread(self.store.append, accepted)
+        except StoreError:
+            for node, turn in zip(nodes, turns, strict=True):
+                with contextlib.suppress(ValueError):  # the swarm ended
+                    node.queue.remove(turn)
+                self.turns.begin(entry, node)
+            raise
+        for turn in turns:
+            turn.durable = True
 
     def _bytes_of(self, inject: Inject) -> str:
         """What is injected, in base64."""

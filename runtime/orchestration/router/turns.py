@@ -40,6 +40,8 @@ class Turns:
         connection = node.connection
         if connection is None or node.running is not None or not node.queue:
             return
+        if not node.queue[0].durable:
+            return  # whoever has it stored begins it
         node.running = node.queue.popleft()
         node.state = "busy"
         self._changed(entry, node, None)
