@@ -26,17 +26,24 @@ class SwarmBuilder:
 
     def name(self, name: str) -> Self:
         """What people call the swarm."""
+        _refuse_unless("name", name, str)
         return self._with(name=name)
 
     def max_agents(self, count: int) -> Self:
         """Most agents at a time; 256 if not said."""
+        _refuse_unless("max_agents", count, int)
         if count < 1:
             raise OrchestrationError(f"max_agents must be at least 1, not {count}")
         return self._with(max_agents=count)
 
     def topology(self, topology: SwarmTopology) -> Self:
         """Who may message whom; a mesh if not said."""
-        return self._with(topology=SwarmTopology(topology))
+        try:
+            return self._with(topology=SwarmTopology(topology))
+        except ValueError as error:
+            names = ", ".join(member.value for member in SwarmTopology)
+            message = f"topology must be one of {names}, not {topology!r}"
+            raise OrchestrationError(message) from error
 
     def fault_tolerance(self, enabled: bool = True) -> Self:
         """Whether agents are watched, restarted, and left alone while they keep failing."""
@@ -48,10 +55,12 @@ class SwarmBuilder:
 
     def scheduler_config(self, config: SchedulerConfig) -> Self:
         """Settings of the scheduler."""
+        _refuse_unless("scheduler_config", config, SchedulerConfig)
         return self._with(scheduler=config)
 
     def memory_config(self, config: MemoryConfig) -> Self:
         """Settings of the memory pool."""
+        _refuse_unless("memory_config", config, MemoryConfig)
         return self._with(memory=config)
 
     def store(self, path: str | os.PathLike[str]) -> Self:
@@ -65,3 +74,8 @@ class SwarmBuilder:
             StoreError: the file cannot be used.
         """
         return SwarmOrchestrator(self._config)
+
+
+def _refuse_unless(what: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise OrchestrationError(f"{what} takes {kind.__name__}, not {value!r}")

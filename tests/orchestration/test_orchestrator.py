@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from swarmc.runtime.orchestration import (
     AgentFactory,
+    SchedulerConfig,
     SwarmBuilder,
     SwarmOrchestrator,
     SwarmTopology,
@@ -40,6 +42,28 @@ def test_nothing_works_before_initialize_or_after_close() -> None:
     assert built.close()
     with pytest.raises(ClosedError, match="s is closed"):
         built.register_agent(AgentFactory.create_generic("late"))
+
+
+def test_builders_refuse_settings_of_another_kind() -> None:
+    builder: Any = SwarmBuilder()
+    for name, value, wanted in (
+        ("name", 3, "str"),
+        ("max_agents", "64", "int"),
+        ("scheduler_config", {}, "SchedulerConfig"),
+        ("memory_config", {}, "MemoryConfig"),
+    ):
+        with pytest.raises(OrchestrationError, match=f"{name} takes {wanted}, not {value!r}"):
+            getattr(builder, name)(value)
+    with pytest.raises(OrchestrationError, match="topology must be one of centralized, mesh"):
+        builder.topology("net")
+    changes: dict[str, Any]
+    for changes, message in (
+        ({"selection_strategy": "fast"}, "must be an AgentSelectionStrategy, not 'fast'"),
+        ({"max_concurrent_tasks": "3"}, "max_concurrent_tasks must be an int, not '3'"),
+        ({"aging": None}, "aging must be a number of seconds, positive and finite, not None"),
+    ):
+        with pytest.raises(OrchestrationError, match=message):
+            SchedulerConfig(**changes)
 
 
 def test_tasks_run_in_cycles_and_not_in_between(orchestrator: SwarmOrchestrator) -> None:

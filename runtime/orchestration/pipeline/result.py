@@ -61,7 +61,9 @@ class ExecutionResult:
                 **asdict(self.graph_info),
                 "execution_order": list(self.graph_info.execution_order),
             },
-            "durations_ms": {name: 1000 * taken for name, taken in self.durations.items()},
+            "durations_ms": {
+                name: round(1000 * taken, 3) for name, taken in self.durations.items()
+            },
         }
 
     def to_json(self, indent: int | None = 2) -> str:

@@ -41,13 +41,22 @@ class SchedulerConfig:
     keep_finished: int = 100_000
 
     def __post_init__(self) -> None:
+        if not isinstance(self.selection_strategy, AgentSelectionStrategy):
+            raise OrchestrationError(
+                "selection_strategy must be an AgentSelectionStrategy,"
+                f" not {self.selection_strategy!r}"
+            )
+        for name in ("max_concurrent_tasks", "task_queue_size", "keep_finished", "max_failovers"):
+            if not isinstance(getattr(self, name), int):
+                raise OrchestrationError(f"{name} must be an int, not {getattr(self, name)!r}")
         for name in ("max_concurrent_tasks", "task_queue_size", "keep_finished"):
             if getattr(self, name) < 1:
                 raise OrchestrationError(f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("aging", "retry_delay", "max_retry_delay"):
-            if not 0 < getattr(self, name) < float("inf"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not 0 < value < float("inf"):
                 raise OrchestrationError(
-                    f"{name} must be positive and finite, not {getattr(self, name)}"
+                    f"{name} must be a number of seconds, positive and finite, not {value!r}"
                 )
         if self.max_failovers < 0:
             raise OrchestrationError(f"max_failovers must not be negative: {self.max_failovers}")
