@@ -41,6 +41,7 @@ _ENDS = {
     TaskState.FAILED: EventKind.TASK_FAILED,
     TaskState.CANCELLED: EventKind.TASK_CANCELLED,
 }
+_NOTHING: frozenset[str] = frozenset()
 _BECAME = {TaskState.FAILED: "failed", TaskState.CANCELLED: "was cancelled"}
 
 
@@ -124,17 +125,16 @@ class Lifecycle:
             return attempts
         room = self.config.max_concurrent_tasks - len(self.running)
         may_start = self._shedding()
-        placed = True
-        while placed and room > 0 and len(self.queue):
-            placed = False
-            for group in self.queue.in_order():
-                candidates = self._candidates(group)
-                if candidates and may_start(group):
-                    agent = self.chooser.choose(candidates)
-                    attempts.append(self._begin(self.queue.pop(group), agent))
-                    room -= 1
-                    placed = True
-                    break
+        if not len(self.queue):
+            return attempts
+        for group in self.queue.in_order():  # agents are only taken here: once is enough
+            if room <= 0 or not self.registry.group(_NOTHING).ready:
+                break
+            candidates = self._candidates(group)
+            if candidates and may_start(group):
+                agent = self.chooser.choose(candidates)
+                attempts.append(self._begin(self.queue.pop(group), agent))
+                room -= 1
         return attempts
 
     def launch(self, attempts: list[Attempt]) -> None:

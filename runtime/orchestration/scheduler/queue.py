@@ -91,6 +91,10 @@ class ReadyQueue(Generic[T]):
         self._number = 0
         self.classes: dict[Needs, TaskClass[T]] = {}
         self._length = 0
+        #: A heap with a row for the head of each class, and rows of what was a head once. It is
+        #: not kept while there is one class only, as in most schedulers.
+        self._heads: list[tuple[float, int, TaskClass[T]]] = []
+        self._kept = False
 
     def __len__(self) -> int:
         return self._length
@@ -104,14 +108,17 @@ class ReadyQueue(Generic[T]):
         group.items[name] = item
         heapq.heappush(group.heap, (since - self._aging * priority, self._number, name))
         self._length += 1
+        if not self._kept and len(self.classes) > 1:
+            self._find_heads()
+        elif group.heap[0][1] == self._number:
+            self._note_head(group)
         return group
 
     def pop(self, group: TaskClass[T]) -> T:
         """Take the first of a class, which must have one."""
         self._length -= 1
         item = group.pop()
-        if not group.items:
-            del self.classes[group.needs]
+        self._after_removal(group)
         return item
 
     def remove(self, needs: Needs, name: str) -> T | None:
@@ -120,19 +127,59 @@ class ReadyQueue(Generic[T]):
         item = group.items.pop(name, None) if group is not None else None
         if group is not None and item is not None:
             self._length -= 1
-            if not group.items:
-                del self.classes[needs]
-            elif len(group.heap) > 2 * len(group.items) + _SPARE:
+            if len(group.heap) > 2 * len(group.items) + _SPARE:
                 group.heap = [row for row in group.heap if row[2] in group.items]
                 heapq.heapify(group.heap)
+            self._after_removal(group)
         return item
 
     def in_order(self) -> Iterator[TaskClass[T]]:
-        """Classes that have tasks, the one with the oldest head first."""
+        """Classes that have tasks, the one with the oldest head first.
+
+        Whoever iterates may :meth:`pop` from the class that it was given, which then comes again
+        when it is the turn of its next task.
+        """
         if len(self.classes) == 1:
-            yield from list(self.classes.values())
+            (group,) = self.classes.values()
+            self._kept = False
+            self._heads.clear()
+            before = None
+            while (head := group.head()) is not None and head != before:
+                before = head
+                yield group
             return
-        heads = [(head, group) for group in self.classes.values() if (head := group.head())]
-        heads.sort(key=lambda pair: pair[0])
-        for _, group in heads:
-            yield group
+        heads = self._heads
+        looked_at: list[tuple[float, int, TaskClass[T]]] = []
+        last = 0
+        try:
+            while heads:
+                row = heapq.heappop(heads)
+                key, number, group = row
+                if number == last or group.head() != (key, number):
+                    continue
+                last = number
+                looked_at.append(row)
+                yield group
+        finally:
+            for row in looked_at:
+                if row[2].head() == row[:2]:
+                    heapq.heappush(heads, row)
+
+    def _after_removal(self, group: TaskClass[T]) -> None:
+        if group.items:
+            self._note_head(group)
+        else:
+            del self.classes[group.needs]
+
+    def _note_head(self, group: TaskClass[T]) -> None:
+        head = group.head()
+        if len(self._heads) > 2 * len(self.classes) + _SPARE:
+            self._find_heads()
+        elif head is not None and self._kept:
+            heapq.heappush(self._heads, (*head, group))
+
+    def _find_heads(self) -> None:
+        self._kept = True
+        rows = ((head, group) for group in self.classes.values() if (head := group.head()))
+        self._heads[:] = [(*head, group) for head, group in rows]
+        heapq.heapify(self._heads)
