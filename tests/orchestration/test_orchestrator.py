@@ -163,3 +163,70 @@ def test_reports(orchestrator: SwarmOrchestrator) -> None:
         'swarmc_hub_members{swarm="test"} 1.0',
     ):
         assert line in metrics
+
+
+def test_a_cycle_goes_on_when_that_of_another_thread_ends(orchestrator: SwarmOrchestrator) -> None:
+    release = threading.Event()
+
+    def run(payload: object, context: object) -> object:
+        assert payload != "slow" or release.wait(LONG)
+        return payload
+
+    orchestrator.register_agent(AgentFactory.create_generic("g", handler=run))
+    first = orchestrator.submit_task(Task("slow", payload="slow"))
+    second = orchestrator.submit_task(Task("after", payload=1, dependencies=(first,)))
+    idle: list[bool] = []
+    other = threading.Thread(target=lambda: idle.append(orchestrator.process_cycle(LONG).idle))
+    other.start()
+    while orchestrator.task_state(first) is not TaskState.RUNNING:
+        time.sleep(0.001)
+    assert not orchestrator.process_cycle(0.0).idle  # ends at once; the other one has not
+    release.set()
+    other.join(LONG)
+    assert idle == [True]
+    assert orchestrator.task_state(second) is TaskState.COMPLETED
+
+
+def test_closing_again_tells_the_same_and_waits_for_the_first_to_close() -> None:
+    release, begun = threading.Event(), threading.Event()
+
+    def run(payload: object, context: object) -> None:
+        begun.set()
+        release.wait(LONG)  # looks at nothing
+
+    built = SwarmBuilder().build()
+    built.initialize()
+    built.register_agent(AgentFactory.create_generic("g", handler=run))
+    built.start()
+    built.submit_task(Task("t"))
+    assert begun.wait(LONG)
+    ended: list[bool] = []
+    closing = [threading.Thread(target=lambda: ended.append(built.close(0.0))) for _ in range(2)]
+    for thread in closing:
+        thread.start()
+    for thread in closing:
+        thread.join(LONG)
+    release.set()
+    assert ended == [False, False]
+
+
+def test_an_agent_that_goes_while_it_is_let_in_is_let_go(
+    orchestrator: SwarmOrchestrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    join = orchestrator.hub.join
+
+    def join_late(member: str) -> None:
+        orchestrator.registry.retire(member)
+        join(member)
+
+    monkeypatch.setattr(orchestrator.hub, "join", join_late)
+    gone = orchestrator.register_agent(AgentFactory.create_generic("gone"))
+    monkeypatch.undo()
+    end = time.monotonic() + LONG
+    while gone in orchestrator.hub.members:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    there = orchestrator.registry.register(AgentFactory.create_generic("there"))
+    while there not in orchestrator.hub.members:
+        assert time.monotonic() < end
+        time.sleep(0.001)
