@@ -14,11 +14,14 @@ DEFAULT_ROUTER = "ws://127.0.0.1:8080"
 
 Cluster = Annotated[
     Path | None,
-    typer.Option("--config", help="Cluster configuration, JSON or TOML: provider, default module."),
-]
+    typer.Option("--config", help="Cluster configuration, JSON or TOML: router, provider, default"
+                 " module."),
+]  # fmt: skip
 Router = Annotated[
-    str, typer.Option("--router", envvar="SWARMC_ROUTER", help="Where the router is.")
-]
+    str | None,
+    typer.Option("--router", envvar="SWARMC_ROUTER", help="Where the router is; default: as the"
+                 f" configuration says, else {DEFAULT_ROUTER}."),
+]  # fmt: skip
 TokenFile = Annotated[
     Path | None,
     typer.Option(envvar="SWARMC_ROUTER_TOKEN_FILE", help="File with the router's token."),
@@ -131,7 +134,7 @@ def _add_clients(app: typer.Typer, command: Callable[[Callable[..., Any]], Any])
         ] = None,
         name: Annotated[str, typer.Option(help="For people.")] = "",
         config: Cluster = None,
-        router: Router = DEFAULT_ROUTER,
+        router: Router = None,
         token_file: TokenFile = None,
         certificate: Certificate = None,
         json: Json = False,
@@ -140,7 +143,7 @@ def _add_clients(app: typer.Typer, command: Callable[[Callable[..., Any]], Any])
         from .cli_router_client import LaunchCommand, RouterOptions, launch_swarm
 
         launch_swarm(
-            RouterOptions(router, token_file, certificate, json),
+            RouterOptions.of(router, config, token_file, certificate, json),
             LaunchCommand(module, nodes, prompt, agents, fuel, name, config),
         )
 
@@ -159,7 +162,7 @@ def _add_clients(app: typer.Typer, command: Callable[[Callable[..., Any]], Any])
             bool, typer.Option("--wait/--no-wait", help="Show what happens, until it has ended.")
         ] = True,
         config: Cluster = None,
-        router: Router = DEFAULT_ROUTER,
+        router: Router = None,
         token_file: TokenFile = None,
         certificate: Certificate = None,
         json: Json = False,
@@ -170,14 +173,14 @@ def _add_clients(app: typer.Typer, command: Callable[[Callable[..., Any]], Any])
         """
         from .cli_router_client import InjectCommand, RouterOptions, inject_swarm
 
-        options = RouterOptions(router, token_file, certificate, json)
+        options = RouterOptions.of(router, config, token_file, certificate, json)
         return inject_swarm(options, InjectCommand(swarm, prompt, stdin, nodes, wait))
 
     @app.command("list")
     @command
     def list_(
         config: Cluster = None,
-        router: Router = DEFAULT_ROUTER,
+        router: Router = None,
         token_file: TokenFile = None,
         certificate: Certificate = None,
         json: Json = False,
@@ -185,7 +188,7 @@ def _add_clients(app: typer.Typer, command: Callable[[Callable[..., Any]], Any])
         """List swarms and their nodes."""
         from .cli_router_client import RouterOptions, list_swarms
 
-        list_swarms(RouterOptions(router, token_file, certificate, json))
+        list_swarms(RouterOptions.of(router, config, token_file, certificate, json))
 
     @app.command()
     @command
@@ -193,7 +196,7 @@ def _add_clients(app: typer.Typer, command: Callable[[Callable[..., Any]], Any])
         swarm: Swarm,
         reason: Annotated[str, typer.Option(help="For those who look at it later.")] = "",
         config: Cluster = None,
-        router: Router = DEFAULT_ROUTER,
+        router: Router = None,
         token_file: TokenFile = None,
         certificate: Certificate = None,
         json: Json = False,
@@ -201,4 +204,5 @@ def _add_clients(app: typer.Typer, command: Callable[[Callable[..., Any]], Any])
         """End a swarm and its nodes. Terminated swarms are listed for a while."""
         from .cli_router_client import RouterOptions, terminate_swarm
 
-        terminate_swarm(RouterOptions(router, token_file, certificate, json), swarm, reason)
+        options = RouterOptions.of(router, config, token_file, certificate, json)
+        terminate_swarm(options, swarm, reason)

@@ -12,6 +12,7 @@ import typer
 
 from ..errors import ArgumentError
 from .cli_extras import needs_web
+from .cli_router import DEFAULT_ROUTER
 
 with needs_web():
     import msgspec
@@ -31,6 +32,18 @@ class RouterOptions:
     token_file: Path | None = None
     certificate: Path | None = None
     json: bool = False
+
+    @classmethod
+    def of(
+        cls, router: str | None, config: Path | None, token_file: Path | None,
+        certificate: Path | None, json: bool,
+    ) -> RouterOptions:  # fmt: skip
+        """As options say, else as the configuration of the cluster does."""
+        if router is None and config is not None:
+            from .orchestration.providers import load_cluster_config
+
+            router = load_cluster_config(config).router
+        return cls(router or DEFAULT_ROUTER, token_file, certificate, json)
 
     def connect(self) -> RouterClient:
         """A connection. Raises OrchestrationError if there is none."""

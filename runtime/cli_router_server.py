@@ -10,6 +10,7 @@ import sys
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import typer
 
@@ -58,13 +59,21 @@ def serve(command: ServeCommand) -> None:
     )
     token = read_bytes(command.token_file).decode().strip() if command.token_file else None
     listen = Listen(
-        command.host, config.dispatcher.websocket_port if command.port is None else command.port,
-        command.tcp_port, command.tls_certificate, command.tls_key,
+        command.host, _port(command, config, cluster), command.tcp_port, command.tls_certificate,
+        command.tls_key,
     )  # fmt: skip
     listen.check(token)
     os.umask(0o077)  # the state has the tokens of workers in it
     with Store(config.dispatcher.state_db_path) as store:
         asyncio.run(_serve(command, config, cluster, listen, token, store))
+
+
+def _port(command: ServeCommand, config: SwarmConfig, cluster: ClusterConfig) -> int:
+    """As the command says, else the cluster's configuration, else the dispatcher's."""
+    if command.port is not None:
+        return command.port
+    found = urlsplit(cluster.router).port if cluster.router is not None else None
+    return config.dispatcher.websocket_port if found is None else found
 
 
 async def _serve(

@@ -112,6 +112,8 @@ class ClusterConfig(_Section):
 
     Args:
         provider: ``local`` or ``slurm``. The section of the other one is not looked into.
+        router: where the router of these swarms is; commands find it, and ``swarmc web`` listens
+            there.
         module: what swarms run if nothing else is named; relative to the file's folder.
         workspace: folder of the jobs' folders; relative to the file's folder, but on another
             machine absolute.
@@ -120,6 +122,7 @@ class ClusterConfig(_Section):
     """
 
     provider: Text
+    router: Annotated[str, Field(pattern=r"^wss?://[^/\s]+$")] | None = None
     module: Text | None = None
     workspace: Text = "runs"
     environment: dict[str, str] = {}
