@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from typing import Any
 
@@ -50,6 +51,19 @@ def test_a_result_that_cannot_be_written_fails_its_task_and_no_other() -> None:
         (after,) = working.wait([working.submit(Task("next", payload=1))], LONG)
     assert record.state is TaskState.FAILED
     assert record.error is not None and "its result cannot be stored" in record.error
+    assert after.result == 1
+
+
+def test_a_result_too_large_for_the_store_fails_its_task_and_no_other() -> None:
+    with Store() as store, scheduler(store) as working:
+        store._writer._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 100_000)
+        task = Task("large", retries=0)
+        working.registry.get("w").run = lambda *_: "x" * 200_000  # type: ignore[attr-defined]
+        (record,) = working.wait([working.submit(task)], LONG)
+        working.registry.get("w").run = hostile  # type: ignore[attr-defined]
+        (after,) = working.wait([working.submit(Task("next", payload=1))], LONG)
+    assert record.state is TaskState.FAILED
+    assert record.error is not None and "too large" in record.error
     assert after.result == 1
 
 
