@@ -80,7 +80,10 @@ class ProcessExecutor:
     def problem(self) -> TaskError | None:
         """What keeps the program from being started, if that can be seen beforehand."""
         if shutil.which(self.command[0]) is None:
-            return self._cannot(f"there is no program {self.command[0]}", self._setting)
+            program = self.command[0]
+            if "/" in program and Path(program).is_file():
+                return self._cannot(f"{program} must be executable: chmod +x")
+            return self._cannot(f"there is no program {program}", self._setting)
         for setting, path in self._files.items():
             if not path.is_file():
                 return self._cannot(f"there is no file {path}", setting)

@@ -152,6 +152,12 @@ def test_output_is_bounded() -> None:
         run(shell("echo 12345678901234567890", max_output=10))
 
 
+def test_a_program_that_must_not_be_executed(tmp_path: Path) -> None:
+    (tmp_path / "injector").touch()
+    with pytest.raises(TaskError, match="/injector must be executable: chmod \\+x"):
+        run(rust_injector(tmp_path / "injector"))
+
+
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     for executor, message in (
         (rust_injector(tmp_path / "no"), f"rust_injector cannot run: there is no program {tmp_path}"
