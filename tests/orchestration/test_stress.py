@@ -28,7 +28,7 @@ from swarmc.runtime.orchestration.tasks import Task, TaskContext, TaskState
 
 from .scheduling import Worker
 
-SUBMITTERS, TASKS, AGENTS = 8, 200, 5
+SUBMITTERS, TASKS, AGENTS = 8, 120, 5
 LONG = 60.0
 _ENDS = {EventKind.TASK_COMPLETED, EventKind.TASK_FAILED, EventKind.TASK_CANCELLED}
 _NEXT: dict[EventKind | None, set[EventKind]] = {  # which events of a task may follow which
