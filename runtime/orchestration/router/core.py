@@ -192,7 +192,7 @@ class Router(Swarms):
             for turn in turns
         ]
         try:
-            await asyncio.to_thread(self.store.append, accepted)
+            await self.append(accepted)
         except StoreError:
             for node, turn in zip(nodes, turns, strict=True):
                 with contextlib.suppress(ValueError):  # the swarm ended

@@ -80,9 +80,20 @@ class NodeWorker:
         self._swarm: SwarmManager | None = None
 
     def run(self) -> bool:
-        """Work until it is drained; False if the router has been away for too long."""
+        """Work until it is drained; False if the router has been away for too long.
+
+        Raises:
+            CommandRejectedError: the router does not want it: its swarm has ended.
+        """
         turns = threading.Thread(target=self._run_turns, name="swarmc-turns", daemon=True)
         turns.start()
+        try:
+            return self._connect_until_drained()
+        finally:
+            self._turns.put(None)
+            turns.join()
+
+    def _connect_until_drained(self) -> bool:
         seen = time.monotonic()
         while not self._draining.is_set():
             try:
@@ -92,11 +103,9 @@ class NodeWorker:
             except RouterUnavailableError as error:
                 if time.monotonic() - seen > self._config.patience:
                     _LOG.error("giving up: %s", error)
-                    break
+                    return False
                 self._draining.wait(0.2)
-        self._turns.put(None)
-        turns.join()
-        return self._draining.is_set()
+        return True
 
     def drain(self) -> None:
         """Finish the turn that runs, then end."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,7 +163,7 @@ class Swarms:
             for turn in dropped
         ]
         if events:
-            await asyncio.to_thread(self.store.append, events)
+            await self.append(events)
         await self.save(entry)
         self.events.emit(
             "swarm_terminated", swarm_id=entry.swarm_id, data={"swarm": entry.describe()},
@@ -220,6 +220,25 @@ class Swarms:
         self.jobs.forget(entry.swarm_id)
         await asyncio.to_thread(self.store.delete_state, f"swarm/{entry.swarm_id}")
         self.events.emit("swarm_removed", swarm_id=entry.swarm_id)
+
+    async def append(self, events: Sequence[StoredEvent]) -> None:
+        """Make events durable, in the order of the calls. Raises StoreError."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def settle(error: BaseException | None) -> None:
+            if done.done():
+                return  # whoever waited was cancelled
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+
+        def stored(error: BaseException | None) -> None:
+            loop.call_soon_threadsafe(settle, error)
+
+        self.store.append_soon(events, stored)
+        await done
 
     async def save(self, entry: SwarmEntry) -> None:
         data = entry.to_data()

@@ -27,15 +27,21 @@ class HeldStore:
         self.going = threading.Event()
         self.error: StoreError | None = None
         self.asked = threading.Event()
-        self._append = running.router.store.append
+        self._append_soon = running.router.store.append_soon
 
-    def append(self, events: Any) -> Any:
+    def append_soon(self, events: Any, stored: Any = None) -> None:
         if any(event.kind is EventKind.TASK_ACCEPTED for event in events):
             self.asked.set()
-            self.going.wait(LONG)
-            if self.error is not None:
-                raise self.error
-        return self._append(events)
+            threading.Thread(target=self._later, args=(events, stored), daemon=True).start()
+        else:
+            self._append_soon(events, stored)
+
+    def _later(self, events: Any, stored: Any) -> None:
+        self.going.wait(LONG)
+        if self.error is not None:
+            stored(self.error)
+        else:
+            self._append_soon(events, stored)
 
 
 @pytest.fixture
@@ -51,7 +57,7 @@ def begin(
     """A swarm whose idle node has a turn that is not durable yet."""
     swarm = client.call("swarm_launch", Launch(nodes=1, module=HELLO)).swarm_id
     held = HeldStore(running)
-    monkeypatch.setattr(running.router.store, "append", held.append)
+    monkeypatch.setattr(running.router.store, "append_soon", held.append_soon)
     answer: Future[Any] = Future()
 
     def inject() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from swarmc.runtime.orchestration.router.client import CommandRejectedError
+from swarmc.runtime.orchestration.router.node import NodeConfig, NodeWorker
 from swarmc.runtime.orchestration.router.protocol import (
     PROTOCOL,
     Code,
@@ -177,3 +180,32 @@ def test_what_is_refused(tmp_path: Path) -> None:
                 client.call("heartbeat", Nothing())
             with pytest.raises(CommandRejectedError, match=r">= 1 - at `\$\.nodes`"):
                 client.call("swarm_launch", Launch(nodes=0))
+
+
+def test_injections_at_once_run_in_their_order_after_a_restart_too(tmp_path: Path) -> None:
+    with RunningRouter(tmp_path) as running:
+        running.provider.start = False
+        with running.client() as client:
+            swarm = client.call("swarm_launch", Launch(nodes=1, module=HELLO))
+            frames = [
+                {"jsonrpc": "2.0", "id": 100 + n, "method": "swarm_inject",
+                 "params": {"swarm_id": swarm.swarm_id, "prompt": str(n)}}
+                for n in range(20)
+            ]  # fmt: skip
+            client._socket.send(json.dumps(frames), text=True)  # in one frame
+            until(lambda: client.call("status", Nothing()).queued == 20)
+        running.restart()
+        turns = [turn.task.payload["data"] for turn in
+                 running.router.swarms[swarm.swarm_id].nodes[0].queue]  # fmt: skip
+        assert [base64.b64decode(data).decode() for data in turns] == [str(n) for n in range(20)]
+
+
+def test_a_worker_whose_swarm_has_ended_ends(tmp_path: Path) -> None:
+    with RunningRouter(tmp_path) as running, running.client() as client:
+        running.provider.start = False
+        swarm = client.call("swarm_launch", Launch(nodes=1, module=HELLO))
+        client.call("swarm_terminate", OfSwarm(swarm_id=swarm.swarm_id))
+        token = running.provider.specs["job-1"].secrets["SWARMC_TOKEN"]
+        worker = NodeWorker(NodeConfig(running.url, swarm.swarm_id, 0, token))
+        with pytest.raises(CommandRejectedError, match="is terminated"):
+            worker.run()
