@@ -13,6 +13,7 @@ import llvmlite.binding as llvm
 
 from ...errors import TargetError
 from ..llvm.late_canon import late_canon
+from .merge_objects import merge_objects
 from .nan_tests import nan_tests_by_bits
 from .saturation import saturate_by_vectors
 
@@ -194,9 +195,13 @@ class LoadedCode:
     """Object files in executable memory, until this object is dropped."""
 
     def __init__(self, objects: tuple[bytes, ...]) -> None:
-        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine(2))
-        for data in objects:
-            self._engine.add_object_file(llvm.ObjectFileRef.from_data(data))
+        # LLVM's own manager of memory takes it in pieces that may lie further from each other
+        # than a reference reaches. llvmlite's reserves a single range for each object.
+        self._engine = llvm.create_mcjit_compiler(
+            llvm.parse_assembly(""), _target_machine(2), use_lmm=True
+        )
+        merged = llvm.ObjectFileRef.from_data(merge_objects(objects))
+        self._engine.add_object_file(merged)
         self._engine.finalize_object()
 
     def address(self, symbol: str) -> int:
