@@ -41,7 +41,20 @@ class DispatcherServer(Protocol):
 
 
 class ServerMissingError(OrchestrationError):
-    """A dispatcher was asked for a WebSocket server, and has none."""
+    """A dispatcher was asked for a WebSocket server, which is not installed."""
+
+
+def _make_server() -> DispatcherServer:
+    try:
+        from .router.attached import AttachedRouter
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "swarmc":
+            raise
+        raise ServerMissingError(
+            f"enable_websocket needs {error.name}, which is not installed",
+            hint="pip install 'swarmc[web]', or set enable_websocket to false",
+        ) from error
+    return AttachedRouter()
 
 
 class Dispatcher:
@@ -81,15 +94,13 @@ class Dispatcher:
         """Open the store and get ready; what :meth:`open` does, and the server.
 
         Raises:
-            ServerMissingError: ``enable_websocket`` was set, and there is no server.
+            ServerMissingError: ``enable_websocket`` was set, and what the server needs is not
+                installed.
             StoreError: the store cannot be opened.
         """
         wanted = "enable_websocket" in self.config.dispatcher.model_fields_set
         if wanted and self.config.dispatcher.enable_websocket and self._server is None:
-            raise ServerMissingError(
-                "swarmc has no WebSocket server for dispatchers yet",
-                hint="set enable_websocket to false: workflows run in this process",
-            )
+            self._server = _make_server()
         await asyncio.to_thread(self.open)
         if self._server is not None and self.config.dispatcher.enable_websocket:
             await asyncio.to_thread(self._server.start, self)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import shutil
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from swarmc.runtime.orchestration.documents.document import DocumentError
 from swarmc.runtime.orchestration.errors import ClosedError, OrchestrationError
 from swarmc.runtime.orchestration.executors import Call, InternalExecutor
 from swarmc.runtime.orchestration.logger import Logger
+from swarmc.runtime.orchestration.router.server import ServerError
 from swarmc.runtime.orchestration.store import Store
 from swarmc.runtime.orchestration.workflow import WorkflowState, parse_manifest
 
@@ -76,10 +78,25 @@ def test_as_the_document_uses_it(tmp_path: Path, workflow: Path) -> None:
     asyncio.run(use())
 
 
-def test_the_server_is_refused_by_name() -> None:
+def test_what_the_server_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("server", "attached"):
+        module = f"swarmc.runtime.orchestration.router.{name}"
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
     dispatcher = create_dispatcher(enable_websocket=True, state_db_path=":memory:")
-    with pytest.raises(ServerMissingError, match="no WebSocket server for dispatchers yet"):
+    with pytest.raises(ServerMissingError, match=r"needs uvicorn.*pip install 'swarmc\[web\]'"):
         asyncio.run(dispatcher.start())
+
+
+def test_a_port_that_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        dispatcher = create_dispatcher(
+            enable_websocket=True, state_db_path=":memory:",
+            websocket_port=taken.getsockname()[1],
+        )  # fmt: skip
+        with pytest.raises(ServerError, match="cannot listen on 127"):
+            asyncio.run(dispatcher.start())
+        asyncio.run(dispatcher.stop())
 
 
 def test_a_server_can_be_attached() -> None:

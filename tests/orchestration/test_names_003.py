@@ -10,6 +10,7 @@ import dataclasses
 import inspect
 import json
 import re
+import socket
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -25,7 +26,6 @@ from swarmc.runtime.cli import app
 from swarmc.runtime.orchestration.config_file import SwarmConfig, load_config
 from swarmc.runtime.orchestration.dispatcher import (
     Dispatcher,
-    ServerMissingError,
     create_dispatcher,
     create_worker,
 )
@@ -37,6 +37,8 @@ from swarmc.runtime.orchestration.executors import (
     rust_injector,
 )
 from swarmc.runtime.orchestration.logger import Logger
+from swarmc.runtime.orchestration.router.client import RouterClient, RouterUnavailableError
+from swarmc.runtime.orchestration.router.protocol import Nothing, Status
 from swarmc.runtime.orchestration.scheduler import Scheduler
 from swarmc.runtime.orchestration.state_manager import StateManager
 from swarmc.runtime.orchestration.worker import Worker
@@ -51,6 +53,14 @@ from swarmc.runtime.orchestration.workflow import (
 )
 from swarmc.runtime.orchestration.workflow.schema import Dispatch
 
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+PORT = free_port()  # the document's is 8080
 COMMANDS = ("deploy", "status", "config", "start-dispatcher", "start-worker")
 
 
@@ -365,8 +375,8 @@ def test_programmatic_usage(capsys: pytest.CaptureFixture[str]) -> None:
         dispatcher = create_dispatcher({
             "coordinator_endpoint": "ws://localhost:8080",
             "state_db_path": "./swarm.db",
-            "enable_websocket": False,  # True is refused by name as long as there is no server
-            "websocket_port": 8080,
+            "enable_websocket": True,
+            "websocket_port": PORT,
         })  # fmt: skip
         await dispatcher.start()
         result = await dispatcher.dispatch_from_file("./workflow.yaml")
@@ -377,11 +387,22 @@ def test_programmatic_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "Completed: 1/1\n"
 
 
-def test_the_server_is_not_there_yet() -> None:
-    dispatcher = create_dispatcher({"enable_websocket": True, "state_db_path": "./swarm.db"})
-    with pytest.raises(ServerMissingError, match="no WebSocket server for dispatchers yet"):
-        asyncio.run(dispatcher.start())
-    assert not Path("swarm.db").exists()
+def test_the_server_answers_clients() -> None:
+    async def program() -> Status:
+        async with create_dispatcher({
+            "enable_websocket": True, "state_db_path": "./swarm.db", "websocket_port": PORT
+        }):  # fmt: skip
+            return await asyncio.to_thread(ask)
+
+    def ask() -> Status:
+        with RouterClient(f"ws://127.0.0.1:{PORT}") as client:
+            found: Status = client.call("status", Nothing())
+            return found
+
+    status = asyncio.run(program())
+    assert (status.swarms, status.clients) == (0, 1)
+    with pytest.raises(RouterUnavailableError):
+        ask()
 
 
 def test_names_in_python() -> None:

@@ -24,7 +24,7 @@ from ..events import EventKind
 from ..providers import SubmitUncertainError
 from ..store import Store, StoreError
 from ..tasks import Task, new_id
-from .book import ENDED, NodeEntry, SwarmEntry, Turn
+from .book import ENDED, TURN, NodeEntry, SwarmEntry, Turn
 from .jobs import Cluster
 from .protocol import (
     PROTOCOL,
@@ -173,7 +173,7 @@ class Router(Swarms):
             self._reject("swarm_inject", why, inject)
         turns = [
             Turn(Task("turn", {"node": node.number, "data": data}, workflow=entry.swarm_id,
-                      id=new_id("turn")), inject.reference, durable=False)
+                      requires=TURN, id=new_id("turn")), inject.reference, durable=False)
             for node in nodes
         ]  # fmt: skip
         for node, turn in zip(nodes, turns, strict=True):  # in the order in which they came
