@@ -119,3 +119,18 @@ def test_no_thread_is_left() -> None:
     with Scheduler(registry(Worker("w", capacity=8))) as scheduler:
         scheduler.wait(scheduler.submit_many([Task(str(n)) for n in range(50)]), LONG)
     assert set(threading.enumerate()) <= before
+
+
+def test_short_tasks_begin_in_their_order() -> None:
+    begun: list[int] = []
+
+    def run(task: Task, context: TaskContext) -> None:
+        begun.append(task.payload)
+
+    workers = [Worker(f"w{number}", run=run) for number in range(4)]
+    with Scheduler(registry(*workers), paused=True) as scheduler:
+        ids = scheduler.submit_many([Task(str(n), payload=n) for n in range(2000)])
+        scheduler.resume()
+        scheduler.wait(ids, LONG)
+    assert sorted(begun) == list(range(2000))
+    assert max(abs(place - number) for place, number in enumerate(begun)) <= 8  # none waits on

@@ -89,7 +89,7 @@ def full_bench() -> Bench:
 
 def wait_for_room(bench: Bench, task: Task) -> Beside:
     waiting = Beside(lambda: bench.scheduler.submit(task, timeout=LONG))
-    until(lambda: bench.scheduler._life.waiting_for_room == 1)
+    until(lambda: len(bench.scheduler._life.room_wanted) == 1)
     return waiting
 
 
@@ -117,7 +117,7 @@ def test_cancelling_makes_room_at_once() -> None:
 def test_without_end_may_be_waited_for_room() -> None:
     bench = full_bench()
     waiting = Beside(lambda: bench.scheduler.submit(Task("x"), timeout=float("inf")))
-    until(lambda: bench.scheduler._life.waiting_for_room == 1)
+    until(lambda: len(bench.scheduler._life.room_wanted) == 1)
     bench.scheduler.cancel("full")
     assert isinstance(waiting.end(), str)
 

@@ -196,7 +196,7 @@ class Storm:
     def check_nothing_is_left(self) -> None:
         life = self.scheduler._life
         assert not (life.entries or life.running or len(life.queue) or life.reserved)
-        assert life.counts["storing"] == life.waiting_for_room == 0
+        assert life.counts["storing"] == len(life.room_wanted) == 0
         for entry in self.registry:
             assert (entry.running, entry.occupied) == (0, {})
         assert self.scheduler.close(LONG)

@@ -178,7 +178,7 @@ class Admission:
         if self._has_room(tasks):
             return False
         self._hold_up(keys, True)
-        life.waiting_for_room += 1
+        life.room_wanted.append(len(tasks))
         try:
             while not self._has_room(tasks):
                 left = min(_LOOK, end - time.monotonic())
@@ -187,7 +187,7 @@ class Admission:
                 life.changed.wait(left)
                 life.refuse_if_stopped(new=True)
         finally:
-            life.waiting_for_room -= 1
+            life.room_wanted.remove(len(tasks))
             self._hold_up(keys, False)
         return True
 

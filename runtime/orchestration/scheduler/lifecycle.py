@@ -66,10 +66,7 @@ class Lifecycle:
         engine: Engine | None, clock: Callable[[], float], breakers: Breakers | None,
         shedder: LoadShedder | None, paused: bool,
     ) -> None:  # fmt: skip
-        self.config = config
-        self.registry = registry
-        self.store = store
-        self.clock = clock
+        self.config, self.registry, self.store, self.clock = config, registry, store, clock
         self.lock = registry.lock
         #: What the timer, submitters and ``wait_idle`` wait for.
         self.changed = threading.Condition(self.lock)
@@ -96,7 +93,7 @@ class Lifecycle:
         self.keys: dict[str, str] = {}  # idempotency keys: ids of their tasks
         self.reserved: set[str] = set()  # ids of tasks that are being written down
         self.leaving: set[str] | None = None  # ids of those that end while recover() reads
-        self.waiting_for_room = 0  # threads
+        self.room_wanted: list[int] = []  # how many tasks each waiting submitter has
         #: Watchers to call, for the thread that calls them; None ends it.
         self.calls: queue.SimpleQueue[tuple[Watcher, TaskRecord] | None] = queue.SimpleQueue()
         self.unwatch = registry.on_change(self._agent_changed)
@@ -144,7 +141,7 @@ class Lifecycle:
 
     def tell_of_room(self) -> None:
         """Wake those who wait for room in the queue, or for nothing to run."""
-        if not self.running or self.waiting_for_room:
+        if not self.running or self._room_for_someone():
             self.changed.notify_all()
 
     def placeable(self) -> bool:
@@ -158,6 +155,12 @@ class Lifecycle:
     def waiting(self) -> int:
         """Tasks that wait for anything, those that are being written down included."""
         return len(self.entries) - len(self.running) + len(self.reserved)
+
+    def _room_for_someone(self) -> bool:
+        """Whether a submitter that waits should look: waking it for nothing is dear."""
+        least = min(self.room_wanted, default=self.config.task_queue_size + 1)
+        room = self.waiting + least <= self.config.task_queue_size
+        return room or bool(self.room_wanted and self.shedder)
 
     def _shedding(self) -> Callable[[TaskClass[Entry]], bool]:
         """Whether the first task of a class may take a place, at the load that there is."""
@@ -342,7 +345,7 @@ class Lifecycle:
             else:
                 self.stop(failure)
             attempts = self.place()
-            if not self.counts["storing"] or self.waiting_for_room:
+            if not self.counts["storing"] or self._room_for_someone():
                 self.changed.notify_all()
         self.launch(attempts)
 
