@@ -128,7 +128,8 @@ def test_short_tasks_begin_in_their_order() -> None:
         begun.append(task.payload)
 
     workers = [Worker(f"w{number}", run=run) for number in range(4)]
-    with Scheduler(registry(*workers), paused=True) as scheduler:
+    one = LocalEngine(threads=1)  # so that no thread is overtaken while the system holds it up
+    with Scheduler(registry(*workers), engine=one, paused=True) as scheduler:
         ids = scheduler.submit_many([Task(str(n), payload=n) for n in range(2000)])
         scheduler.resume()
         scheduler.wait(ids, LONG)
