@@ -123,8 +123,10 @@ def test_no_thread_is_left() -> None:
 
 def test_short_tasks_begin_in_their_order() -> None:
     begun: list[int] = []
+    launched = threading.Event()
 
     def run(task: Task, context: TaskContext) -> None:
+        assert launched.wait(LONG)  # what is launched by this thread cannot overtake by then
         begun.append(task.payload)
 
     workers = [Worker(f"w{number}", run=run) for number in range(4)]
@@ -132,6 +134,7 @@ def test_short_tasks_begin_in_their_order() -> None:
     with Scheduler(registry(*workers), engine=one, paused=True) as scheduler:
         ids = scheduler.submit_many([Task(str(n), payload=n) for n in range(2000)])
         scheduler.resume()
+        launched.set()
         scheduler.wait(ids, LONG)
     assert sorted(begun) == list(range(2000))
     assert max(abs(place - number) for place, number in enumerate(begun)) <= 8  # none waits on
