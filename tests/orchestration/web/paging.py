@@ -84,12 +84,16 @@ class EchoNode:
 
         given = base64.b64decode(turn.data).decode()
         for agent in range(turn.agents):
-            tell("command_started", agent=agent, name="read")
-            tell("command_completed", agent=agent, name="read")
+            tell("command_started", agent=agent, name="read", args=[0, 64])
+            tell("command_completed", agent=agent, name="read", result=len(given))
             tell("reasoning_delta", agent=agent, text=f"{len(given)} characters\n")
             tell("assistant_delta", agent=agent, text=f"{self.node}: {given}\n")
         tell("usage", instructions=48231, milliseconds=3.1, bytes=len(given), agents=turn.agents)
         failed = "fail" in given
+        if failed:
+            tell("command_started", agent=0, name="open", args=["/nowhere"])
+            tell("command_completed", agent=0, name="open", error="no such file")
+            tell("command_started", agent=0, name="exit", args=[])
         answer(TurnDone(
             outcome="failed" if failed else "completed",
             error="agent 0: unreachable" if failed else None,
@@ -118,3 +122,37 @@ class EchoProvider(ThreadProvider):
         for node in self.nodes.values():
             node.drain()
 
+
+def see(page: Any, selector: str, text: str | None = None) -> Any:
+    """Wait until there is such an element that can be seen."""
+    found = page.locator(selector, has_text=text) if text else page.locator(selector)
+    found.first.wait_for(state="visible")
+    return found.first
+
+
+def shows(page: Any, selector: str, text: str) -> None:
+    """Wait until an element has exactly this text."""
+    page.wait_for_function(
+        "([s, t]) => document.querySelector(s)?.textContent.trim() === t", arg=[selector, text]
+    )
+
+
+def counts(page: Any, selector: str, number: int) -> None:
+    """Wait until there are so many such elements."""
+    page.wait_for_function(
+        "([s, n]) => document.querySelectorAll(s).length === n", arg=[selector, number]
+    )
+
+
+def hold(page: Any, method: str) -> None:
+    """Keep what the page sends from the router, until ``window.held()``."""
+    page.evaluate(
+        """(method) => {
+          const send = WebSocket.prototype.send;
+          WebSocket.prototype.send = function (data) {
+            if (data.includes(`"${method}"`)) window.held = () => send.call(this, data);
+            else send.call(this, data);
+          };
+        }""",
+        method,
+    )

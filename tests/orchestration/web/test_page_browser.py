@@ -13,7 +13,7 @@ from swarmc.runtime.orchestration.router.protocol import Inject, Launch, Nothing
 
 from ..router.routing import until
 from .conftest import Tabs
-from .paging import EchoProvider, WebRouter
+from .paging import EchoProvider, WebRouter, counts, hold, see, shows
 
 ROOT = Path(__file__).parents[3]
 HELLO = str(ROOT / "corpus" / "hello.wasm")
@@ -36,41 +36,6 @@ def launch(running: WebRouter, **what: Any) -> str:
         swarm = client.call("swarm_launch", Launch(**what))
         until(lambda: client.call("status", Nothing()).idle >= what.get("nodes", 1))
         return str(swarm.swarm_id)
-
-
-def see(page: Any, selector: str, text: str | None = None) -> Any:
-    """Wait until there is such an element that can be seen."""
-    found = page.locator(selector, has_text=text) if text else page.locator(selector)
-    found.first.wait_for(state="visible")
-    return found.first
-
-
-def shows(page: Any, selector: str, text: str) -> None:
-    """Wait until an element has exactly this text."""
-    page.wait_for_function(
-        "([s, t]) => document.querySelector(s)?.textContent.trim() === t", arg=[selector, text]
-    )
-
-
-def counts(page: Any, selector: str, number: int) -> None:
-    """Wait until there are so many such elements."""
-    page.wait_for_function(
-        "([s, n]) => document.querySelectorAll(s).length === n", arg=[selector, number]
-    )
-
-
-def hold(page: Any, method: str) -> None:
-    """Keep what the page sends from the router, until ``window.held()``."""
-    page.evaluate(
-        """(method) => {
-          const send = WebSocket.prototype.send;
-          WebSocket.prototype.send = function (data) {
-            if (data.includes(`"${method}"`)) window.held = () => send.call(this, data);
-            else send.call(this, data);
-          };
-        }""",
-        method,
-    )
 
 
 def launch_by_form(page: Any, **fields: str) -> None:
@@ -124,7 +89,7 @@ def test_streams_are_told_apart_and_nodes_can_be_chosen(running: WebRouter, tabs
     assert sorted(page.locator(".piece.stdout pre").all_inner_texts()) == ["0: some", "2: some"]
     assert page.locator(".piece.stderr pre").all_inner_texts() == ["4 characters"] * 2
     commands = page.locator(".piece.command pre").all_inner_texts()
-    assert commands == ["read started", "read completed"] * 2
+    assert commands == ["read(0, 64) → 4"] * 2
     page.click(".tile[data-node='2']")
     shows(page, "#targets", "To node 0")
     counts(page, ".turn", 1)
@@ -132,6 +97,11 @@ def test_streams_are_told_apart_and_nodes_can_be_chosen(running: WebRouter, tabs
     inject(page, "all, and fail")
     counts(page, ".turn [data-state=failed]", 3)
     assert page.inner_text(".turn > .error") == "agent 0: unreachable"
+    calls = page.locator(".turn").first.locator(".piece.command")
+    assert calls.locator("pre").all_inner_texts() == [
+        "read(0, 64) → 13", 'open("/nowhere") ✕ no such file', "exit() (did not return)",
+    ]  # fmt: skip
+    assert page.locator(".turn").first.locator(".piece.failed").count() == 1
 
 
 def test_a_lost_worker_is_seen_and_so_is_the_next(running: WebRouter, tabs: Tabs) -> None:
@@ -410,3 +380,14 @@ def test_colours_follow_the_system_until_chosen(running: WebRouter, tabs: Tabs) 
     assert page.evaluate(ground) == dark
     page.click("#theme")
     assert page.evaluate("localStorage.length") == 0
+
+
+def test_a_browser_that_keeps_nothing(running: WebRouter, tabs: Tabs) -> None:
+    page = tabs("about:blank")
+    for kind in ("sessionStorage", "localStorage"):
+        page.add_init_script(f"""Object.defineProperty(window, "{kind}", {{
+          get() {{ throw new DOMException("the user said no", "SecurityError"); }} }})""")
+    page.goto(running.page_url)
+    shows(page, "#link-text", "live")
+    page.click("#theme")
+    assert page.get_attribute("#theme", "aria-label") == "Colours: light. Change"

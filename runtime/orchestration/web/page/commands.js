@@ -141,7 +141,6 @@ export class Commands {
 
   #changed(swarm) {
     swarm.rev += 1;
-    this.model.listRev += 1;
     this.model.changed();
   }
 }

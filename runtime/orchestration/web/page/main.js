@@ -7,9 +7,13 @@ import { h, text } from "./dom.js";
 import { SwarmList } from "./list.js";
 import { Model, nameOf } from "./model.js";
 import { Announcer, notice } from "./notices.js";
+import { storage } from "./storage.js";
 import { SwarmView } from "./swarm.js";
 
 const TOKEN = "swarmc.token";
+const THEME = "swarmc.theme";
+const tab = storage("sessionStorage");
+const browser = storage("localStorage");
 const find = (id) => document.getElementById(id);
 
 // -- drawing -----------------------------------------------------------------------------------
@@ -74,7 +78,7 @@ const connection = new Connection(`${scheme}://${location.host}/ws`, {
   },
   caughtUp: () => {
     synchronised = true;
-    if (connection.token !== null) sessionStorage.setItem(TOKEN, connection.token);
+    if (connection.token !== null) tab.set(TOKEN, connection.token);
     changed();
   },
   status: (status) => {
@@ -107,7 +111,7 @@ function showState(state, detail) {
 }
 
 function askForToken(message) {
-  sessionStorage.removeItem(TOKEN);
+  tab.remove(TOKEN);
   const first = connection.token === null;
   tokenDialog(first ? "" : message, (token) => {
     connection.token = token;
@@ -166,16 +170,12 @@ find("theme").addEventListener("click", () => {
   const next = THEMES[(THEMES.indexOf(root.dataset.theme ?? "system") + 1) % THEMES.length];
   if (next === "system") delete root.dataset.theme;
   else root.dataset.theme = next;
-  try {
-    if (next === "system") localStorage.removeItem("swarmc.theme");
-    else localStorage.setItem("swarmc.theme", next);
-  } catch (error) {
-    console.info("the choice of colours is not kept:", error.message);
-  }
+  if (next === "system") browser.remove(THEME);
+  else browser.set(THEME, next);
   showTheme();
 });
 
 showTheme();
 draw();
-connection.token = sessionStorage.getItem(TOKEN);
+connection.token = tab.get(TOKEN);
 connection.open();

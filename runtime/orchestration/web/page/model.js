@@ -1,6 +1,8 @@
 // What the page knows: swarms as the router told them, what it was asked and has not answered yet,
 // and the latest of what agents did. Everything that grows has a bound; what was dropped is counted.
 
+import { called, returned } from "./calls.js";
+
 export const LIMITS = {
   turns: 100, // of a swarm, or twice the number of its nodes
   pieces: 1000, // of output, of a swarm
@@ -52,7 +54,6 @@ export class Model {
     this.swarms = new Map();
     this.recent = new Set(); // swarms with output, the latest last
     this.characters = 0;
-    this.listRev = 1;
     this.router = null;
   }
 
@@ -73,7 +74,7 @@ export class Model {
         if (turn.state === "queued" && !queued) this.#turn(swarm, turn, "unknown");
       }
     }
-    this.#touched();
+    this.changed();
   }
 
   /** An event. Not `isNew`: the list of swarms has it already, and only output is of interest. */
@@ -106,7 +107,6 @@ export class Model {
         }
       }
     }
-    this.listRev += 1;
   }
 
   /** A swarm as it is now, known before or not. */
@@ -126,7 +126,7 @@ export class Model {
       }
     }
     swarm.rev += 1;
-    this.#touched();
+    this.changed();
     return swarm;
   }
 
@@ -135,11 +135,6 @@ export class Model {
     this.characters -= swarm.characters;
     this.recent.delete(swarm);
     this.swarms.delete(swarm.id);
-    this.#touched();
-  }
-
-  #touched() {
-    this.listRev += 1;
     this.changed();
   }
 
@@ -187,21 +182,42 @@ export class Model {
   }
 
   #piece(swarm, turn, event, kind, data) {
-    const command = kind === "command";
-    const step = event.type === "command_started" ? "started" : "completed";
-    const text = command ? `${data.name ?? ""} ${step}` : String(data.text ?? "");
     const agent = data.agent ?? null;
+    if (event.type === "command_completed") {
+      this.#returned(swarm, turn, agent, data);
+      return;
+    }
+    const command = kind === "command";
+    const text = command ? called(data) : String(data.text ?? "");
     const last = turn.pieces.at(-1);
     const together = last && !command && last.kind === kind && last.agent === agent &&
       last.attempt === turn.attempt && last.text.length + text.length <= LIMITS.merged;
-    if (together) {
-      last.text += text;
-      last.rev += 1;
-    } else {
-      counter += 1;
-      turn.pieces.push({ id: counter, kind, agent, text, attempt: turn.attempt, rev: 0 });
-      swarm.pieces += 1;
-    }
+    if (together) this.#grow(swarm, turn, last, text);
+    else this.#push(swarm, turn, kind, agent, text).open = command ? data.name ?? "" : null;
+  }
+
+  /** A call's end stands with its beginning, if that is still there. */
+  #returned(swarm, turn, agent, data) {
+    const name = data.name ?? "";
+    const call = turn.pieces.findLast((piece) => piece.open === name && piece.agent === agent &&
+      piece.attempt === turn.attempt) ?? this.#push(swarm, turn, "command", agent, called(data));
+    call.open = null;
+    call.failed = data.error !== undefined && data.error !== null;
+    this.#grow(swarm, turn, call, returned(data));
+  }
+
+  #push(swarm, turn, kind, agent, text) {
+    counter += 1;
+    const piece = { id: counter, kind, agent, text: "", attempt: turn.attempt, rev: 0, open: null };
+    turn.pieces.push(piece);
+    swarm.pieces += 1;
+    this.#grow(swarm, turn, piece, text);
+    return piece;
+  }
+
+  #grow(swarm, turn, piece, text) {
+    piece.text += text;
+    piece.rev += 1;
     turn.characters += text.length;
     swarm.characters += text.length;
     this.characters += text.length;

@@ -6,6 +6,7 @@ import { bytes, clock, instant, milliseconds, plural, ranges, short, visible, wh
 const SHOWN = 60; // turns
 const LONGEST = 6000; // characters of a piece that are shown at once
 const STATES = { unknown: "ended, unseen", sending: "sending" };
+const KINDS = { command: "call" };
 
 export class Stream {
   constructor() {
@@ -81,7 +82,7 @@ class Card {
     const box = this.output;
     const follow = box.scrollHeight - box.scrollTop - box.clientHeight < 8;
     keyed(this.pieces, turn.pieces, (piece) => piece.id, (piece) => this.#piece(piece),
-      (element, piece) => this.#fill(element, piece));
+      (element, piece) => this.#fill(element, piece, turn.state === "running"));
     const long = turn.characters > 400 || turn.pieces.length > 8;
     attribute(box, "tabindex", long ? 0 : null);
     attribute(box, "role", long ? "group" : null);
@@ -95,22 +96,27 @@ class Card {
     const retried = piece.attempt > 1 ? h("span", { class: "kind" }, `attempt ${piece.attempt}`) : null;
     const body = h("pre", { dir: "auto" });
     const element = h("div", { class: `piece ${piece.kind}` },
-      h("span", { class: "who" }, agent, h("span", { class: label }, ` ${piece.kind}`), retried), body);
-    this.dom.set(element, { body, rev: -1, all: false });
+      h("span", { class: "who" }, agent, h("span", { class: label }, ` ${KINDS[piece.kind] ?? piece.kind}`), retried), body);
+    this.dom.set(element, { body, rev: null, all: false });
     return element;
   }
 
-  #fill(element, piece) {
+  #fill(element, piece, running) {
     const dom = this.dom.get(element);
-    if (dom.rev === piece.rev) return;
-    dom.rev = piece.rev;
+    dom.running = running;
+    const open = piece.open === null ? "" : running ? " …" : " (did not return)";
+    const rev = `${piece.rev}${open}`;
+    if (dom.rev === rev) return;
+    dom.rev = rev;
+    element.classList.toggle("failed", piece.failed === true);
     const hidden = dom.all ? 0 : Math.max(0, piece.text.length - LONGEST);
-    text(dom.body, visible(piece.text.slice(0, piece.text.length - hidden)).replace(/\n$/, ""));
+    const shown = visible(piece.text.slice(0, piece.text.length - hidden)).replace(/\n$/, "");
+    text(dom.body, shown + open);
     if (hidden > 0 && !dom.more) {
       dom.more = h("button", { type: "button", class: "quiet", onclick: () => {
         dom.all = true;
-        dom.rev = -1;
-        this.#fill(element, piece);
+        dom.rev = null;
+        this.#fill(element, piece, dom.running);
         dom.body.tabIndex = -1;
         dom.body.focus();
       } });
