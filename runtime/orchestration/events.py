@@ -18,7 +18,8 @@ class EventKind(enum.Enum):
 
     TASK_ACCEPTED = "task.accepted"  #: data: the task (``Task.to_data()``)
     TASK_STARTED = "task.started"  #: agent (id), attempt (from 1)
-    TASK_RETRIED = "task.retried"  #: error (text), attempt (that failed), delay (seconds)
+    #: error (text), attempt (that failed), delay (seconds); failover, if its agent failed, not it
+    TASK_RETRIED = "task.retried"
     TASK_COMPLETED = "task.completed"  #: result (a value)
     TASK_FAILED = "task.failed"  #: error (text)
     TASK_CANCELLED = "task.cancelled"  #: reason (text)

@@ -128,6 +128,50 @@ def test_a_restart_takes_up_what_was_not_finished(tmp_path: Path) -> None:
         assert bench.scheduler.submit(Task("again", idempotency_key="k")) == queued.id
 
 
+def test_what_crashes_interrupt_has_not_failed(tmp_path: Path) -> None:
+    path, task = tmp_path / "s.db", Task("t", retries=1)
+    for crash in range(7):
+        with Store(path) as store:
+            bench = Bench(Worker("a"), Worker("b"), store=store)
+            if crash == 0:
+                bench.scheduler.submit(task)
+                bench.registry.fail(bench.engine.begun[-1][1], "is gone")  # nor does this count
+                bench.engine.running.clear()
+                bench.scheduler.tick()
+            else:
+                assert bench.scheduler.recover() == 1
+            assert bench.engine.running["t"].context.attempt == crash + 2
+    with Store(path) as store:
+        bench = Bench(store=store)
+        bench.scheduler.recover()
+        bench.engine.end("t", ValueError("once"))
+    with Store(path) as store:
+        bench = Bench(store=store)
+        bench.scheduler.recover()
+        bench.engine.end("t", ValueError("twice"))
+        (record,) = bench.scheduler.wait([task.id], LONG)
+        assert (record.state, record.attempts) == (TaskState.FAILED, 10)
+        assert record.error == "ValueError: twice"
+        outcomes = [execution.outcome for execution in store.executions(task.id)]
+        assert outcomes == ["lost"] * 8 + ["failed"] * 2
+
+
+def test_an_agent_that_fails_after_many_crashes_ends_the_task(tmp_path: Path) -> None:
+    path, task = tmp_path / "s.db", Task("t")
+    for _ in range(4):
+        with Store(path) as store:
+            bench = Bench(store=store, max_failovers=2)
+            if not bench.scheduler.recover():
+                bench.scheduler.submit(task)
+            assert list(bench.engine.running) == ["t"]  # one more attempt is made always
+    with Store(path) as store:
+        bench = Bench(store=store, max_failovers=2)
+        bench.scheduler.recover()
+        bench.registry.fail("w", "is gone")
+        (record,) = bench.scheduler.wait([task.id], LONG)
+        assert record.state is TaskState.FAILED and "agents failed" in (record.error or "")
+
+
 def test_an_id_that_was_used_before_is_refused(tmp_path: Path) -> None:
     with Store(tmp_path / "s.db") as store, scheduler_on(store) as scheduler:
         task = Task("t")

@@ -260,10 +260,12 @@ class Admission:
             try:
                 records = list(life.store.tasks(_UNFINISHED))
                 found = self._ended_before(records, life.store)
+                failures = {r.task.id: _failures(life.store, r) for r in records if r.attempts}
                 with life.lock:  # those of this process, which go on meanwhile, are not restored
                     ours = life.leaving | life.reserved | life.entries.keys()
                     lost = [record for record in records if record.task.id not in ours]
-                    self._insert([self._restored(record) for record in lost], found)
+                    entries = [self._restored(r, failures.get(r.task.id, 0)) for r in lost]
+                    self._insert(entries, found)
                     attempts = life.place()
             finally:
                 life.leaving = None
@@ -278,13 +280,19 @@ class Admission:
         found = ((task_id, store.task(task_id)) for task_id in needed)
         return {task_id: r for task_id, r in found if r is not None and r.state.final}
 
-    def _restored(self, record: TaskRecord) -> Entry:
-        """A task as it was. Attempts before the one that was interrupted count as failed."""
+    def _restored(self, record: TaskRecord, failures: int) -> Entry:
+        """A task as it was. One more attempt is made, however many have failed or were lost."""
         task = record.task
         since = self._life.clock() - max(0.0, time.time() - record.accepted)
         entry = Entry(task, Needs.of(task), since, record.accepted)
         entry.attempts = record.attempts
-        interrupted = record.state is TaskState.RUNNING
-        entry.failures = min(max(0, record.attempts - interrupted), task.retries)
+        entry.failures = min(failures, task.retries)
+        entry.failovers = min(record.attempts - failures, self._life.config.max_failovers)
         entry.error = record.error
         return entry
+
+
+def _failures(store: EventLog, record: TaskRecord) -> int:
+    """How many attempts failed; the others' agents did, or the process that ran them."""
+    events = store.events(subject=record.task.id, kinds=(EventKind.TASK_RETRIED,))
+    return sum(event.data.get("failover") is not True for event in events)

@@ -22,6 +22,8 @@ class SchedulerConfig:
         load_balancing: False: an agent is chosen by order of registration, whatever the strategy.
         dependency_resolution: False: tasks with dependencies are refused.
         aging: seconds of waiting that weigh as much as one step of priority.
+        reserve_after: seconds that a task is ready, until what it needs of an agent's resources is
+            kept free of tasks whose turn is after its own.
         retry_delay: seconds before the second attempt; doubles with each one after.
         max_retry_delay: at most.
         max_failovers: how often a task is given to another agent because its own failed, before
@@ -35,6 +37,7 @@ class SchedulerConfig:
     load_balancing: bool = True
     dependency_resolution: bool = True
     aging: float = 1.0
+    reserve_after: float = 1.0
     retry_delay: float = 0.1
     max_retry_delay: float = 30.0
     max_failovers: int = 5
@@ -52,7 +55,7 @@ class SchedulerConfig:
         for name in ("max_concurrent_tasks", "task_queue_size", "keep_finished"):
             if getattr(self, name) < 1:
                 raise OrchestrationError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("aging", "retry_delay", "max_retry_delay"):
+        for name in ("aging", "reserve_after", "retry_delay", "max_retry_delay"):
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or not 0 < value < float("inf"):
                 raise OrchestrationError(

@@ -31,6 +31,7 @@ class Entry:
         incarnation: that of its agent when it was acquired.
         permits: what circuit breakers gave for the attempt.
         failures: attempts that failed; failovers: attempts whose agent failed.
+        kept: the agent that is kept for it, when last looked.
         storing: whether its end is on its way to the store.
         finals: called when it is final, with the lock held.
         watchers: called after that, by a thread that has no locks.
@@ -51,6 +52,7 @@ class Entry:
     attempts: int = 0
     failures: int = 0
     failovers: int = 0
+    kept: str | None = None
     agent: str | None = None
     result: Any = None
     error: str | None = None

@@ -14,13 +14,13 @@ import queue
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from ..agents.breaker import Breakers
 from ..agents.entries import AgentEntry
 from ..agents.registry import AgentRegistry
-from ..agents.shedding import LoadLevel, LoadShedder
+from ..agents.shedding import LoadShedder
 from ..codec import ValueEncodingError
 from ..engine import Attempt, Engine, LocalEngine
 from ..errors import ClosedError, OrchestrationError, TaskCancelledError, TaskError
@@ -30,9 +30,7 @@ from ..interfaces import AgentState, EventLog
 from ..tasks import TaskContext, TaskRecord, TaskState
 from .config import SchedulerConfig
 from .entries import Entry, Watcher
-from .guards import Guards
-from .queue import ReadyQueue, TaskClass
-from .strategies import Chooser
+from .placing import Placing
 
 THROUGHPUT_WINDOW = 10  #: seconds
 
@@ -41,12 +39,7 @@ _ENDS = {
     TaskState.FAILED: EventKind.TASK_FAILED,
     TaskState.CANCELLED: EventKind.TASK_CANCELLED,
 }
-_NOTHING: frozenset[str] = frozenset()
 _BECAME = {TaskState.FAILED: "failed", TaskState.CANCELLED: "was cancelled"}
-
-
-def _always(group: TaskClass[Entry]) -> bool:
-    return True
 
 
 def describe(error: BaseException) -> str:
@@ -74,11 +67,10 @@ class Lifecycle:
         self.engine.open(self._started, self._done)
         self.entries: dict[str, Entry] = {}  # tasks that are not final, or not durably so
         self.finished: OrderedDict[str, TaskRecord] = OrderedDict()  # without a store
-        self.queue: ReadyQueue[Entry] = ReadyQueue(config.aging)
+        self.placing = Placing(registry, config, breakers, shedder, clock)
+        self.queue, self.guards = self.placing.queue, self.placing.guards
         self.delayed: list[tuple[float, int, Entry]] = []
         self.running: dict[str, Entry] = {}
-        self.chooser = Chooser(config.selection_strategy if config.load_balancing else None)
-        self.guards = Guards(breakers)
         self.shedder = shedder
         self.paused = paused
         self.closing = self.closed = False
@@ -117,22 +109,10 @@ class Lifecycle:
 
     def place(self) -> list[Attempt]:
         """Give tasks to agents while there are both. What is placed is for :meth:`launch`."""
-        attempts: list[Attempt] = []
         if self.paused:
-            return attempts
-        room = self.config.max_concurrent_tasks - len(self.running)
-        may_start = self._shedding()
-        if not len(self.queue):
-            return attempts
-        for group in self.queue.in_order():  # agents are only taken here: once is enough
-            if room <= 0 or not self.registry.group(_NOTHING).ready:
-                break
-            candidates = self._candidates(group)
-            if candidates and may_start(group):
-                agent = self.chooser.choose(candidates)
-                attempts.append(self._begin(self.queue.pop(group), agent))
-                room -= 1
-        return attempts
+            return []
+        pairs = self.placing.pairs(len(self.running), self.waiting)
+        return [self._begin(entry, agent) for entry, agent in pairs]
 
     def launch(self, attempts: list[Attempt]) -> None:
         """Run what was placed. Without the lock."""
@@ -146,10 +126,7 @@ class Lifecycle:
 
     def placeable(self) -> bool:
         """Whether :meth:`place` would place something."""
-        if self.paused or len(self.running) >= self.config.max_concurrent_tasks:
-            return False
-        may_start = self._shedding()
-        return any(self._candidates(g) and may_start(g) for g in self.queue.classes.values())
+        return not self.paused and self.placing.possible(len(self.running), self.waiting)
 
     @property
     def waiting(self) -> int:
@@ -161,24 +138,6 @@ class Lifecycle:
         least = min(self.room_wanted, default=self.config.task_queue_size + 1)
         room = self.waiting + least <= self.config.task_queue_size
         return room or bool(self.room_wanted and self.shedder)
-
-    def _shedding(self) -> Callable[[TaskClass[Entry]], bool]:
-        """Whether the first task of a class may take a place, at the load that there is."""
-        shedder = self.shedder
-        if shedder is None:
-            return _always
-        if shedder.update(self.waiting, self.config.task_queue_size) is LoadLevel.NORMAL:
-            return _always
-        capacity = min(
-            sum(entry.capacity for entry in self.registry), self.config.max_concurrent_tasks
-        )
-        return lambda group: shedder.may_start(
-            group.peek().task.priority, len(self.running), capacity
-        )
-
-    def _candidates(self, group: TaskClass[Entry]) -> Sequence[AgentEntry]:
-        ready = self.registry.eligible(group.needs.capabilities, None, group.resources)
-        return self.guards.let_pass(group.needs, ready) if ready else ready
 
     def stop(self, error: BaseException) -> None:
         """The store has failed: nothing more can be promised."""
@@ -222,7 +181,7 @@ class Lifecycle:
                 took = self.clock() - attempt.started
                 self.queue_time.observe(attempt.started - entry.ready)
                 self.run_time.observe(took)
-                self.chooser.took(attempt.agent.id, took)
+                self.placing.chooser.took(attempt.agent.id, took)
             self._release(entry, error)
             if error is None:
                 entry.result = result
@@ -275,7 +234,7 @@ class Lifecycle:
                 self._fail_over(entry, agent_id)
             self.guards.forget(agent_id)
             if new is AgentState.RETIRED:
-                self.chooser.forget(agent_id)
+                self.placing.chooser.forget(agent_id)
         self._wake_timer(0.0)  # which places what can be placed: here the lock is held
 
     def _fail_over(self, entry: Entry, agent_id: str) -> None:
@@ -287,7 +246,7 @@ class Lifecycle:
             message = f"{entry.failovers} agents failed while they ran it, the last: {agent_id}"
             self.end(entry, TaskState.FAILED, message)
             return
-        data = {"error": entry.error, "attempt": entry.attempts, "delay": 0.0}
+        data = {"error": entry.error, "attempt": entry.attempts, "delay": 0.0, "failover": True}
         self._write(EventKind.TASK_RETRIED, entry, data)
         self.push(entry)
 

@@ -203,7 +203,7 @@ class Fold:
 
     def _task_retried(self, subject: str, data: Data, at: float, seq: int) -> int:
         task = self._begun(subject, "be retried")
-        task.end_run(at, "failed")
+        task.end_run(at, "lost" if data.get("failover") is True else "failed")
         task.state = "queued"
         task.outcome = seq
         return self._next(task, seq)

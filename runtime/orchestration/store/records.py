@@ -78,8 +78,8 @@ class ExecutionRecord:
     Args:
         attempt: from 1.
         started, finished: seconds since 1970.
-        outcome: ``completed``, ``failed``, ``cancelled``; ``lost`` if another attempt began though
-            nothing was heard of this one; None while it runs.
+        outcome: ``completed``, ``failed``, ``cancelled``; ``lost`` if its agent failed, or another
+            attempt began though nothing was heard of this one; None while it runs.
     """
 
     task: str
