@@ -19,8 +19,10 @@ _SHORT_SECRET = 4  # characters: what is shorter stands in most texts by chance
 #: Set for every worker, besides ``NAME_FILE`` for each secret.
 WORKER_VARIABLES = (
     "SWARMC_SWARM_ID", "SWARMC_JOB_ID", "SWARMC_NODE", "SWARMC_NODES", "SWARMC_WORKSPACE",
-    "SWARMC_EVENTS",
+    "SWARMC_EVENTS", "SWARMC_RESTARTS", "SWARMC_RESTART_REASON",
 )  # fmt: skip
+#: Exit code of a worker that says that another one in its place would fare no better.
+NO_USE = 78
 
 
 class InvalidJobError(OrchestrationError, ValueError):
@@ -108,6 +110,34 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
+class Restarts:
+    """How a node's worker that died is started again, on its machine and in its folder.
+
+    Not started again is a worker that exited with 0 (drained), 78 (it says that it is of no use),
+    126 or 127 (its command cannot be run), or that was asked to end.
+
+    Args:
+        limit: how often in a row; 0: not at all.
+        first: seconds before the first time; each further one waits twice as long.
+        longest: seconds, at most.
+        steady: seconds that a worker must have run for the row to begin anew.
+    """
+
+    limit: int = 0
+    first: float = 0.5
+    longest: float = 30.0
+    steady: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.limit < 0:
+            raise InvalidJobError(f"a worker cannot be restarted {self.limit} times")
+        for name in ("first", "longest", "steady"):
+            value = getattr(self, name)
+            if not 0 <= value < float("inf"):
+                raise InvalidJobError(f"restarts: {name} must be finite, not {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
 class JobSpec:
     """One swarm's job: the same command on each of some nodes.
 
@@ -121,6 +151,7 @@ class JobSpec:
             of ``TOKEN`` in ``TOKEN_FILE``. A secret's text is refused in command and environment.
         resources: what each node is given.
         grace: seconds between SIGTERM and SIGKILL when a worker is to end.
+        restarts: what becomes of a worker that died.
     """
 
     swarm_id: str
@@ -130,6 +161,7 @@ class JobSpec:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     resources: Resources = Resources()
     grace: float = 10.0
+    restarts: Restarts = Restarts()
 
     def __post_init__(self) -> None:
         if not _SWARM_ID.fullmatch(self.swarm_id):
@@ -223,6 +255,8 @@ class NodeStatus:
         host: machine that its worker runs or ran on.
         exit_code: of its worker; negative: number of the signal that ended it.
         machine: what the cluster says of the machine, such as ``down*``.
+        restarts: how often its worker was started again; the reason of a running node is that
+            of the last time.
     """
 
     node: int
@@ -231,6 +265,7 @@ class NodeStatus:
     host: str | None = None
     exit_code: int | None = None
     machine: str | None = None
+    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 from ..documents.check import check
 from ..documents.document import Document, DocumentError, Problem, read_text
 from ..graph import suggestion
-from .base import ClusterProvider, InvalidJobError, Job, JobSpec, Resources
+from .base import ClusterProvider, InvalidJobError, Job, JobSpec, Resources, Restarts
 from .local import INHERITED, UNLIMITED, LocalProvider
 from .slurm import SlurmProvider
 from .slurm_options import SlurmOptions
@@ -56,6 +56,27 @@ class TrackingSection(_Section):
 
     ttl: Milliseconds = 900_000
     misses: Count = 3
+
+
+class RestartsSection(_Section):
+    """``restarts``: of workers that died, on their machine.
+
+    Args:
+        limit: in a row; 0: none.
+        first: milliseconds before the first; each further one waits twice as long.
+        longest: milliseconds, at most.
+        steady: milliseconds that a worker must have run for the row to begin anew.
+    """
+
+    limit: Annotated[int, Field(strict=True, ge=0, le=1_000_000)] = 5
+    first: Milliseconds = 500
+    longest: Milliseconds = 30_000
+    steady: Milliseconds = 60_000
+
+    def policy(self) -> Restarts:
+        """As jobs have it."""
+        first, longest, steady = self.first / 1000, self.longest / 1000, self.steady / 1000
+        return Restarts(self.limit, first, longest, steady)
 
 
 class LocalSection(_Section):
@@ -128,6 +149,7 @@ class ClusterConfig(_Section):
     environment: dict[str, str] = {}
     resources: ResourcesSection = ResourcesSection()
     grace: Annotated[int, Field(strict=True, ge=0, le=_DAY)] = 10_000
+    restarts: RestartsSection = RestartsSection()
     tracking: TrackingSection = TrackingSection()
     local: LocalSection = LocalSection()
     slurm: SlurmSection = SlurmSection()
@@ -165,7 +187,7 @@ class ClusterConfig(_Section):
             fields["time_limit"] = self.resources.time_limit / 1000
         return JobSpec(
             swarm_id, nodes, tuple(command), {**self.environment, **(environment or {})},
-            dict(secrets or {}), Resources(**fields), self.grace / 1000,
+            dict(secrets or {}), Resources(**fields), self.grace / 1000, self.restarts.policy(),
         )  # fmt: skip
 
     def make_tracker(

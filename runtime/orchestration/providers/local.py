@@ -144,9 +144,9 @@ class LocalProvider:
             return self._not_started(records, node)
         host = started.get("host")
         if _alive(started, "supervisor"):
-            return NodeStatus(node, JobState.RUNNING, host=host)
+            return records.running_node(node)
         if _alive(started, "worker"):
-            return NodeStatus(node, JobState.RUNNING, "its supervisor is gone", host)
+            return records.running_node(node, "its supervisor is gone")
         again = self._records(job_id)  # it may have written its record since
         ended = again.ended_node(node) if again else None
         if ended is not None:

@@ -20,6 +20,8 @@ from typing import Any
 _ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _SIGNALS = {*_ENDING, signal.SIGCHLD}
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # as shells have them
+#: After these no other worker is started: it was drained, says that it is of no use, cannot be run.
+_FINAL = {0, 78, _NOT_EXECUTABLE, _NOT_FOUND}
 _BEGUN = b"begun"
 
 
@@ -53,7 +55,10 @@ def write_record(path: str, record: dict[str, Any]) -> None:
 
 
 class Node:
-    """One worker: its folder, its process group, and its end."""
+    """One node: its folder, its worker's process group, and its end.
+
+    A worker that dies is started again, if the job says so: the supervisor needs nobody for that.
+    """
 
     def __init__(self, folder: str, number: int) -> None:
         self.folder = os.path.abspath(folder)
@@ -65,7 +70,10 @@ class Node:
         self.pid = 0
         self.why = ""  # it was asked to end
         self.cancelled = False
-        self.kill_at = float("inf")
+        self.kill_at = self.end_at = float("inf")
+        self.restarts = 0
+        self.row = 0  # of them without a steady worker between
+        self.reason = ""  # of the last one
 
     def prepare(self) -> None:
         """Make the folder, and say who supervises."""
@@ -79,6 +87,7 @@ class Node:
             "node": self.number, "host": self.host, "boot": boot_id(), "at": time.time(),
             "submission": self.job["submission"],
             "supervisor": [os.getpid(), start_time(os.getpid())],
+            "restarts": self.restarts, "reason": self.reason,
         }  # fmt: skip
         if self.pid:
             record["worker"] = [self.pid, start_time(self.pid)]
@@ -94,20 +103,51 @@ class Node:
             os.close(file)
 
     def run(self) -> int:
-        """Start the worker, wait for its end, and write the record of it."""
-        began = time.time()
-        if self._is_cancelled():
-            return self._ended(began, None, "cancelled before it began")
-        self.event("node.started", host=self.host)
-        try:
-            self.pid = self._start()
-        except OSError as error:
-            code = _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
-            command = self.job["command"][0]
-            return self._ended(began, code, f"{command} cannot be run: {error.strerror}")
+        """Start the worker until its end is final, and write the record of that."""
+        limit = self.job.get("time_limit")
+        self.end_at = time.monotonic() + limit if limit else float("inf")
+        while True:
+            began = time.time()
+            if self._is_cancelled():
+                why = "cancelled before it began" if self.restarts == 0 else ""
+                return self._ended(began, None, why)
+            self.event("node.started", host=self.host)
+            try:
+                self.pid = self._start()
+            except OSError as error:
+                code = _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
+                command = self.job["command"][0]
+                return self._ended(began, code, f"{command} cannot be run: {error.strerror}")
+            self._write_started()
+            code = os.waitstatus_to_exitcode(self._wait())
+            if not self._may_restart(code, time.time() - began):
+                return self._ended(began, code, self.why)
+            self._pause(began, code)
+
+    def _may_restart(self, code: int, ran: float) -> bool:
+        """Whether another worker follows one that ended so, after so many seconds."""
+        policy = self.job.get("restarts") or {}
+        if code in _FINAL or self.why or self._is_cancelled():
+            return False
+        if ran >= policy.get("steady", float("inf")):
+            self.row = 0
+        return bool(self.row < policy.get("limit", 0))
+
+    def _pause(self, began: float, code: int) -> None:
+        """Write down how the worker ended, and wait before the next one."""
+        policy = self.job["restarts"]
+        delay = min(policy["longest"], policy["first"] * 2 ** min(self.row, 64))
+        self.reason = f"exited with {code}" if code >= 0 else f"was killed by signal {-code}"
+        self.event("node.restarting", code=code, reason=self.reason, delay=delay)
+        write_record(f"exit.{self.restarts}.json", self._record(began, code, ""))
+        self.restarts, self.row, self.pid = self.restarts + 1, self.row + 1, 0
         self._write_started()
-        status = self._wait()
-        return self._ended(began, os.waitstatus_to_exitcode(status), self.why)
+        until = time.monotonic() + delay
+        while (left := min(until, self.end_at) - time.monotonic()) > 0:
+            got = signal.sigtimedwait(_SIGNALS, min(left, 60.0))
+            if got is not None and got.si_signo != signal.SIGCHLD:
+                self.cancelled = True
+                return
 
     def _start(self) -> int:
         job = self.job
@@ -116,6 +156,7 @@ class Node:
             SWARMC_SWARM_ID=job["swarm_id"], SWARMC_JOB_ID=os.path.basename(self.folder),
             SWARMC_NODE=str(self.number), SWARMC_NODES=str(job["nodes"]),
             SWARMC_WORKSPACE=self.place, SWARMC_EVENTS=os.path.join(self.place, "events.jsonl"),
+            SWARMC_RESTARTS=str(self.restarts), SWARMC_RESTART_REASON=self.reason,
         )  # fmt: skip
         for name in job["secrets"]:
             os.environ[f"{name}_FILE"] = os.path.join(self.folder, "secrets", name)
@@ -132,17 +173,15 @@ class Node:
 
     def _wait(self) -> int:
         """Serve signals and deadlines until the worker has ended; its status."""
-        limit = self.job.get("time_limit")
-        end_at = time.monotonic() + limit if limit else float("inf")
         while os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             now = time.monotonic()
             if now >= self.kill_at:
                 self._signal(signal.SIGKILL)
                 self.kill_at = float("inf")
-            if now >= end_at:
-                end_at = float("inf")
-                self._end(f"time limit of {limit:g} s", signal_it=True)
-            left = min(end_at, self.kill_at) - now
+            if now >= self.end_at:
+                self.end_at = float("inf")
+                self._end(f"time limit of {self.job['time_limit']:g} s", signal_it=True)
+            left = min(self.end_at, self.kill_at) - now
             got = signal.sigtimedwait(_SIGNALS, min(left, 60.0))
             if got is not None and got.si_signo != signal.SIGCHLD:
                 self.cancelled = True
@@ -177,15 +216,17 @@ class Node:
     def _ended(self, began: float, code: int | None, reason: str) -> int:
         if self._is_cancelled() and not reason:
             reason = "asked to end"
-        record = {
-            "node": self.number, "host": self.host, "code": code, "reason": reason,
-            "cancelled": self.cancelled, "started": began, "ended": time.time(),
-            "submission": self.job["submission"],
-        }  # fmt: skip
         self.event("node.ended", code=code, reason=reason)
-        write_record("exit.json", record)
+        write_record("exit.json", self._record(began, code, reason))
         self._forget_secrets()
         return 0 if code is None else code if code >= 0 else 128 - code
+
+    def _record(self, began: float, code: int | None, reason: str) -> dict[str, Any]:
+        return {
+            "node": self.number, "host": self.host, "code": code, "reason": reason,
+            "cancelled": self.cancelled, "started": began, "ended": time.time(),
+            "submission": self.job["submission"], "restarts": self.restarts, "row": self.row,
+        }  # fmt: skip
 
     def _forget_secrets(self) -> None:
         """Remove them once no node needs them any more."""

@@ -116,9 +116,10 @@ def _nodes(records: Records, over: bool) -> tuple[NodeStatus, ...]:
                 state = JobState.CANCELLED if records.cancelled else JobState.FAILED
                 reason = "ended without a record of how" if started else "never began"
                 node = NodeStatus(number, state, reason, host)
+            elif started:
+                node = records.running_node(number)
             else:
-                state = JobState.RUNNING if started else JobState.PENDING
-                node = NodeStatus(number, state, host=host)
+                node = NodeStatus(number, JobState.PENDING)
         nodes.append(node)
     return tuple(nodes)
 

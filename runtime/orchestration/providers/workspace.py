@@ -2,7 +2,8 @@
 
 ``job.json``, ``secrets/``, ``node.py``, ``cancelled`` (once it is asked for), ``exit.json`` and
 ``slurm.log`` (Slurm's jobs); and for each node ``node_XX/`` with ``stdout.log``, ``stderr.log``,
-``events.jsonl``, ``started.json`` and ``exit.json``.
+``events.jsonl``, ``started.json`` and ``exit.json``. The records of workers that were followed by
+another one are ``exit.0.json``, ``exit.1.json``...
 """
 
 from __future__ import annotations
@@ -16,9 +17,19 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .base import InvalidJobError, Job, JobSpec, JobState, JobStatus, NodeStatus, node_folder
+from .base import (
+    InvalidJobError,
+    Job,
+    JobSpec,
+    JobState,
+    JobStatus,
+    NodeStatus,
+    Restarts,
+    node_folder,
+)
 
 SUPERVISOR = Path(__file__).with_name("node.py")
+_RESTARTS = tuple(Restarts.__dataclass_fields__)
 _NODE_RECORD = re.compile(r"node_(\d{2,})/(started|exit)\.json")
 
 
@@ -37,6 +48,7 @@ def describe(
         "secrets": sorted(spec.secrets), "grace": spec.grace,
         "time_limit": spec.resources.time_limit, "forward_signals": forward_signals,
         "submission": submission, "submitted": time.time(),
+        "restarts": {name: getattr(spec.restarts, name) for name in _RESTARTS},
     }  # fmt: skip
 
 
@@ -120,14 +132,27 @@ class Records:
         if record is None:
             return None
         code, reason = record.get("code"), str(record.get("reason") or "")
-        host = record.get("host")
+        host, restarts = record.get("host"), int(record.get("restarts") or 0)
         if record.get("cancelled"):
-            return NodeStatus(node, JobState.CANCELLED, reason, host, code)
-        if code == 0 and not reason:
-            return NodeStatus(node, JobState.COMPLETED, "", host, 0)
-        if not reason:
-            reason = "no code" if code is None else ending(code)
-        return NodeStatus(node, JobState.FAILED, reason, host, code)
+            state = JobState.CANCELLED
+        elif code == 0 and not reason:
+            state = JobState.COMPLETED
+        else:
+            state = JobState.FAILED
+            if not reason:
+                reason = "no code" if code is None else ending(code)
+                if row := int(record.get("row") or 0):
+                    reason += f", after {row} restarts in a row"
+        return NodeStatus(node, state, reason, host, code, restarts=restarts)
+
+    def running_node(self, node: int, reason: str = "") -> NodeStatus:
+        """The status of a node that runs, or waits for its next start."""
+        started = self.started[node]
+        restarts = int(started.get("restarts") or 0)
+        reason = reason or str(started.get("reason") or "")
+        return NodeStatus(
+            node, JobState.RUNNING, reason, started.get("host"), restarts=restarts
+        )
 
 
 def ending(code: int) -> str:

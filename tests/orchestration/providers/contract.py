@@ -23,6 +23,7 @@ from swarmc.runtime.orchestration.providers import (
     JobStatus,
     JobTracker,
     Resources,
+    Restarts,
     UnknownJobError,
 )
 
@@ -301,3 +302,58 @@ class ProviderContract:
         assert Job.from_data(codec.loads(codec.dumps(job.to_data()))) == job
         assert re.fullmatch(r"[0-9a-f]{16}", job.submission)
         ended(provider, job)
+
+    # -- restarts ----------------------------------------------------------------------------
+
+    def test_a_worker_that_died_is_started_again(self, provider: ClusterProvider) -> None:
+        script = (
+            'echo "$SWARMC_RESTARTS: $SWARMC_RESTART_REASON"; echo mine >>"$SWARMC_EVENTS"\n'
+            'case $SWARMC_RESTARTS in 0) kill -9 $$;; 1) exit 3;; esac'
+        )
+        job = provider.submit(shell(script, restarts=Restarts(5, first=0.05)))
+        status = ended(provider, job)
+        assert (status.state, status.nodes[0].restarts) == (JobState.COMPLETED, 2)
+        assert said(job) == "0: \n1: was killed by signal 9\n2: exited with 3\n"
+        lines = said(job, name="events.jsonl").splitlines()
+        kinds = [json.loads(line)["kind"] if line != "mine" else line for line in lines]
+        again = ["node.started", "mine", "node.restarting"]
+        assert kinds == [*again, *again, "node.started", "mine", "node.ended"]
+        earlier = [json.loads(said(job, name=f"exit.{run}.json")) for run in (0, 1)]
+        assert [record["code"] for record in earlier] == [-9, 3]
+
+    def test_a_worker_that_dies_too_often(self, provider: ClusterProvider) -> None:
+        script = 'echo run; [ "$SWARMC_NODE" = 0 ] && exit 3; ' + WAITS
+        job = provider.submit(shell(script, nodes=2, restarts=Restarts(2, first=0.05)))
+        until(lambda: bool(said(job, 0, "exit.json")), "node 0 failed")
+        status = provider.status(job.id)
+        assert status.state is JobState.RUNNING
+        lost = status.nodes[0]
+        assert (lost.state, lost.restarts, lost.exit_code) == (JobState.FAILED, 2, 3)
+        assert lost.reason == "exited with 3, after 2 restarts in a row"
+        assert said(job, 0) == "run\n" * 3
+        go(job)
+        assert ended(provider, job).reason == f"node_00: {lost.reason}"
+        assert said(job, 1) == "run\nthere\nfinished\n"
+
+    def test_a_steady_worker_begins_the_row_anew(self, provider: ClusterProvider) -> None:
+        script = 'sleep 0.3; [ "$SWARMC_RESTARTS" = 3 ] || kill -9 $$'
+        job = provider.submit(shell(script, restarts=Restarts(1, first=0.01, steady=0.2)))
+        status = ended(provider, job)
+        assert (status.state, status.nodes[0].restarts) == (JobState.COMPLETED, 3)
+
+    @pytest.mark.parametrize("code", [0, 78, 127])
+    def test_some_ends_are_final(self, provider: ClusterProvider, code: int) -> None:
+        restarts = Restarts(5, first=0.0)
+        job = provider.submit(shell(f"echo run; exit {code}", restarts=restarts))
+        status = ended(provider, job)
+        assert (status.exit_code, status.nodes[0].restarts, said(job)) == (code, 0, "run\n")
+
+    def test_nothing_is_started_again_after_a_cancel(self, provider: ClusterProvider) -> None:
+        spec = shell("echo run; kill -9 $$", restarts=Restarts(5, first=60.0, longest=60.0))
+        job = provider.submit(spec)
+        until(lambda: any(n.restarts for n in provider.status(job.id).nodes), "it waits")
+        (waiting,) = provider.status(job.id).nodes
+        assert (waiting.state, waiting.reason) == (JobState.RUNNING, "was killed by signal 9")
+        provider.cancel(job.id)
+        assert ended(provider, job).state is JobState.CANCELLED
+        assert said(job) == "run\n"

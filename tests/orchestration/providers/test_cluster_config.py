@@ -12,6 +12,7 @@ from swarmc.runtime.orchestration.documents.document import DocumentError
 from swarmc.runtime.orchestration.providers import (
     LocalProvider,
     Resources,
+    Restarts,
     SlurmOptions,
     SlurmProvider,
     load_cluster_config,
@@ -50,7 +51,7 @@ def test_the_example_of_this_machine() -> None:
     assert config.module_path.is_file()
 
 
-def test_the_example_of_a_cluster() -> None:
+def test_the_example_of_a_cluster(tmp_path: Path) -> None:
     config = load_cluster_config(EXAMPLES / "slurm.toml")
     provider = config.make_provider()
     assert isinstance(provider, SlurmProvider)
@@ -63,6 +64,10 @@ def test_the_example_of_a_cluster() -> None:
     assert spec.resources == Resources(8, 1, 32000, 3600.0)
     assert spec.environment == {"SWARMC_TARGET": "cuda", "B": "2"}
     assert (spec.command, spec.grace, spec.nodes) == (("worker",), 10.0, 4)
+    assert spec.restarts == Restarts(5, 0.5, 30.0, 60.0)
+    text = '{"provider": "local", "restarts": {"limit": 0, "first": 100}}'
+    none = load_cluster_config(written(tmp_path, text, "cluster.json"))
+    assert none.job_spec("s", 1, ["worker"]).restarts == Restarts(0, 0.1, 30.0, 60.0)
 
 
 def test_json_and_toml_say_the_same(tmp_path: Path) -> None:
