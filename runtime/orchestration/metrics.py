@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import ipaddress
+import logging
 import operator
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +24,8 @@ from .metrics_table import KEYS, ROWS, Kind, Row
 
 if TYPE_CHECKING:
     from wsgiref.simple_server import WSGIServer
+
+log = logging.getLogger(__name__)
 
 PREFIX = "swarmc_"
 _FAMILIES = {
@@ -67,7 +70,11 @@ class Metrics:
         self.close()
 
     def watch(self, part: str, source: Callable[[], Any]) -> None:
-        """Export a part from now on, instead of what had its name before."""
+        """Export a part from now on, instead of what had its name before.
+
+        Args:
+            source: gives its statistics; None, or an OrchestrationError: there are none now.
+        """
         if part not in ROWS:
             raise MetricsError(
                 f"nothing is known of the metrics of {part!r}", hint=f"parts: {', '.join(ROWS)}"
@@ -128,7 +135,11 @@ class Metrics:
         for part, source in parts:
             try:
                 stats = source()
-            except ClosedError:
+            except OrchestrationError as error:
+                if not isinstance(error, ClosedError):
+                    log.warning("there are no metrics of %s: %s", part, error)
+                stats = None
+            if stats is None:
                 up.add_metric([*values, part], 0)
                 continue
             up.add_metric([*values, part], 1)

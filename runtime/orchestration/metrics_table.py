@@ -153,6 +153,17 @@ ROWS: dict[str, tuple[Row, ...]] = {
         *_channel("mailboxes", "mailbox", "in mailboxes"),
         *_channel("channels", "channel", "in channels"),
     ),
+    "coordinator": (
+        Row("members", _G, "coordination_members", "Members that may vote."),
+        Row("quorum", _G, "coordination_quorum", "Approvals that a proposal needs."),
+        Row("tolerated", _G, "coordination_tolerated_liars", "Members that may lie."),
+        Row("proposals", _G, "coordination_proposals", "Proposals by state.", "state"),
+        Row("votes", _C, "coordination_votes", "Votes that counted."),
+        Row("equivocations", _C, "coordination_equivocations", "Second votes that differed."),
+        Row("leads", _G, "coordination_leader", "1 for the member that leads.", "member"),
+        Row("epoch", _G, "coordination_epoch", "Of the latest leader."),
+        Row("rounds", _C, "coordination_elections", "Elections held, won or not."),
+    ),
     "resources": (
         Row("cpu", _G, "process_busy_processors", "Processors that this process keeps busy."),
         Row("machine_cpu", _G, "machine_processor_utilization", "Share that is busy."),

@@ -378,6 +378,7 @@ class SwarmOrchestrator:
         parts: dict[str, Callable[[], object]] = {
             "scheduler": self.scheduler_stats, "memory": self.memory_stats,
             "agents": self.registry.stats, "hub": self.hub.stats,
+            "coordinator": lambda: self._coordinator and self._coordinator.coordination_stats(),
         }  # fmt: skip
         if self._vitals is not None:
             parts["health"] = self._vitals.monitor.stats

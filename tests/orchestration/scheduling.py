@@ -21,7 +21,7 @@ class Worker:
     kind = "test"
 
     def __init__(
-        self, name: str, capabilities: frozenset[str] = frozenset(), capacity: int = 1,
+        self, name: str, capabilities: Any = frozenset(), capacity: Any = 1,
         resources: Mapping[str, float] | None = None,
         run: Callable[[Task, TaskContext], Any] = lambda task, context: task.payload,
     ) -> None:  # fmt: skip

@@ -216,6 +216,16 @@ def test_listeners_choose_whether_they_hear_of_each_task() -> None:
     assert many == ["ready", "busy", "ready", "retired"]
 
 
+def test_a_listener_that_fails_does_not_keep_others_from_hearing() -> None:
+    registry = AgentRegistry()
+    heard: list[AgentState] = []
+    registry.on_change(lambda *_: [][0])
+    registry.on_change(lambda _, old, new: heard.append(new), flips=True)
+    registry.register(FakeAgent("a"))
+    registry.fail("a", "gone")
+    assert heard == [READY, FAILED]
+
+
 def test_a_log_that_fails_does_not_keep_listeners_from_hearing() -> None:
     class BrokenLog(ListLog):
         def append_soon(self, events: object, stored: object = None) -> None:
@@ -277,10 +287,10 @@ def test_a_task_costs_the_registry_little() -> None:
     registry.eligible(wanted)
     best = float("inf")
     for _ in range(5):
-        started = time.perf_counter()
+        started = time.thread_time()
         for _ in range(2000):
             registry.release("a7", incarnation=registry.acquire("a7"))
-        best = min(best, (time.perf_counter() - started) / 2000)
+        best = min(best, (time.thread_time() - started) / 2000)
     assert best < 10e-6  # 1 µs on an idle machine
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable
 
@@ -18,14 +19,17 @@ from swarmc.runtime.orchestration.agents import (
     CircuitBreaker,
 )
 from swarmc.runtime.orchestration.agents.breaker import blames_agent
+from swarmc.runtime.orchestration.agents.registry import AgentRegistry
 from swarmc.runtime.orchestration.errors import (
     OrchestrationError,
     TaskCancelledError,
     TaskError,
     TaskTimeoutError,
 )
+from swarmc.runtime.orchestration.scheduler import Scheduler
+from swarmc.runtime.orchestration.tasks import Task
 
-from .fakes import FakeClock
+from .fakes import FakeAgent, FakeClock
 
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
 
@@ -207,6 +211,44 @@ def test_threads_count_together() -> None:
         thread.join()
     stats = breaker.stats()
     assert (stats.passed, stats.succeeded, stats.failed) == (2000, 1000, 1000)
+
+
+def test_listeners_may_ask_the_breaker_and_hear_of_changes_in_turn() -> None:
+    clock, heard = FakeClock(), list[tuple[BreakerState, BreakerState]]()
+    policy = BreakerPolicy(consecutive=1, open_for=5.0)
+
+    def listen(key: object, old: BreakerState, new: BreakerState) -> None:
+        heard.append((old, new))
+        assert key == "a" and breakers.stats()["a"].opened == 1  # nobody holds a lock
+        if new is OPEN:
+            clock.advance(5.0)
+            assert breaker.state is HALF_OPEN
+            breaker.success(breaker.allow())
+            assert heard == [(CLOSED, OPEN)]  # the next one's turn comes when this is over
+            raise ValueError("which is written to the log")
+
+    breakers = Breakers(policy, clock, listen)
+    breaker = breakers.of("a")
+    fail_times(breaker, 1)
+    assert heard == [(CLOSED, OPEN), (OPEN, HALF_OPEN), (HALF_OPEN, CLOSED)]
+
+
+def test_a_scheduler_has_listeners_called_without_its_lock() -> None:
+    heard: queue.SimpleQueue[tuple[BreakerState, bool]] = queue.SimpleQueue()
+    registry = AgentRegistry()
+
+    def listen(key: object, old: BreakerState, new: BreakerState) -> None:
+        if key == ("agent", "a"):
+            heard.put((new, registry.lock._is_owned()))  # type: ignore[attr-defined]
+
+    breakers = Breakers(BreakerPolicy(consecutive=1, open_for=0.01), on_change=listen)
+    registry.register(FakeAgent("a", run=lambda task, context: 1 // (context.attempt - 1)))
+    with Scheduler(registry, breakers=breakers) as scheduler:
+        scheduler.wait([scheduler.submit(Task("t", retries=1))], 60)
+        changes = [heard.get(timeout=60) for _ in range(3)]
+    assert changes == [(OPEN, False), (HALF_OPEN, False), (CLOSED, False)]
+    fail_times(breakers.of(("agent", "a")), 1)  # after it is closed, who asks is who tells
+    assert heard.get(timeout=60) == (OPEN, False)
 
 
 class Model(RuleBasedStateMachine):

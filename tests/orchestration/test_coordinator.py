@@ -31,6 +31,7 @@ from swarmc.runtime.orchestration.coordinator.errors import (
     UnknownProposalError,
 )
 from swarmc.runtime.orchestration.events import Event, EventKind
+from swarmc.runtime.orchestration.locks import LockOrderError
 from swarmc.runtime.orchestration.store import Store, StoreError
 
 from .fakes import FakeAgent, FakeClock, ListLog
@@ -255,6 +256,22 @@ def test_agents_of_a_registry_are_members() -> None:
     assert (stats.members, stats.quorum, stats.tolerated) == (4, 3, 1)
     registry.fail("a3", "test")
     assert coordinator.members == ("a0", "a1", "a2")
+
+
+def test_who_holds_the_registry_is_refused_rather_than_waited_for(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    registry = AgentRegistry()
+    registry.register(FakeAgent("a0"))
+    coordinator = SwarmCoordinator(registry)
+    registry.on_change(lambda *_: coordinator.submit_proposal("a0", TASK, {}))
+    registry.register(FakeAgent("a1"))  # while another thread votes, this could wait for ever
+    assert "the coordinator was asked by who holds the lock of its members' regis" in caplog.text
+    assert coordinator.proposals() == []
+    with registry.lock, pytest.raises(LockOrderError, match="ask from another thread"):
+        coordinator.election.campaign("a0")
+    with coordinator._lock, registry.lock:  # in their order
+        assert coordinator.members == ("a0", "a1")
 
 
 def history(coordinator: SwarmCoordinator) -> str:

@@ -14,6 +14,13 @@ from swarmc.runtime.orchestration.agents.breaker import BreakerState, BreakerSta
 from swarmc.runtime.orchestration.agents.health import HealthStatistics
 from swarmc.runtime.orchestration.agents.registry import AgentRegistry, RegistryStatistics
 from swarmc.runtime.orchestration.agents.supervisor import SupervisorStatistics
+from swarmc.runtime.orchestration.coordinator import (
+    CoordinationStats,
+    ProposalType,
+    SwarmCoordinator,
+    VoteDecision,
+)
+from swarmc.runtime.orchestration.errors import OrchestrationError
 from swarmc.runtime.orchestration.events import Event, EventKind
 from swarmc.runtime.orchestration.histogram import Distribution, Histogram
 from swarmc.runtime.orchestration.hub import CommunicationHub, HubStats, SwarmTopology
@@ -28,12 +35,14 @@ STATISTICS: dict[str, type] = {
     "scheduler": SchedulerStats, "store": StoreStats, "agents": RegistryStatistics,
     "health": HealthStatistics, "supervisor": SupervisorStatistics, "breakers": BreakerStatistics,
     "memory": MemoryStats, "hub": HubStats, "resources": ResourceUsage,
+    "coordinator": CoordinationStats,
 }  # fmt: skip
 
 #: What follows from others, or never changes.
 LEFT_OUT = {
     "memory": {"policy", "region_size", "free_size", "evictions", "moved"},
-    "breakers": {"failures_in_row"}, "resources": {"sent_per_second", "received_per_second"},
+    "breakers": {"failures_in_row"}, "coordinator": {"leader"},
+    "resources": {"sent_per_second", "received_per_second"},
 }
 
 
@@ -141,6 +150,35 @@ def test_hub() -> None:
     assert found["swarmc_channel_sent_messages_total",] == 0
     assert found["swarmc_hub_hops_total",] == 2
     assert found["swarmc_hub_forwarded_messages_total", "a"] == 1
+
+
+def test_coordinator() -> None:
+    coordinator = SwarmCoordinator(["a", "b", "c", "d"])
+    metrics = Metrics({"coordinator": coordinator.coordination_stats})
+    assert ("swarmc_coordination_leader", "a") not in samples(metrics)
+    coordinator.election.elect("a")
+    proposal = coordinator.submit_proposal("b", ProposalType.TASK_ASSIGNMENT, {"task": "t"})
+    coordinator.cast_vote(proposal, "c", VoteDecision.APPROVE, "why not")
+    found = samples(metrics)
+    assert found["swarmc_coordination_members",] == 4
+    assert found["swarmc_coordination_quorum",] == 3
+    assert found["swarmc_coordination_tolerated_liars",] == 1
+    assert found["swarmc_coordination_proposals", "open"] == 1
+    assert found["swarmc_coordination_proposals", "approved"] == 1
+    assert found["swarmc_coordination_leader", "a"] == 1
+    assert found["swarmc_coordination_epoch",] == found["swarmc_coordination_elections_total",] == 1
+    assert found["swarmc_coordination_votes_total",] >= 4
+
+
+def test_a_part_that_cannot_say_anything_takes_no_other_with_it() -> None:
+    def fails() -> None:
+        raise OrchestrationError("the disk is full")
+
+    sources = {"store": fails, "coordinator": lambda: None, "agents": AgentRegistry().stats}
+    found = samples(Metrics(sources))
+    up = {part: found["swarmc_part_up", part] for part in sources}
+    assert up == {"store": 0, "coordinator": 0, "agents": 1}
+    assert found["swarmc_agents", "ready"] == 0
 
 
 def test_each_has_a_registry_of_its_own() -> None:

@@ -20,7 +20,10 @@ from swarmc.runtime.orchestration import (
     Task,
     TaskState,
 )
+from swarmc.runtime.orchestration.agents import InvalidAgentError
 from swarmc.runtime.orchestration.errors import ClosedError, OrchestrationError
+
+from .scheduling import Worker
 
 LONG = 20
 
@@ -161,8 +164,26 @@ def test_reports(orchestrator: SwarmOrchestrator) -> None:
         'swarmc_tasks_completed_total{swarm="test"} 1.0',
         'swarmc_agents{state="ready",swarm="test"} 1.0',
         'swarmc_hub_members{swarm="test"} 1.0',
+        'swarmc_part_up{part="coordinator",swarm="test"} 0.0',
     ):
         assert line in metrics
+    exported = orchestrator.prometheus()
+    assert orchestrator.coordination_stats().members == 1
+    assert 'swarmc_coordination_members{swarm="test"} 1.0' in exported.text()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [("x", "'x' is no agent: it has no id, no name, no kind"), (None, "None is no agent"),
+     (Worker, "it has no id"), (Worker("w", capacity=2.5), "capacity of agent .* must be an int"),
+     (Worker("w", "wasm"), "capabilities of agent .* must be a set of text, not 'wasm'")],
+)  # fmt: skip
+def test_what_is_no_agent_is_refused_by_name(
+    orchestrator: SwarmOrchestrator, wrong: Any, message: str
+) -> None:
+    with pytest.raises(InvalidAgentError, match=message):
+        orchestrator.register_agent(wrong)
+    assert len(orchestrator.registry) == 0
 
 
 def test_a_cycle_goes_on_when_that_of_another_thread_ends(orchestrator: SwarmOrchestrator) -> None:

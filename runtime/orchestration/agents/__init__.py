@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .quantum import QuantumAgent
     from .registry import AgentRegistry, RegistryStatistics
     from .shedding import LoadLevel, LoadShedder, OverloadedError, ShedPolicy, ShedStatistics
-    from .states import AgentLimitError, AgentStateError, DuplicateAgentError
+    from .states import AgentLimitError, AgentStateError, DuplicateAgentError, InvalidAgentError
     from .supervisor import RestartPolicy, Supervisor, SupervisorStatistics, Vitals
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "HealthReport",
     "HealthStatistics",
     "Heart",
+    "InvalidAgentError",
     "LoadLevel",
     "LoadShedder",
     "LocalAgent",
@@ -91,6 +92,7 @@ _HOMES = {
     "HealthReport": ".health",
     "HealthStatistics": ".health",
     "Heart": ".health",
+    "InvalidAgentError": ".states",
     "LoadLevel": ".shedding",
     "LoadShedder": ".shedding",
     "LocalAgent": ".local",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ..errors import OrchestrationError, TaskCancelledError, TaskError
+from .listeners import TellingLock
 
 _Result = TypeVar("_Result")
 
@@ -99,7 +100,8 @@ class CircuitBreaker:
     """Ask :meth:`allow` before each call, and say afterwards how it went. Thread-safe.
 
     Args:
-        on_change: called with the old and the new state, while the breaker's lock is held.
+        on_change: called with the old and the new state, of each change in turn, without the
+            breaker's lock. What it raises is written to the log.
     """
 
     def __init__(
@@ -110,8 +112,7 @@ class CircuitBreaker:
     ) -> None:
         self.policy = policy or BreakerPolicy()
         self._clock = clock
-        self._on_change = on_change
-        self._lock = threading.Lock()  # guards everything below
+        self._lock = TellingLock[BreakerState, BreakerState](on_change)  # guards what follows
         self._state = BreakerState.CLOSED
         self._permit = 1  # changes with the state: what was allowed before counts no more
         self._since = clock()
@@ -248,8 +249,13 @@ class CircuitBreaker:
         if new is BreakerState.CLOSED:
             self._window.clear()
             self._failures_in_window = self._in_row = 0
-        if self._on_change is not None and new is not old:
-            self._on_change(old, new)
+        if new is not old:
+            self._lock.note(old, new)
+
+
+def call_now(function: Callable[[], object]) -> None:
+    """Call a function."""
+    function()
 
 
 class Breakers:
@@ -258,7 +264,7 @@ class Breakers:
     Made when first asked for, all by one policy. Thread-safe.
 
     Args:
-        on_change: called with key, old and new state.
+        on_change: called with key, old and new state, without a lock of theirs.
     """
 
     def __init__(
@@ -270,6 +276,8 @@ class Breakers:
         self.policy = policy or BreakerPolicy()
         self._clock = clock
         self._on_change = on_change
+        #: Calls the listener. A scheduler, which asks with its own lock held, has a thread do it.
+        self.deliver: Callable[[Callable[[], object]], None] = call_now
         self._lock = threading.Lock()  # guards the dictionary
         self._breakers: dict[Hashable, CircuitBreaker] = {}
 
@@ -287,7 +295,10 @@ class Breakers:
         tell = self._on_change
         if tell is None:
             return CircuitBreaker(self.policy, self._clock)
-        return CircuitBreaker(self.policy, self._clock, lambda old, new: tell(key, old, new))
+        return CircuitBreaker(
+            self.policy, self._clock,
+            lambda old, new: self.deliver(lambda: tell(key, old, new)),
+        )  # fmt: skip
 
     def remove(self, key: Hashable) -> None:
         """Drop the breaker of what is gone, or begins again."""
@@ -299,3 +310,4 @@ class Breakers:
         with self._lock:
             breakers = dict(self._breakers)
         return {key: breaker.stats() for key, breaker in breakers.items()}
+

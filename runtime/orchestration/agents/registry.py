@@ -12,7 +12,9 @@ from typing import Protocol, runtime_checkable
 from ..errors import UnknownAgentError
 from ..events import Event, EventKind
 from ..interfaces import Agent, AgentState, EventLog
+from .check import check_agent
 from .entries import AgentEntry, Group, GroupIndex
+from .listeners import Listeners
 from .states import LIVING, TRANSITIONS, AgentLimitError, AgentStateError, DuplicateAgentError
 
 DEFAULT_MAX_AGENTS = 256
@@ -23,7 +25,7 @@ _CREATED, _READY, _BUSY = AgentState.CREATED, AgentState.READY, AgentState.BUSY
 _SUSPECT, _FAILED, _RETIRED = AgentState.SUSPECT, AgentState.FAILED, AgentState.RETIRED
 
 #: Called with the agent's id, its state before, and its state now.
-Listener = Callable[[str, AgentState, AgentState], None]
+Listener = Callable[[str, AgentState, AgentState], object]
 
 
 @runtime_checkable
@@ -85,12 +87,11 @@ class AgentRegistry:
             raise AgentLimitError(f"max_agents must be at least 1, not {max_agents}")
         self.lock = threading.RLock() if lock is None else lock
         self.max_agents = max_agents
-        self._log = log
-        self._clock = clock
+        self._log, self._clock = log, clock
         self._entries: dict[str, AgentEntry] = {}
         self._groups = GroupIndex()
-        self._listeners: list[Listener] = []
-        self._flip_listeners: list[Listener] = []
+        self._listeners = Listeners[str, AgentState, AgentState]()
+        self._flip_listeners = Listeners[str, AgentState, AgentState]()
         self._registered = self._restarts = self._failures = self._suspicions = 0
 
     # Who there is
@@ -144,7 +145,8 @@ class AgentRegistry:
     def on_change(self, listener: Listener, *, flips: bool = False) -> Callable[[], None]:
         """Have a function called, with the lock held, whenever an agent changes its state.
 
-        It must be quick and must not raise.
+        It must be quick, and take no lock that others hold when they ask the registry: leave that
+        to a thread of your own. What it raises is written to the log.
 
         Args:
             flips: whether also between READY and BUSY, which happens with nearly every task.
@@ -152,16 +154,15 @@ class AgentRegistry:
         Returns:
             What to call so that it is called no more.
         """
-        lists = [self._listeners, self._flip_listeners] if flips else [self._listeners]
         with self.lock:
-            for listeners in lists:
-                listeners.append(listener)
+            self._listeners.add(listener)
+            if flips:
+                self._flip_listeners.add(listener)
 
         def remove() -> None:
             with self.lock:
-                for listeners in lists:
-                    if listener in listeners:
-                        listeners.remove(listener)
+                self._listeners.remove(listener)
+                self._flip_listeners.remove(listener)
 
         return remove
 
@@ -176,9 +177,9 @@ class AgentRegistry:
         Raises:
             AgentLimitError: there are ``max_agents``.
             DuplicateAgentError: another agent has its id.
+            InvalidAgentError: it is no agent.
         """
-        if agent.capacity < 1:
-            raise AgentLimitError(f"agent {agent.id} has no capacity: {agent.capacity}")
+        check_agent(agent)
         with self.lock:
             if agent.id in self._entries:
                 raise DuplicateAgentError(f"there is an agent {agent.id!r} already")
@@ -380,8 +381,8 @@ class AgentRegistry:
         """From READY to BUSY or back: no event."""
         old, entry.state = entry.state, new
         self._groups.update(entry)
-        for listener in self._flip_listeners:
-            listener(entry.id, old, new)
+        if self._flip_listeners:
+            self._flip_listeners.tell(entry.id, old, new)
 
     def _change(self, entry: AgentEntry, new: AgentState, reason: str) -> None:
         old = entry.state
@@ -392,8 +393,7 @@ class AgentRegistry:
         try:
             self._write(EventKind.AGENT_STATE, entry.id, {"state": new.value, "reason": reason})
         finally:  # a log that takes no more does not keep tasks on an agent that has failed
-            for listener in tuple(self._listeners):
-                listener(entry.id, old, new)
+            self._listeners.tell(entry.id, old, new)
 
     def _write(self, kind: EventKind, agent_id: str, data: Mapping[str, object]) -> None:
         if self._log is not None:

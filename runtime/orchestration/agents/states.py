@@ -18,6 +18,10 @@ class DuplicateAgentError(OrchestrationError):
     """Another agent has this id."""
 
 
+class InvalidAgentError(OrchestrationError):
+    """Something is no agent: it lacks what agents have, or it is of the wrong kind."""
+
+
 #: Where an agent may go from each state. READY and BUSY alternate as tasks come and go.
 TRANSITIONS: dict[AgentState, frozenset[AgentState]] = {
     AgentState.CREATED: frozenset({AgentState.READY, AgentState.FAILED, AgentState.RETIRED}),

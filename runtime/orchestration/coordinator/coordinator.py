@@ -8,7 +8,6 @@ cannot make; it could leave them out. :mod:`.agreement` is what bears liars amon
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,7 +26,7 @@ from .errors import (
     UnknownProposalError,
 )
 from .leadership import LeaderElection
-from .membership import Members, Membership, Role
+from .membership import Members, Membership, Role, lock_before
 from .proposals import (
     CastVote,
     CoordinationStats,
@@ -74,7 +73,7 @@ class SwarmCoordinator:
         keys: str | os.PathLike[str] | None = None,
     ) -> None:
         #: Guards everything here; held while the log writes, so that its order is the order.
-        self._lock = threading.RLock()
+        self._lock = lock_before(members)
         self._log = log
         self._clock = clock
         self._timeout = seconds(timeout)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..events import Event, EventKind
 from ..hub.topology import Topology
+from ..locks import OuterLock
 from .errors import CoordinationError, StaleEpochError
 from .membership import Membership, Role
 from .proposals import CastVote, ProposalState, ProposalType, SwarmProposal, VoteDecision
@@ -55,7 +56,7 @@ class LeaderElection:
         coordinator: SwarmCoordinator,
         members: Membership,
         topology: Topology[str] | None,
-        lock: threading.RLock,
+        lock: OuterLock,
     ) -> None:
         self._coordinator = coordinator
         self._members = members

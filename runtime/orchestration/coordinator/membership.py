@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..agents.registry import AgentRegistry
 from ..agents.states import LIVING
+from ..locks import OuterLock
 from .errors import CoordinationError, UnknownMemberError
 from .quorum import Group
 from .signing import Ed25519Signer, Ed25519Verifier, Signer
@@ -24,6 +25,15 @@ class Role(enum.Enum):
     LEADER = "leader"  #: elected, never assigned
     FOLLOWER = "follower"  #: votes
     OBSERVER = "observer"  #: hears, and does not vote
+
+
+def lock_before(members: Members) -> OuterLock:
+    """A lock that is taken before that of the registry which has these members."""
+    inner = members.lock if isinstance(members, AgentRegistry) else None
+    return OuterLock(
+        inner, "the coordinator was asked by who holds the lock of its members' registry, as what"
+        " on_change calls does", hint="ask from another thread",
+    )  # fmt: skip
 
 
 class Membership:

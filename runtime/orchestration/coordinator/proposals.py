@@ -267,3 +267,8 @@ class CoordinationStats:
     leader: str | None
     epoch: int  #: of the latest leader; 0: there was none
     rounds: int  #: elections held, won or not
+
+    @property
+    def leads(self) -> Mapping[str, int]:
+        """1 for who leads; empty if nobody does."""
+        return {} if self.leader is None else {self.leader: 1}

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Self
 
 from ..agents.breaker import Breakers
@@ -145,7 +146,7 @@ class Scheduler:
             if entry is not None:
                 entry.watchers.append(watcher)
                 return
-        life.calls.put((watcher, self._final(task_id)))
+        life.calls.put(partial(watcher, self._final(task_id)))
 
     def wait(self, task_ids: Iterable[str], timeout: float | None = None) -> list[TaskRecord]:
         """Wait until tasks are final, and give their records in the same order.
@@ -341,6 +342,7 @@ class Scheduler:
         life.unwatch()
         left = min(_LONG, max(1.0, end - time.monotonic()))
         ended = life.engine.close(left)
+        life.guards.deliver_by(None)
         life.calls.put(None)
         for thread in self._threads:
             if thread is not threading.current_thread():
@@ -359,8 +361,7 @@ class Scheduler:
 
     def _call(self) -> None:
         while (call := self._life.calls.get()) is not None:
-            watcher, record = call
             try:
-                watcher(record)
-            except Exception:  # the others hear of their tasks all the same
-                log.exception("%r, called at the end of task %s, failed", watcher, record.task.id)
+                call()
+            except Exception:  # the others are called all the same
+                log.exception("%r failed", call)

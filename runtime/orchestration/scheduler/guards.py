@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from ..agents.breaker import Breakers, BreakerState, CircuitBreaker, blames_agent
+from ..agents.breaker import Breakers, BreakerState, CircuitBreaker, blames_agent, call_now
 from ..agents.entries import AgentEntry
 from .queue import Needs
 
@@ -22,6 +22,11 @@ class Guards:
     def __init__(self, breakers: Breakers | None) -> None:
         self._breakers = breakers
         self._tripped: dict[tuple[str, str], CircuitBreaker] = {}  # those that are not closed
+
+    def deliver_by(self, put: Callable[[Callable[[], object]], None] | None) -> None:
+        """Have listeners of breakers called by who gets this; None: at once, as before."""
+        if self._breakers is not None:
+            self._breakers.deliver = put or call_now
 
     def let_pass(self, needs: Needs, entries: Sequence[AgentEntry]) -> Sequence[AgentEntry]:
         """Those of the agents that may be given such a task."""

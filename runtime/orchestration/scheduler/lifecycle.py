@@ -15,6 +15,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..agents.breaker import Breakers
@@ -29,7 +30,7 @@ from ..histogram import Histogram
 from ..interfaces import AgentState, EventLog
 from ..tasks import TaskContext, TaskRecord, TaskState
 from .config import SchedulerConfig
-from .entries import Entry, Watcher
+from .entries import Entry
 from .placing import Placing
 
 THROUGHPUT_WINDOW = 10  #: seconds
@@ -86,8 +87,9 @@ class Lifecycle:
         self.reserved: set[str] = set()  # ids of tasks that are being written down
         self.leaving: set[str] | None = None  # ids of those that end while recover() reads
         self.room_wanted: list[int] = []  # how many tasks each waiting submitter has
-        #: Watchers to call, for the thread that calls them; None ends it.
-        self.calls: queue.SimpleQueue[tuple[Watcher, TaskRecord] | None] = queue.SimpleQueue()
+        #: What to call, for the thread that calls watchers and listeners; None ends it.
+        self.calls: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        self.guards.deliver_by(self.calls.put)
         self.unwatch = registry.on_change(self._agent_changed)
 
     # Between the parts of the scheduler
@@ -355,4 +357,4 @@ class Lifecycle:
         for final in entry.finals:
             final(record)
         for watcher in entry.watchers:
-            self.calls.put((watcher, record))
+            self.calls.put(partial(watcher, record))
