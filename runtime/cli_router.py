@@ -71,16 +71,21 @@ def _add_servers(app: typer.Typer, command: Callable[[Callable[..., Any]], Any])
         token_file: TokenFile = None,
         tls_certificate: TlsCertificate = None,
         tls_key: TlsKey = None,
+        worker: Annotated[
+            bool, typer.Option("--worker/--no-worker", help="Run tasks in this process, too.")
+        ] = True,
         json: Json = False,
     ) -> None:
-        """Run the router of swarms until it is told to stop.
+        """Run the router of swarms, tasks and workflows until it is told to stop.
 
-        Swarms outlive it: started again with the same state database, it takes them up.
+        Swarms outlive it, and accepted tasks wait for it: started again with the same state
+        database, it takes them up.
         """
         from .cli_router_server import ServeCommand, serve
 
         serve(ServeCommand(
-            config, cluster, host, port, tcp_port, token_file, tls_certificate, tls_key, json
+            config, cluster, host, port, tcp_port, token_file, tls_certificate, tls_key, json,
+            worker=worker,
         ))  # fmt: skip
 
     @app.command()

@@ -21,17 +21,22 @@ from .cli_inputs import read_bytes
 with needs_web():
     from .orchestration import web
     from .orchestration.config_file import SwarmConfig, load_config
+    from .orchestration.dispatcher import Dispatcher
     from .orchestration.providers import ClusterConfig, load_cluster_config
     from .orchestration.router.core import Router
+    from .orchestration.router.hosting import desks_of
     from .orchestration.router.node import NodeConfig, NodeWorker
     from .orchestration.router.server import Listen, RouterServer
     from .orchestration.router.swarms import RouterConfig
-    from .orchestration.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class ServeCommand:
-    """The options of ``swarmc start-dispatcher`` and ``swarmc web``."""
+    """The options of ``swarmc start-dispatcher`` and ``swarmc web``.
+
+    Args:
+        worker: whether tasks run in this process, too.
+    """
 
     config: Path | None
     cluster: Path | None
@@ -43,10 +48,11 @@ class ServeCommand:
     tls_key: Path | None = None
     json: bool = False
     open: bool = False
+    worker: bool = True
 
 
 def serve(command: ServeCommand) -> None:
-    """Run the router until SIGINT or SIGTERM.
+    """Run the router and its dispatcher until SIGINT or SIGTERM.
 
     Raises:
         SwarmcError: a configuration is wrong, the port is taken, the store is in use.
@@ -64,8 +70,8 @@ def serve(command: ServeCommand) -> None:
     )  # fmt: skip
     listen.check(token)
     os.umask(0o077)  # the state has the tokens of workers in it
-    with Store(config.dispatcher.state_db_path) as store:
-        asyncio.run(_serve(command, config, cluster, listen, token, store))
+    with Dispatcher(config, local_worker=command.worker) as dispatcher:
+        asyncio.run(_serve(command, dispatcher, cluster, listen, token))
 
 
 def _port(command: ServeCommand, config: SwarmConfig, cluster: ClusterConfig) -> int:
@@ -77,16 +83,16 @@ def _port(command: ServeCommand, config: SwarmConfig, cluster: ClusterConfig) ->
 
 
 async def _serve(
-    command: ServeCommand, config: SwarmConfig, cluster: ClusterConfig, listen: Listen,
-    token: str | None, store: Store,
+    command: ServeCommand, dispatcher: Dispatcher, cluster: ClusterConfig, listen: Listen,
+    token: str | None,
 ) -> None:  # fmt: skip
     module = cluster.module_path
-    coordinator = config.coordinator
-    router = Router(store, cluster, RouterConfig(
+    coordinator = dispatcher.config.coordinator
+    router = Router(dispatcher.store, cluster, RouterConfig(
         module=str(module.absolute()) if module is not None else None, token=token,
         command=_worker_command(listen), heartbeat_interval=coordinator.heartbeat_interval / 1000,
         heartbeat_timeout=coordinator.heartbeat_timeout / 1000,
-    ))  # fmt: skip
+    ), desks=desks_of(dispatcher))  # fmt: skip
     adopted = router.recover()
     server = RouterServer(router, listen, routes=web.routes())
     loop = asyncio.get_running_loop()

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from .agents.registry import AgentRegistry
-from .backends import ExecutorsMissingError, make_executors, missing_executors, task_defaults
+from .backends import ExecutorsMissingError, make_executors, missing_executors
 from .config_file import SwarmConfig, config_of
+from .dispatcher_parts import Options, Parts, capabilities_of
 from .dispatcher_status import DispatcherStatus, status_of
+from .engine import Engine
 from .errors import ClosedError, OrchestrationError
-from .events import Event, EventKind
 from .executors.internal import Operation
-from .interfaces import Agent, AgentState, Executor
-from .scheduler import Scheduler, SchedulerConfig
+from .interfaces import Agent, Executor
+from .scheduler import Scheduler
 from .store import Store
 from .worker import Worker
 from .workflow.manifest import load_manifest
@@ -69,6 +70,8 @@ class Dispatcher:
         operations: functions for the executor ``internal``, by name.
         server: that other processes connect to; None: there is none.
         local_worker: whether tasks run in this process.
+        engine: where attempts run; None: threads of this process. It is closed with the dispatcher,
+            which cannot be opened again then.
     """
 
     def __init__(
@@ -79,13 +82,13 @@ class Dispatcher:
         operations: Mapping[str, Operation | str] | None = None,
         server: DispatcherServer | None = None,
         local_worker: bool = True,
+        engine: Engine | None = None,
     ) -> None:
         self.config = config or SwarmConfig()
-        self._more = {executor.name: executor for executor in executors}
-        self._operations = operations
+        more = {executor.name: executor for executor in executors}
+        self._options = Options(self.config, more, operations, local_worker, engine)
         self._server = server
-        self._local_worker = local_worker
-        self._parts: _Parts | None = None
+        self._parts: Parts | None = None
         self._lock = threading.Lock()  # guards _parts
 
     # Starting and stopping
@@ -115,7 +118,7 @@ class Dispatcher:
         """Open the store and begin to run tasks."""
         with self._lock:
             if self._parts is None:
-                self._parts = _Parts(self)
+                self._parts = Parts(self._options)
         return self
 
     def close(self, timeout: float = 10.0) -> None:
@@ -144,7 +147,7 @@ class Dispatcher:
     # Its parts
 
     @property
-    def _open_parts(self) -> _Parts:
+    def _open_parts(self) -> Parts:
         parts = self._parts
         if parts is None:
             raise ClosedError("the dispatcher is not started", hint="call start() or open() first")
@@ -166,6 +169,11 @@ class Dispatcher:
         return self._open_parts.runner
 
     @property
+    def registry(self) -> AgentRegistry:
+        """Who runs tasks."""
+        return self._open_parts.registry
+
+    @property
     def executors(self) -> dict[str, Executor]:
         """Of this process's worker, by name."""
         return self._open_parts.executors
@@ -182,7 +190,7 @@ class Dispatcher:
         Raises:
             DocumentError: with all mistakes in it.
         """
-        names = dict.fromkeys((*self.config.backends.names(), *self._more))
+        names = dict.fromkeys((*self.config.backends.names(), *self._options.executors))
         return load_manifest(path, format=format, executors=tuple(names))
 
     def deploy(self, manifest: WorkflowManifest) -> str:
@@ -192,7 +200,7 @@ class Dispatcher:
             ExecutorsMissingError: it needs executors that cannot work here.
         """
         parts = self._open_parts
-        if self._local_worker:
+        if self._options.local_worker:
             problems = missing_executors(manifest, self.config, parts.executors)
             remote = parts.offered_elsewhere()
             problems = {name: why for name, why in problems.items() if name not in remote}
@@ -252,83 +260,7 @@ class Dispatcher:
     def status(self) -> DispatcherStatus:
         """Counts as they are now."""
         parts = self._open_parts
-        active = [e for e in parts.registry if e.state in (AgentState.READY, AgentState.BUSY)]
-        busy = sum(entry.running > 0 for entry in active)
-        return status_of(parts.store, nodes=(len(active) - busy, busy))
-
-
-class _Parts:
-    """What exists while a dispatcher is open."""
-
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        config = dispatcher.config
-        path = config.dispatcher.state_db_path
-        self.store = Store(None if path == ":memory:" else config.path(path))
-        try:
-            self._build(dispatcher, config)
-        except BaseException:
-            self.store.close()
-            raise
-
-    def _build(self, dispatcher: Dispatcher, config: SwarmConfig) -> None:
-        _retire_left_agents(self.store)
-        configured = make_executors(
-            config, operations=dispatcher._operations, state=self.store
-        )
-        self.executors: dict[str, Executor] = {**configured, **dispatcher._more}
-        self.registry = AgentRegistry(self.store, max_agents=config.coordinator.max_workers)
-        self.scheduler = Scheduler(
-            self.registry, self.store,
-            SchedulerConfig(load_balancing=config.coordinator.enable_load_balancing),
-        )  # fmt: skip
-        self.runner = WorkflowRunner(self.scheduler, self.store, defaults=task_defaults(config))
-        self._worker: Worker | None = None
-        if dispatcher._local_worker:
-            self._worker = Worker(
-                config.worker.node_name, self.executors.values(),
-                max_concurrent_tasks=config.worker.max_concurrent_tasks,
-                capabilities=_capabilities(config), id=config.worker.node_name,
-            )  # fmt: skip
-            self.registry.register(self._worker)
-
-    def offered_elsewhere(self) -> set[str]:
-        """Capabilities of workers other than this process's own."""
-        found: set[str] = set()
-        for entry in self.registry:
-            if entry.agent is not self._worker:
-                found |= entry.capabilities
-        return found
-
-    def resume(self) -> list[str]:
-        self.scheduler.pause()  # until the runner has looked what is to be cancelled
-        try:
-            self.scheduler.recover()
-            return self.runner.resume()
-        finally:
-            self.scheduler.resume()
-
-    def close(self, timeout: float) -> None:
-        self.runner.close()
-        self.scheduler.close(timeout)
-        self.registry.close()
-        self.store.close()
-
-
-def _capabilities(config: SwarmConfig) -> list[str]:
-    offered = config.worker.capabilities.model_dump()
-    return [name for name, there in offered.items() if there]
-
-
-def _retire_left_agents(store: Store) -> None:
-    """Agents that a process registered which ended without closing."""
-    reason = "its process has ended"
-    events = [
-        Event(EventKind.AGENT_STATE, agent.id, {"state": "retired", "reason": reason})
-        for agent in store.agents()
-        if agent.state is not AgentState.RETIRED
-    ]
-    if events:
-        store.append(events)
+        return status_of(parts.store, nodes=parts.nodes())
 
 
 def create_dispatcher(
@@ -338,13 +270,13 @@ def create_dispatcher(
 
     Args:
         settings: a configuration; or keys of its section ``[dispatcher]``, and whole sections.
-        more: keys as in ``settings``; ``executors``, ``operations`` and ``server`` are
-            :class:`Dispatcher`'s.
+        more: keys as in ``settings``; ``executors``, ``operations``, ``server``, ``local_worker``
+            and ``engine`` are :class:`Dispatcher`'s.
 
     Raises:
         DocumentError: a key is unknown, or a value is wrong.
     """
-    own = ("executors", "operations", "server", "local_worker")
+    own = ("executors", "operations", "server", "local_worker", "engine")
     options = {name: more.pop(name) for name in own if name in more}
     if isinstance(settings, SwarmConfig):
         if more:
@@ -377,5 +309,5 @@ def create_worker(
     return Worker(
         config.worker.node_name, executors.values(),
         max_concurrent_tasks=config.worker.max_concurrent_tasks,
-        capabilities=_capabilities(config),
+        capabilities=capabilities_of(config),
     )  # fmt: skip

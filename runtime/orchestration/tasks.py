@@ -19,6 +19,8 @@ from .errors import InvalidTaskError, TaskCancelledError, TaskTimeoutError
 DEFAULT_TIMEOUT = 30.0  #: seconds; 30,000 ms in manifests
 DEFAULT_RETRIES = 3
 _PRIORITIES = 1 << 63
+#: What turns of swarms require, which a store keeps beside tasks: no scheduler runs them.
+SWARM_TURN = frozenset({"swarm_turn"})
 
 
 class TaskPriority(enum.IntEnum):

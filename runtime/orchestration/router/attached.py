@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import OrchestrationError
 from ..providers import ClusterConfig
 from .core import Router
+from .hosting import desks_of
 from .server import Listen, RouterServer
 from .swarms import RouterConfig
 
@@ -21,7 +22,9 @@ _TIMEOUT = 30.0  # seconds that it may take to listen, or to stop
 
 
 class AttachedRouter:
-    """Serves swarms over the dispatcher's store, on this machine only, in a thread of its own.
+    """Serves the dispatcher and swarms over its store, on this machine only, in its own thread.
+
+    Tasks and workflows that an earlier process left go on, as :meth:`Dispatcher.resume` has it.
 
     Args:
         host: an address of this machine.
@@ -76,7 +79,7 @@ class AttachedRouter:
             command=(sys.executable, "-m", "swarmc", "start-worker", "--router"),
             heartbeat_interval=coordinator.heartbeat_interval / 1000,
             heartbeat_timeout=coordinator.heartbeat_timeout / 1000,
-        ))  # fmt: skip
+        ), desks=desks_of(dispatcher))  # fmt: skip
         router.recover()
         self._loop = asyncio.get_running_loop()
         port = dispatcher.config.dispatcher.websocket_port

@@ -18,9 +18,6 @@ KEPT_EVENTS = 100_000
 #: goes on behind the block: no number is given out twice.
 SEQ_BLOCK = 100_000
 
-#: What turns require: no agent of a scheduler has it, so that none runs them.
-TURN = frozenset({"swarm_turn"})
-
 ENDED: frozenset[SwarmState] = frozenset({"terminated", "failed"})
 
 

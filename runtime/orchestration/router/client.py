@@ -48,6 +48,10 @@ class RouterUnavailableError(OrchestrationError):
     """No router answers, or the connection was lost."""
 
 
+class MessageTooLargeError(OrchestrationError):
+    """A message that no router would take: nothing was sent."""
+
+
 class CommandRejectedError(OrchestrationError):
     """The router refused; ``code`` is the protocol's, ``data`` what came with it."""
 
@@ -179,8 +183,14 @@ class RouterClient:
             self._reader.join(5)
 
     def _send(self, message: Request | Notification | Answer) -> None:
+        data = _ENCODER.encode(message)
+        if len(data) > MAX_MESSAGE:
+            raise MessageTooLargeError(
+                f"a message has at most {MAX_MESSAGE:,} bytes, and this one {len(data):,}",
+                hint="send less at once",
+            )
         try:
-            self._socket.send(_ENCODER.encode(message), text=True)
+            self._socket.send(data, text=True)
         except (ConnectionClosed, OSError) as error:
             raise RouterUnavailableError(f"the connection to {self.url} was lost") from error
 

@@ -14,8 +14,9 @@ import hmac
 import logging
 import secrets
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NoReturn, TypeVar
 
 from .... import __version__
 from ..errors import OrchestrationError
@@ -23,8 +24,10 @@ from ..events import Event as StoredEvent
 from ..events import EventKind
 from ..providers import SubmitUncertainError
 from ..store import Store, StoreError
-from ..tasks import Task, new_id
-from .book import ENDED, TURN, NodeEntry, SwarmEntry, Turn
+from ..tasks import SWARM_TURN, Task, new_id
+from .book import ENDED, NodeEntry, SwarmEntry, Turn
+from .desk import Desk, Handler
+from .feed import Feed
 from .jobs import Cluster
 from .protocol import (
     PROTOCOL,
@@ -47,6 +50,8 @@ from .swarms import RouterConfig, Swarms
 from .wire import Connection, RequestError
 
 _LOG = logging.getLogger(__name__)
+_THREADS = 16  # for what desks wait for
+T = TypeVar("T")
 
 
 class Router(Swarms):
@@ -56,23 +61,51 @@ class Router(Swarms):
         store: where swarms and turns are kept.
         cluster: what starts workers.
         clock: for heartbeats and retention.
+        desks: what does the methods that are not about swarms.
     """
 
     def __init__(
         self, store: Store, cluster: Cluster, config: RouterConfig,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.monotonic, desks: Sequence[Desk] = (),
     ) -> None:  # fmt: skip
         super().__init__(store, cluster, config, clock)
-        self._handlers: dict[str, Callable[[Connection, Any], Coroutine[Any, Any, Any]]] = {
+        self.desks = tuple(desks)
+        self.feed = Feed()  #: what other threads tell
+        self._pool = ThreadPoolExecutor(_THREADS, "swarmc-desk")
+        self._handlers: dict[str, Handler] = {
             "hello": self._hello, "swarm_launch": self._launch, "swarm_inject": self._inject,
             "swarm_status": self._swarm_status, "swarm_list": self._list,
             "swarm_terminate": self._terminate, "subscribe": self._subscribe,
             "status": self._status, "heartbeat": self._heartbeat, "turn_event": self._turn_event,
         }  # fmt: skip
+        for desk in self.desks:
+            self._handlers.update(desk.handlers())
+
+    async def open(self) -> None:
+        """Begin, before connections are taken."""
+        self.feed.open()
+        for desk in self.desks:
+            await desk.open(self)
+
+    async def close(self) -> None:
+        """End, when there are no connections any more."""
+        for desk in reversed(self.desks):
+            await desk.close()
+        self.feed.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def request(self, connection: Connection, method: str, params: Params) -> Any:
         """Do what is asked."""
-        return await self._handlers[method](connection, params)
+        handler = self._handlers.get(method)
+        if handler is None:
+            raise RequestError(
+                Code.UNKNOWN_METHOD, f"this router does swarms only, and not {method}"
+            )
+        return await handler(connection, params)
+
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Call, in a thread of the router's, what may wait for a disk or a lock."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
 
     # -- connections -------------------------------------------------------------------------
 
@@ -85,8 +118,13 @@ class Router(Swarms):
             raise RequestError(Code.INVALID_REQUEST, "hello was said already")
         if hello.role == "worker":
             self._welcome_worker(connection, hello)
-        elif self.config.token is not None and not _same(hello.token, self.config.token):
+        elif not self.knows(hello.token):
             raise RequestError(Code.NOT_AUTHORISED, "this router needs a token, and not this one")
+        elif hello.role != "client":
+            desk = next((desk for desk in self.desks if desk.role == hello.role), None)
+            if desk is None:
+                raise RequestError(Code.NOT_AUTHORISED, f"this router takes no {hello.role}")
+            desk.welcome(connection, hello)
         connection.role, connection.hello = hello.role, hello
         self.events.connections.add(connection)
         return Welcome(
@@ -94,6 +132,22 @@ class Router(Swarms):
             heartbeat_interval=round(self.config.heartbeat_interval * 1000),
             heartbeat_timeout=round(self.config.heartbeat_timeout * 1000),
         )  # fmt: skip
+
+    def knows(self, token: str | None) -> bool:
+        """Whether a token lets a client in."""
+        return self.config.token is None or _same(token, self.config.token)
+
+    def lost(self, connection: Connection) -> None:
+        """The connection is gone."""
+        super().lost(connection)
+        for desk in self.desks:
+            desk.lost(connection)
+
+    async def sweep(self) -> None:
+        """Look after everything; called some ten times a second."""
+        await super().sweep()
+        for desk in self.desks:
+            await desk.sweep()
 
     def _welcome_worker(self, connection: Connection, hello: Hello) -> None:
         entry = self.swarms.get(hello.swarm_id or "")
@@ -115,18 +169,19 @@ class Router(Swarms):
 
     # -- what clients ask --------------------------------------------------------------------
 
-    def _reject(self, command: str, why: str, params: Any) -> NoReturn:
+    def reject(self, command: str, why: str, params: Any) -> NoReturn:
         """Refuse a command: the one who asked is told, and everybody sees the event."""
         event = self.events.emit(
             "command_rejected", swarm_id=getattr(params, "swarm_id", None),
-            data={"command": command, "reason": why}, reference=params.reference,
+            data={"command": command, "reason": why},
+            reference=getattr(params, "reference", None),
         )  # fmt: skip
         raise RequestError(Code.REJECTED, why, event)
 
     async def _launch(self, connection: Connection, launch: Launch) -> Swarm:
         module = launch.module or self.config.module
         if module is None:
-            self._reject("swarm_launch", "no module was named, and none is configured", launch)
+            self.reject("swarm_launch", "no module was named, and none is configured", launch)
         entry = SwarmEntry(
             new_id("swarm"), launch, module, secrets.token_urlsafe(24),
             [NodeEntry(number) for number in range(launch.nodes)], created=time.time(),
@@ -148,7 +203,7 @@ class Router(Swarms):
             return entry.describe()
         except OrchestrationError as error:
             await self.end(entry, "failed", f"it could not be started: {error}")
-            self._reject("swarm_launch", str(error), launch)
+            self.reject("swarm_launch", str(error), launch)
         entry.job_id = job.id
         for node in entry.nodes:
             if node.state == "pending":
@@ -160,20 +215,20 @@ class Router(Swarms):
     async def _inject(self, connection: Connection, inject: Inject) -> Injected:
         entry = self._find(inject, "swarm_inject")
         if entry.status in ("terminating", *ENDED):
-            self._reject("swarm_inject", f"swarm {entry.swarm_id} is {entry.status}", inject)
+            self.reject("swarm_inject", f"swarm {entry.swarm_id} is {entry.status}", inject)
         data = self._bytes_of(inject)
         numbers = inject.nodes if inject.nodes is not None else range(len(entry.nodes))
         if inject.nodes is not None and (wrong := set(inject.nodes) - {*range(len(entry.nodes))}):
             why = f"swarm {entry.swarm_id} has no node {min(wrong)}: it has {len(entry.nodes)}"
-            self._reject("swarm_inject", why, inject)
+            self.reject("swarm_inject", why, inject)
         nodes = [entry.nodes[number] for number in dict.fromkeys(numbers)]
         full = next((node for node in nodes if len(node.queue) >= self.config.queue), None)
         if full is not None:
             why = f"{len(full.queue)} injections wait at node {full.number} already"
-            self._reject("swarm_inject", why, inject)
+            self.reject("swarm_inject", why, inject)
         turns = [
             Turn(Task("turn", {"node": node.number, "data": data}, workflow=entry.swarm_id,
-                      requires=TURN, id=new_id("turn")), inject.reference, durable=False)
+                      requires=SWARM_TURN, id=new_id("turn")), inject.reference, durable=False)
             for node in nodes
         ]  # fmt: skip
         for node, turn in zip(nodes, turns, strict=True):  # in the order in which they came
@@ -217,7 +272,7 @@ class Router(Swarms):
     def _find(self, params: Inject | OfSwarm, command: str) -> SwarmEntry:
         entry = self.swarms.get(params.swarm_id)
         if entry is None:
-            self._reject(command, f"no swarm {params.swarm_id!r}", params)
+            self.reject(command, f"no swarm {params.swarm_id!r}", params)
         return entry
 
     async def _swarm_status(self, connection: Connection, which: OfSwarm) -> Swarm:
@@ -253,6 +308,9 @@ class Router(Swarms):
     async def _status(self, connection: Connection, nothing: Params) -> Status:
         nodes = [node for entry in self.swarms.values() for node in entry.nodes]
         states = [node.state for node in nodes]
+        known: dict[str, Any] = {}
+        for desk in self.desks:
+            known.update(await desk.status())
         return Status(
             nodes=sum(state in ("idle", "busy") for state in states), idle=states.count("idle"),
             busy=states.count("busy"), queued=sum(len(node.queue) for node in nodes),
@@ -260,7 +318,7 @@ class Router(Swarms):
             failed=self.turns.failed,
             swarms=sum(entry.status not in ENDED for entry in self.swarms.values()),
             clients=sum(c.role == "client" for c in self.events.connections), seq=self.events.seq,
-            uptime=self.clock() - self.began,
+            uptime=self.clock() - self.began, **known,
         )  # fmt: skip
 
     # -- what workers tell -------------------------------------------------------------------
@@ -269,6 +327,9 @@ class Router(Swarms):
         place = self._place(connection)
         if place is not None:
             place[1].heard = self.clock()
+        for desk in self.desks:
+            if desk.role is not None and desk.role == connection.role:
+                desk.beat(connection)
 
     async def _turn_event(self, connection: Connection, event: TurnEvent) -> None:
         place = self._place(connection)
@@ -284,6 +345,7 @@ class Router(Swarms):
         entry = self.swarms[hello.swarm_id]
         node = entry.nodes[hello.node]
         return (entry, node) if node.connection is connection else None
+
 
 def _same(given: str | None, wanted: str) -> bool:
     return given is not None and hmac.compare_digest(given.encode(), wanted.encode())

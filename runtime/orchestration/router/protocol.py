@@ -17,28 +17,25 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-PROTOCOL = "codeswarm.router.v1"
-#: Bytes of a message at most, on every connection, both ways.
-MAX_MESSAGE = 16 << 20
+from .protocol_base import MAX_MESSAGE as MAX_MESSAGE
+from .protocol_base import PROTOCOL as PROTOCOL
+from .protocol_base import Code as Code
+from .protocol_base import Failure as Failure
+from .protocol_base import Id, Reason, Reference, Result
+from .protocol_base import Nothing as Nothing
+from .protocol_base import Params as Params
+from .protocol_tasks import METHODS as TASK_METHODS
+from .protocol_tasks import TaskCounts, WorkerCounts
+
 #: Bytes that one injection may give a node.
 MAX_INPUT = 8 << 20
 MAX_NODES = 1024
 MAX_AGENTS = 1 << 20
 
-Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 NodeNumber = Annotated[int, Meta(ge=0, lt=MAX_NODES)]
-#: What the caller made up to recognise the answer, the event or the rejection.
-Reference = Annotated[str, Meta(max_length=128)]
+Role = Literal["client", "worker", "task_worker"]
 SwarmState = Literal["launching", "running", "degraded", "terminating", "terminated", "failed"]
 NodeState = Literal["pending", "starting", "idle", "busy", "lost", "ended"]
-
-
-class Params(Struct, kw_only=True, frozen=True):
-    """Base of the parameters of all requests."""
-
-
-class Result(Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """Base of the results of all requests."""
 
 
 # Words that results and events share
@@ -98,14 +95,14 @@ class Hello(Params, kw_only=True, frozen=True):
 
     Args:
         protocol: must be ``codeswarm.router.v1``.
-        role: ``client`` or ``worker``.
+        role: ``client``; ``worker``: of a node of a swarm; ``task_worker``: of tasks.
         token: what the router asks for, if it asks.
         swarm_id, node: of a worker: which node it is.
         pid, host, targets: of a worker: where it is, and what it can run agents on.
     """
 
     protocol: str
-    role: Literal["client", "worker"] = "client"
+    role: Role = "client"
     token: str | None = None
     swarm_id: Id | None = None
     node: NodeNumber | None = None
@@ -174,12 +171,8 @@ class OfSwarm(Params, kw_only=True, frozen=True):
     """``swarm_status`` and ``swarm_terminate``: which swarm; why."""
 
     swarm_id: Id
-    reason: Annotated[str, Meta(max_length=1024)] = ""
+    reason: Reason = ""
     reference: Reference | None = None
-
-
-class Nothing(Params, kw_only=True, frozen=True):
-    """``swarm_list``, ``status``, ``heartbeat``: no parameters."""
 
 
 class SwarmList(Result, kw_only=True, frozen=True):
@@ -210,7 +203,13 @@ class Subscribed(Result, kw_only=True, frozen=True):
 
 
 class Status(Result, kw_only=True, frozen=True):
-    """The router's counts."""
+    """The router's counts.
+
+    Args:
+        nodes, idle, busy: of swarms. queued, running, completed, failed: turns, since it began.
+        tasks, workflows, workers, database: of its dispatcher: tasks of workflows and clients,
+            runs that have not ended, workers of tasks, records by table.
+    """
 
     nodes: int
     idle: int
@@ -223,6 +222,10 @@ class Status(Result, kw_only=True, frozen=True):
     clients: int
     seq: int
     uptime: float
+    tasks: TaskCounts = TaskCounts()
+    workflows: int = 0
+    workers: WorkerCounts = WorkerCounts()
+    database: dict[str, int] = field(default_factory=dict)
 
 
 # What workers tell, and are told
@@ -269,7 +272,7 @@ class TurnEvent(Params, kw_only=True, frozen=True):
 EventType = Literal[
     "swarm_launched", "swarm_changed", "swarm_terminated", "swarm_removed", "node_changed",
     "turn_started", "reasoning_delta", "assistant_delta", "command_started", "command_completed",
-    "usage", "turn_complete", "command_rejected",
+    "usage", "turn_complete", "command_rejected", "task_changed", "workflow_changed",
 ]  # fmt: skip
 
 
@@ -279,7 +282,8 @@ class Event(Struct, kw_only=True, frozen=True, omit_defaults=True):
     Args:
         seq: counts up by one.
         at: seconds since 1970.
-        type: the seven of a turn, what happens to swarms and nodes, and rejected commands.
+        type: the seven of a turn, what happens to swarms, nodes, tasks and workflows, and rejected
+            commands.
         reference: of the command that led to it, if it had one.
     """
 
@@ -300,6 +304,7 @@ class Drain(Params, kw_only=True, frozen=True):
 
 
 #: What may be asked of the router: method -> (who may, parameters, result).
+#: Several roles are separated by spaces.
 METHODS: dict[str, tuple[str, type[Params], Any]] = {
     "hello": ("any", Hello, Welcome),
     "swarm_launch": ("client", Launch, Swarm),
@@ -309,36 +314,15 @@ METHODS: dict[str, tuple[str, type[Params], Any]] = {
     "swarm_terminate": ("client", OfSwarm, Swarm),
     "subscribe": ("client", Subscribe, Subscribed),
     "status": ("client", Nothing, Status),
-    "heartbeat": ("worker", Nothing, None),
+    "heartbeat": ("worker task_worker", Nothing, None),
     "turn_event": ("worker", TurnEvent, None),
+    **TASK_METHODS,
 }
 #: What the router asks of a worker.
 WORKER_METHODS: dict[str, tuple[type[Params], Any]] = {
     "turn_run": (TurnRun, TurnDone),
     "drain": (Drain, None),
 }
-
-
-class Code:
-    """Codes of errors. Those above -32100 are JSON-RPC's own."""
-
-    PARSE = -32700
-    INVALID_REQUEST = -32600
-    UNKNOWN_METHOD = -32601
-    INVALID_PARAMS = -32602
-    INTERNAL = -32603
-    WRONG_PROTOCOL = -32101
-    NOT_AUTHORISED = -32102
-    HELLO_FIRST = -32103
-    REJECTED = -32110  #: ``data``: the event ``command_rejected``
-
-
-class Failure(Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """Why a request was not done."""
-
-    code: int
-    message: str
-    data: Any = None
 
 
 class Message(Struct, kw_only=True, frozen=True):

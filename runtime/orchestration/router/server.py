@@ -110,12 +110,26 @@ class Outbox:
                 await self._some.wait()
             self._some.clear()
             waiting, self._waiting = self._waiting, []
-            if waiting:
-                yield waiting[0] if len(waiting) == 1 else b"[" + b",".join(waiting) + b"]"
-                if len(waiting) > 1:
-                    await asyncio.sleep(_FLUSH)
-            elif self._closed:
+            for part in _parts(waiting):
+                yield part[0] if len(part) == 1 else b"[" + b",".join(part) + b"]"
+            if len(waiting) > 1:
+                await asyncio.sleep(_FLUSH)
+            elif not waiting and self._closed:
                 return
+
+
+def _parts(messages: list[bytes]) -> Iterator[list[bytes]]:
+    """Messages in groups, each of which fits into one frame."""
+    part: list[bytes] = []
+    size = 2
+    for message in messages:
+        if part and size + len(message) + 1 > MAX_MESSAGE:
+            yield part
+            part, size = [], 2
+        part.append(message)
+        size += len(message) + 1
+    if part:
+        yield part
 
 
 class RouterServer:
@@ -154,6 +168,16 @@ class RouterServer:
         except (OSError, ssl.SSLError) as error:
             raise ServerError(f"cannot listen on {listen.host}:{listen.port}: {error}") from error
         self.port = socket.getsockname()[1]
+        try:
+            await self._router.open()
+            await self._serve(config, socket, ready)
+        finally:
+            socket.close()
+            await self._router.close()
+
+    async def _serve(
+        self, config: uvicorn.Config, socket: Any, ready: Callable[[], None]
+    ) -> None:
         server = _Server(config)
         lines = await self._serve_lines(config.ssl)
         serving = asyncio.ensure_future(server.serve([socket]))

@@ -127,7 +127,7 @@ class Connection:
         who = known[0]
         if self.role is None and method != "hello":
             raise RequestError(Code.HELLO_FIRST, "the first request is hello")
-        if who not in ("any", self.role):
+        if who != "any" and self.role not in who.split():
             raise RequestError(Code.NOT_AUTHORISED, f"{method} is not for a {self.role}")
         try:
             return _PARAMS[method].decode(raw)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..errors import InvalidTaskError, QueueFullError
@@ -238,6 +238,7 @@ class Admission:
                     doomed.append((entry, f"{name}, which it needs, {became}"))
             if not entry.waiting:
                 life.push(entry)
+            life.tell(entry)
         for entry, reason in doomed:
             if not entry.state.final:
                 life.end(entry, TaskState.CANCELLED, reason)
@@ -248,7 +249,7 @@ class Admission:
         record = life.finished.get(task_id)
         return life.store.task(task_id) if record is None and life.store is not None else record
 
-    def recover(self) -> int:
+    def recover(self, where: Callable[[Task], bool]) -> int:
         """What ``Scheduler.recover`` does."""
         life = self._life
         if life.store is None:
@@ -258,7 +259,7 @@ class Admission:
                 life.refuse_if_stopped(new=True)
                 life.leaving = set()
             try:
-                records = list(life.store.tasks(_UNFINISHED))
+                records = [r for r in life.store.tasks(_UNFINISHED) if where(r.task)]
                 found = self._ended_before(records, life.store)
                 failures = {r.task.id: _failures(life.store, r) for r in records if r.attempts}
                 with life.lock:  # those of this process, which go on meanwhile, are not restored

@@ -110,15 +110,18 @@ class Scheduler:
         """
         return self._admission.submit(tasks, timeout)
 
-    def recover(self) -> int:
+    def recover(self, where: Callable[[Task], bool] = lambda task: True) -> int:
         """Take up again what a store holds of an earlier process: every task that is not final.
 
         What ran then, runs again: an attempt of which no end is stored may have had any effect.
 
+        Args:
+            where: which tasks are the scheduler's, in a store that others keep tasks in as well.
+
         Returns:
             How many tasks.
         """
-        return self._admission.recover()
+        return self._admission.recover(where)
 
     # Asking
 
@@ -147,6 +150,22 @@ class Scheduler:
                 entry.watchers.append(watcher)
                 return
         life.calls.put(partial(watcher, self._final(task_id)))
+
+    def on_change(self, listener: Watcher) -> Callable[[], None]:
+        """Have a function called at every change of a task; what is given ends that.
+
+        It is called with the scheduler's lock held, in the order of the changes: it must be quick
+        and must not raise. The end of a task is told when it is durable.
+        """
+        life = self._life
+        with life.lock:
+            life.listeners = [*life.listeners, listener]
+
+        def end() -> None:
+            with life.lock:
+                life.listeners = [other for other in life.listeners if other is not listener]
+
+        return end
 
     def wait(self, task_ids: Iterable[str], timeout: float | None = None) -> list[TaskRecord]:
         """Wait until tasks are final, and give their records in the same order.

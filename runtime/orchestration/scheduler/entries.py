@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..engine import Attempt
-from ..errors import DependencyCycleError
+from ..errors import DependencyCycleError, TaskError
 from ..graph import find_cycles
 from ..tasks import Task, TaskRecord, TaskState
 from .guards import Permits
 from .queue import Needs
 
 Watcher = Callable[[TaskRecord], None]
+BECAME = {TaskState.FAILED: "failed", TaskState.CANCELLED: "was cancelled"}
 
 
 @dataclass(eq=False, slots=True)
@@ -84,3 +85,12 @@ def refuse_cycles(tasks: Iterable[Task]) -> None:
     )
     if cycles:
         raise DependencyCycleError(tuple(by_id[task_id].name for task_id in cycles[0]))
+
+
+def describe(error: BaseException) -> str:
+    """What is kept of an error."""
+    try:
+        text = str(error)
+    except Exception as problem:  # it is of whoever wrote the executor, as the error is
+        text = f"(it cannot say what it is: {type(problem).__name__})"
+    return text if isinstance(error, TaskError) else f"{type(error).__name__}: {text}"

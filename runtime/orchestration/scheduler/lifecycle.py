@@ -30,7 +30,7 @@ from ..histogram import Histogram
 from ..interfaces import AgentState, EventLog
 from ..tasks import TaskContext, TaskRecord, TaskState
 from .config import SchedulerConfig
-from .entries import Entry
+from .entries import BECAME, Entry, Watcher, describe
 from .placing import Placing
 
 THROUGHPUT_WINDOW = 10  #: seconds
@@ -40,16 +40,6 @@ _ENDS = {
     TaskState.FAILED: EventKind.TASK_FAILED,
     TaskState.CANCELLED: EventKind.TASK_CANCELLED,
 }
-_BECAME = {TaskState.FAILED: "failed", TaskState.CANCELLED: "was cancelled"}
-
-
-def describe(error: BaseException) -> str:
-    """What is kept of an error."""
-    try:
-        text = str(error)
-    except Exception as problem:  # it is of whoever wrote the executor, as the error is
-        text = f"(it cannot say what it is: {type(problem).__name__})"
-    return text if isinstance(error, TaskError) else f"{type(error).__name__}: {text}"
 
 
 class Lifecycle:
@@ -90,6 +80,7 @@ class Lifecycle:
         #: What to call, for the thread that calls watchers and listeners; None ends it.
         self.calls: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self.guards.deliver_by(self.calls.put)
+        self.listeners: list[Watcher] = []  # told of every change of a task
         self.unwatch = registry.on_change(self._agent_changed)
 
     # Between the parts of the scheduler
@@ -108,6 +99,11 @@ class Lifecycle:
         entry.state = TaskState.QUEUED
         entry.ready = self.clock()
         self.queue.push(entry.needs, entry.task.id, entry, entry.task.priority, entry.since)
+
+    def tell(self, entry: Entry) -> None:
+        """A task has another state that is so: the end of one is when it is durable."""
+        for listener in self.listeners:
+            listener(entry.record())
 
     def place(self) -> list[Attempt]:
         """Give tasks to agents while there are both. What is placed is for :meth:`launch`."""
@@ -162,6 +158,7 @@ class Lifecycle:
         self.running[entry.task.id] = entry
         data = {"agent": agent.id, "attempt": entry.attempts}
         self._write(EventKind.TASK_STARTED, entry, data)
+        self.tell(entry)
         self._wake_timer(deadline)
         return attempt
 
@@ -227,6 +224,7 @@ class Lifecycle:
         heapq.heappush(self.delayed, (due, self.counts["retried"], entry))
         data = {"error": entry.error, "attempt": entry.attempts, "delay": delay}
         self._write(EventKind.TASK_RETRIED, entry, data)
+        self.tell(entry)
         self._wake_timer(due)
 
     def _agent_changed(self, agent_id: str, old: AgentState, new: AgentState) -> None:
@@ -251,6 +249,7 @@ class Lifecycle:
         data = {"error": entry.error, "attempt": entry.attempts, "delay": 0.0, "failover": True}
         self._write(EventKind.TASK_RETRIED, entry, data)
         self.push(entry)
+        self.tell(entry)
 
     def _wake_timer(self, due: float) -> None:
         if due < self.next_tick:
@@ -322,7 +321,7 @@ class Lifecycle:
                 if entry.state is TaskState.COMPLETED:
                     self.satisfy(other, entry.task.id, entry.result)
                     continue
-                reason = f"{entry.task.name}, which it needs, {_BECAME[entry.state]}"
+                reason = f"{entry.task.name}, which it needs, {BECAME[entry.state]}"
                 self._close(other, TaskState.CANCELLED, reason)
                 if self.store is None:
                     ended.append(other)
@@ -333,6 +332,7 @@ class Lifecycle:
         entry.waiting.discard(dependency)
         if not entry.waiting:
             self.push(entry)
+            self.tell(entry)
 
     def _remember(self, entry: Entry) -> None:
         task_id = entry.task.id
@@ -354,7 +354,7 @@ class Lifecycle:
             if not self.completions or self.completions[-1][0] != second:
                 self.completions.append([second, 0])
             self.completions[-1][1] += 1
-        for final in entry.finals:
+        for final in (*entry.finals, *self.listeners):
             final(record)
         for watcher in entry.watchers:
             self.calls.put(partial(watcher, record))

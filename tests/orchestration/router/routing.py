@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from starlette.routing import BaseRoute
 
+from swarmc.runtime.orchestration.dispatcher import create_dispatcher
+from swarmc.runtime.orchestration.executors.internal import Operation
 from swarmc.runtime.orchestration.providers import Job, JobSpec, JobState, JobStatus
 from swarmc.runtime.orchestration.router.client import RouterClient
 from swarmc.runtime.orchestration.router.core import Router
+from swarmc.runtime.orchestration.router.desk import Desk
+from swarmc.runtime.orchestration.router.hosting import desks_of
 from swarmc.runtime.orchestration.router.jobs import ProviderCluster
 from swarmc.runtime.orchestration.router.node import NodeConfig, NodeWorker
 from swarmc.runtime.orchestration.router.protocol import Event
@@ -99,8 +103,20 @@ class RunningRouter:
         self._config = config
         self._port = 0
 
+    def open_store(self) -> Store:
+        """Open it, and what belongs to it."""
+        return Store(self._store_path, power_safe=False)
+
+    def close_store(self) -> None:
+        """Close what was opened."""
+        self._store.close()
+
+    def desks(self) -> tuple[Desk, ...]:
+        """What does more than swarms."""
+        return ()
+
     def __enter__(self) -> Self:
-        self._store = Store(self._store_path, power_safe=False)
+        self._store = self.open_store()
         ready: Future[None] = Future()
         self._thread = threading.Thread(target=self._serve, args=(ready,), daemon=True)
         self._thread.start()
@@ -116,13 +132,15 @@ class RunningRouter:
         self._port = self.server.port
         self._loop.call_soon_threadsafe(self.server.stop)
         self._thread.join(LONG)
-        self._store.close()
+        self.close_store()
 
     def _serve(self, ready: Future[None]) -> None:
         async def main() -> None:
             self._loop = asyncio.get_running_loop()
             config = RouterConfig(command=("worker",), **self._config)
-            self.router = Router(self._store, ProviderCluster(self.provider), config)
+            self.router = Router(
+                self._store, ProviderCluster(self.provider), config, desks=self.desks()
+            )
             self.router.recover()
             listen = Listen(port=self._port, tcp_port=0)
             self.server = RouterServer(self.router, listen, self.routes)
@@ -154,6 +172,30 @@ class RunningRouter:
 
     def client(self, **options: Any) -> RouterClient:
         return RouterClient(self.url, timeout=LONG, **options)
+
+
+class RunningDispatcher(RunningRouter):
+    """A router that serves with a dispatcher, until the block ends."""
+
+    def __init__(
+        self, folder: Path, operations: Mapping[str, Operation | str] | None = None,
+        settings: Mapping[str, Any] | None = None, **config: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(folder, **config)
+        self._operations = operations
+        self._settings = settings or {}
+
+    def open_store(self) -> Store:
+        self.dispatcher = create_dispatcher(
+            {**self._settings, "state_db_path": str(self._store_path)}, operations=self._operations
+        ).open()
+        return self.dispatcher.store
+
+    def close_store(self) -> None:
+        self.dispatcher.close()
+
+    def desks(self) -> tuple[Desk, ...]:
+        return desks_of(self.dispatcher)
 
 
 def until(condition: Callable[[], _T]) -> _T:

@@ -1,0 +1,246 @@
+"""The desk of tasks: clients submit them, ask for them, and hear what becomes of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import UNSET
+
+from ..codec import ValueEncodingError, dumps, loads
+from ..errors import (
+    ClosedError,
+    InvalidTaskError,
+    OrchestrationError,
+    QueueFullError,
+    UnknownTaskError,
+)
+from ..tasks import Task, TaskRecord, new_id
+from .desk import Desk, Handler
+from .protocol import MAX_MESSAGE, Code, Params
+from .protocol_base import Value
+from .protocol_tasks import (
+    TaskCancel,
+    TaskCounts,
+    TaskInfo,
+    TaskList,
+    TasksNamed,
+    TaskSpec,
+    TaskStatus,
+    TaskSubmit,
+    WorkerCounts,
+)
+from .wire import Connection, RequestError
+
+if TYPE_CHECKING:
+    from ..dispatcher import Dispatcher
+    from .core import Router
+
+#: Bytes of results in one answer at most: the rest of a message is left to everything else.
+MAX_RESULTS = MAX_MESSAGE - (2 << 20)
+
+_NOTHING = msgspec.Raw(b"null")
+
+
+class Waiters:
+    """Who waits for what to be final. Lives in one event loop; nobody holds a thread."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+
+    def wait_for(self, ids: Iterable[str]) -> dict[str, asyncio.Future[None]]:
+        """A future for each; :meth:`forget` them in any case."""
+        loop = asyncio.get_running_loop()
+        futures = {name: loop.create_future() for name in ids}
+        for name, future in futures.items():
+            self._waiting.setdefault(name, set()).add(future)
+        return futures
+
+    def forget(self, futures: Mapping[str, asyncio.Future[None]]) -> None:
+        """Nobody waits for these any more."""
+        for name, future in futures.items():
+            others = self._waiting.get(name)
+            if others is not None:
+                others.discard(future)
+                if not others:
+                    del self._waiting[name]
+
+    def final(self, name: str) -> None:
+        """It is final."""
+        for future in self._waiting.pop(name, ()):
+            if not future.done():
+                future.set_result(None)
+
+
+class TaskDesk(Desk):
+    """Tasks of a dispatcher's scheduler."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+        self._waiters = Waiters()
+        self._references: dict[str, str] = {}  # of tasks that are not final
+        self._unwatch: Callable[[], None] = lambda: None
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """Those of tasks."""
+        return {
+            "task_submit": self._submit, "task_status": self._status_of,
+            "task_cancel": self._cancel,
+        }  # fmt: skip
+
+    async def open(self, router: Router) -> None:
+        """Listen to the scheduler."""
+        await super().open(router)
+
+        def changed(record: TaskRecord) -> None:
+            router.feed.put(self._changed, record)
+
+        self._unwatch = self._dispatcher.scheduler.on_change(changed)
+
+    async def close(self) -> None:
+        """Listen no more."""
+        await asyncio.to_thread(self._unwatch)
+
+    async def status(self) -> Mapping[str, Any]:
+        """Counts of the dispatcher."""
+        found = await self.router.call(self._dispatcher.status)
+        return {
+            "tasks": TaskCounts(
+                queued=found.queued, running=found.running, completed=found.completed,
+                failed=found.failed,
+            ),
+            "workflows": found.workflows,
+            "workers": WorkerCounts(idle=found.idle, busy=found.busy),
+            "database": dict(found.records),
+        }  # fmt: skip
+
+    def _changed(self, record: TaskRecord) -> None:
+        task_id = record.task.id
+        reference = self._references.get(task_id)
+        if record.state.final:
+            self._references.pop(task_id, None)
+            self._waiters.final(task_id)
+        self.router.events.emit(
+            "task_changed", data={"task": info_of(record)}, reference=reference
+        )
+
+    # -- what clients ask --------------------------------------------------------------------
+
+    async def _submit(self, connection: Connection, submit: TaskSubmit) -> TasksNamed:
+        try:
+            tasks = [_task_of(spec) for spec in submit.tasks]
+        except ValueEncodingError as error:
+            raise RequestError(Code.INVALID_PARAMS, f"task_submit: payload: {error}") from error
+        except InvalidTaskError as error:
+            self.router.reject("task_submit", str(error), submit)
+        if submit.reference is not None:
+            self._references.update((task.id, submit.reference) for task in tasks)
+        try:
+            ids = await self.router.call(self._dispatcher.scheduler.submit_many, tasks)
+        except OrchestrationError as error:
+            self._not_begun({task.id for task in tasks})
+            if isinstance(error, (InvalidTaskError, QueueFullError, ClosedError)):
+                self.router.reject("task_submit", str(error), submit)
+            raise
+        self._not_begun({task.id for task in tasks} - set(ids))
+        return TasksNamed(task_ids=ids)
+
+    def _not_begun(self, ids: Iterable[str]) -> None:
+        for task_id in ids:
+            self._references.pop(task_id, None)
+
+    async def _status_of(self, connection: Connection, wanted: TaskStatus) -> TaskList:
+        seq = self.router.events.seq
+        futures = self._waiters.wait_for(wanted.task_ids) if wanted.wait_ms else {}
+        try:
+            records = await self._records(wanted.task_ids, "task_status", wanted)
+            left = [futures[r.task.id] for r in records if not r.state.final and futures]
+            if left:
+                await asyncio.wait(left, timeout=wanted.wait_ms / 1000)
+                seq = self.router.events.seq
+                records = await self._records(wanted.task_ids, "task_status", wanted)
+        finally:
+            self._waiters.forget(futures)
+        return TaskList(seq=seq, tasks=await self.router.call(_infos_of, records))
+
+    async def _records(
+        self, task_ids: Sequence[str], command: str, params: Params
+    ) -> list[TaskRecord]:
+        """Records of tasks; the command is rejected if one is not known."""
+        scheduler = self._dispatcher.scheduler
+
+        def read() -> list[TaskRecord]:
+            return [scheduler.record(task_id) for task_id in task_ids]
+
+        try:
+            return await self.router.call(read)
+        except UnknownTaskError as error:
+            self.router.reject(command, str(error), params)
+
+    async def _cancel(self, connection: Connection, cancel: TaskCancel) -> TasksNamed:
+        await self._records(cancel.task_ids, "task_cancel", cancel)
+        scheduler = self._dispatcher.scheduler
+        reason = cancel.reason or "cancelled"
+
+        def end() -> list[str]:
+            return [task_id for task_id in cancel.task_ids if scheduler.cancel(task_id, reason)]
+
+        return TasksNamed(task_ids=await self.router.call(end))
+
+
+def _task_of(spec: TaskSpec) -> Task:
+    return Task(
+        spec.name, None if spec.payload is UNSET else loads(bytes(spec.payload)), spec.executor,
+        frozenset(spec.requires), spec.resources, spec.priority, tuple(spec.dependencies),
+        spec.timeout_ms / 1000, spec.retries, spec.idempotency_key,
+        id=spec.task_id or new_id("task"),
+    )  # fmt: skip
+
+
+def info_of(record: TaskRecord) -> TaskInfo:
+    """A task as clients are told, without its result."""
+    task = record.task
+    return TaskInfo(
+        task_id=task.id, name=task.name, state=record.state.value, executor=task.executor,
+        agent=record.agent, attempts=record.attempts, error=record.error,
+        workflow_id=task.workflow,
+    )  # fmt: skip
+
+
+class Results:
+    """Results for one answer, which must fit into one message."""
+
+    def __init__(self) -> None:
+        self._size = 0
+
+    def encode(self, name: str, value: Any) -> Value:
+        """A result of a task as it is sent.
+
+        Raises:
+            RequestError: with those before it is too much for one message.
+        """
+        if value is None:
+            return _NOTHING
+        data = dumps(value).encode()
+        self._size += len(data)
+        if self._size > MAX_RESULTS:
+            raise RequestError(
+                Code.REJECTED,
+                f"results up to that of {name} have {self._size:,} bytes, and a message has at most"
+                f" {MAX_RESULTS:,}: ask for fewer tasks at once",
+            )
+        return msgspec.Raw(data)
+
+
+def _infos_of(records: Sequence[TaskRecord]) -> list[TaskInfo]:
+    results = Results()
+    infos = []
+    for record in records:
+        info = info_of(record)
+        if record.state.value == "completed":
+            result = results.encode(record.task.name, record.result)
+            info = msgspec.structs.replace(info, result=result)
+        infos.append(info)
+    return infos

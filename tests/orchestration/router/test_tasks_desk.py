@@ -1,0 +1,253 @@
+"""Tasks of clients: accepted, waited for, told of, ended; and again after the router was lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from swarmc.runtime.orchestration.codec import dumps, loads
+from swarmc.runtime.orchestration.executors import Call
+from swarmc.runtime.orchestration.router.client import (
+    CommandRejectedError,
+    MessageTooLargeError,
+    RouterClient,
+)
+from swarmc.runtime.orchestration.router.protocol import Code, Nothing
+from swarmc.runtime.orchestration.router.protocol_tasks import (
+    TaskCancel,
+    TaskInfo,
+    TaskSpec,
+    TaskStatus,
+    TaskSubmit,
+)
+
+from .routing import LONG, RunningDispatcher, collect
+
+
+class Operations:
+    """What tasks do: wait until the test lets them go on."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.begun = threading.Semaphore(0)
+
+    def hold(self, call: Call) -> Any:
+        self.begun.release()
+        while not self.go.wait(0.01):
+            call.task_context.check()
+        return call.parameters.get("value")
+
+    def table(self) -> dict[str, Any]:
+        return {"hold": self.hold}
+
+
+@pytest.fixture
+def operations() -> Operations:
+    return Operations()
+
+
+@pytest.fixture
+def host(tmp_path: Path, operations: Operations) -> Iterator[RunningDispatcher]:
+    with RunningDispatcher(tmp_path, operations.table()) as host:
+        yield host
+        operations.go.set()
+
+
+@pytest.fixture
+def client(host: RunningDispatcher) -> Iterator[RouterClient]:
+    with host.client() as client:
+        yield client
+
+
+def spec(name: str = "task", operation: str = "echo", **more: Any) -> TaskSpec:
+    """A task for the executor ``internal``; ``value`` is a parameter."""
+    parameters = {"operation": operation, "value": more.pop("value", None)}
+    payload = msgspec.Raw(dumps({"parameters": parameters}).encode())
+    return TaskSpec(name=name, executor="internal", payload=payload, **more)
+
+
+def submit(client: RouterClient, *specs: TaskSpec, reference: str | None = None) -> list[str]:
+    wanted = TaskSubmit(tasks=list(specs), reference=reference)
+    ids: list[str] = client.call("task_submit", wanted).task_ids
+    return ids
+
+
+def status(client: RouterClient, *ids: str, wait: float = LONG) -> list[TaskInfo]:
+    wanted = TaskStatus(task_ids=list(ids), wait_ms=round(wait * 1000))
+    tasks: list[TaskInfo] = client.call("task_status", wanted).tasks
+    return tasks
+
+
+def result(task: TaskInfo) -> Any:
+    assert isinstance(task.result, msgspec.Raw), task
+    return loads(bytes(task.result))
+
+
+def test_values_go_there_and_back(client: RouterClient) -> None:
+    values = [None, b"\0\xff", float("inf"), {"$bytes": "mine"}, [1, {"a": "ü"}], 1 << 70]
+    ids = submit(client, *(spec(value=value) for value in values))
+    assert [result(task) for task in status(client, *ids)] == values
+
+
+def test_what_happens_is_told_in_order(client: RouterClient) -> None:
+    client.subscribe()
+    first, second = submit(
+        client, spec("first", value=1, task_id="one"),
+        spec("second", operation="inputs", dependencies=["one"], priority=3), reference="r-1",
+    )  # fmt: skip
+    assert first == "one"
+    assert result(status(client, second)[0]) == {"one": 1}
+    events = collect(client, lambda e: e.data["task"].get("state") == "completed"
+                     and e.data["task"]["name"] == "second")  # fmt: skip
+    assert {event.type for event in events} == {"task_changed"}
+    assert {event.reference for event in events} == {"r-1"}
+    seqs = [event.seq for event in events]
+    assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
+    states = [(e.data["task"]["name"], e.data["task"]["state"]) for e in events]
+    ready = ["queued", "running", "completed"]
+    assert [state for name, state in states if name == "first"] == ready
+    assert [state for name, state in states if name == "second"] == ["waiting", *ready]
+    assert not any("result" in event.data["task"] for event in events)
+    assert events[-1].data["task"]["agent"] == "worker-node-1"
+
+
+def test_failures_are_told(client: RouterClient) -> None:
+    (failed,) = submit(client, spec("bad", operation="fail", retries=0))
+    (task,) = status(client, failed)
+    assert (task.state, task.attempts, task.result) == ("failed", 1, msgspec.UNSET)
+    assert task.error
+
+
+def test_waiting_holds_no_thread(
+    host: RunningDispatcher, client: RouterClient, operations: Operations
+) -> None:
+    """A hundred wait on one connection, and the router answers others meanwhile."""
+    ids = submit(client, spec(operation="hold", value=7))
+    answers: list[list[TaskInfo]] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(status(client, *ids))) for _ in range(100)
+    ]
+    for thread in threads:
+        thread.start()
+    assert operations.begun.acquire(timeout=LONG)
+    began = time.monotonic()
+    assert status(client, *ids, wait=0.05)[0].state == "running"
+    assert time.monotonic() - began >= 0.05
+    assert client.call("status", Nothing()).tasks.running == 1
+    assert not answers
+    operations.go.set()
+    for thread in threads:
+        thread.join(LONG)
+    assert [result(tasks[0]) for tasks in answers] == [7] * 100
+
+
+def test_cancelling(client: RouterClient, operations: Operations) -> None:
+    held, after = submit(
+        client, spec(operation="hold", task_id="h"), spec(dependencies=["h"], task_id="after")
+    )
+    assert operations.begun.acquire(timeout=LONG)
+    cancel = TaskCancel(task_ids=[held], reason="not needed")
+    assert client.call("task_cancel", cancel).task_ids == [held]
+    ended = status(client, held, after)
+    assert [(task.state, task.error) for task in ended] == [
+        ("cancelled", "not needed"), ("cancelled", "task, which it needs, was cancelled"),
+    ]  # fmt: skip
+    assert client.call("task_cancel", cancel).task_ids == []
+
+
+def test_keys_run_once(client: RouterClient) -> None:
+    (first,) = submit(client, spec(value=1, idempotency_key="k"))
+    (again,) = submit(client, spec(value=2, idempotency_key="k"))
+    assert again == first
+    assert result(status(client, first)[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("specs", "why"),
+    [
+        ([spec(dependencies=["nobody"])], "depends on 'nobody', which is no known task"),
+        ([spec(task_id="a", dependencies=["b"]), spec(task_id="b", dependencies=["a"])], "cycle"),
+        ([spec(task_id="a"), spec(task_id="a")], "two of these tasks have one id"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_be_run_is_rejected(
+    client: RouterClient, specs: list[TaskSpec], why: str
+) -> None:
+    client.subscribe()
+    with pytest.raises(CommandRejectedError, match=why) as caught:
+        submit(client, *specs, reference="r-2")
+    assert caught.value.code == Code.REJECTED
+    (event,) = collect(client, lambda event: True)
+    assert (event.type, event.reference) == ("command_rejected", "r-2")
+    assert event.data["command"] == "task_submit"
+    assert client.call("status", Nothing()).database["tasks"] == 0
+
+
+def test_who_asks_for_nothing_is_told(client: RouterClient) -> None:
+    with pytest.raises(CommandRejectedError, match="no task 'nobody'"):
+        status(client, "nobody")
+    with pytest.raises(CommandRejectedError, match="payload: not a value"):
+        submit(client, TaskSpec(name="x", payload=msgspec.Raw(b'{"$bytes": 5}')))
+
+
+def test_results_that_no_message_can_carry(client: RouterClient) -> None:
+    large = "x" * (8 << 20)
+    with pytest.raises(MessageTooLargeError, match="has at most 16,777,216 bytes"):
+        submit(client, spec(value=large), spec(value=large))
+    ids = submit(client, spec(value=large)) + submit(client, spec(value=large))
+    for name in ids:
+        assert len(result(status(client, name)[0])) == len(large)
+    with pytest.raises(CommandRejectedError, match="ask for fewer tasks at once"):
+        status(client, *ids)
+
+
+def test_answers_that_do_not_fit_into_one_frame(client: RouterClient) -> None:
+    """Each fits; together, as the router joins what it sends, they would not."""
+    large = "x" * (9 << 20)
+    (name,) = submit(client, spec(value=large))
+    status(client, name)
+    found: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(len(result(status(client, name)[0]))))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LONG)
+    assert found == [len(large)] * 4
+
+
+def test_a_router_takes_up_what_it_accepted(tmp_path: Path) -> None:
+    """Tasks wait in the store while there is no router, and go on by themselves."""
+    held = Operations()
+    host = RunningDispatcher(tmp_path, held.table())
+    with host:
+        with host.client() as client:
+            ids = submit(
+                client, spec(operation="hold", value=1, task_id="a"), spec(dependencies=["a"])
+            )
+            assert held.begun.acquire(timeout=LONG)
+            host.dispatcher.close(0)  # what runs is left as it is
+        host.stop()
+        held.go.set()
+        host.start_again()
+        with host.client() as client:
+            tasks = status(client, *ids)
+            assert [task.state for task in tasks] == ["completed", "completed"]
+            assert tasks[0].attempts == 2
+
+
+def test_a_router_without_a_dispatcher_says_so(tmp_path: Path) -> None:
+    from .routing import RunningRouter
+
+    with RunningRouter(tmp_path) as alone, alone.client() as client:
+        with pytest.raises(CommandRejectedError, match="swarms only, and not task_submit"):
+            submit(client, spec())
