@@ -36,6 +36,7 @@ def compile_wasm(
     cache: Cache | None = None,
     progress: Progress | None = None,
     users: Sequence[HostFunction] = (),
+    trace: bool = False,
 ) -> Executable:
     """Compile a module, or take what an earlier compilation left in the cache.
 
@@ -43,6 +44,7 @@ def compile_wasm(
         users: the user's host functions, of which ``options`` names those that may be imported.
         target: an instance of ``options.target``; None: make one.
         progress: called with the name of a stage and how much of it is done, 0.0 to 1.0.
+        trace: whether host functions that the program contains are to note how they are called.
 
     Raises:
         SwarmcError: DecodeError, ValidationError, UnsupportedFeatureError, LinkError … of the
@@ -51,8 +53,9 @@ def compile_wasm(
     target = target or target_named(options.target)
     options = resolved(options, target)
     key = program_key(wasm, options, target) if cache else ""
-    if target.embeds_hosts and users:
-        key, cache = _with_users(key, cache, users)
+    trace = trace and target.embeds_hosts
+    if target.embeds_hosts and (users or trace):
+        key, cache = _with_hosts(key, cache, users, trace)
     if cache:
         found = cache.get(key)
         if found is not None and not (found.provisional and options.patient):
@@ -60,24 +63,27 @@ def compile_wasm(
     with collector_paused():
         module = read_module(wasm, progress)
         program, options = _optimised(module, options, progress)
-        codes = partial(_host_codes, users=users, cache=cache)
+        codes = partial(_host_codes, users=users, cache=cache, trace=trace)
         executable = target.compile(program, options, progress, codes)
-        executable = replace(executable, spans=function_spans(module), command=is_command(module))
+        executable = replace(
+            executable, spans=function_spans(module), command=is_command(module), traced=trace
+        )
     if cache:
         cache.put(key, executable)
     return executable
 
 
 def _host_codes(
-    imports: Sequence[HostImport], *, users: Sequence[HostFunction], cache: Cache | None
+    imports: Sequence[HostImport], *, users: Sequence[HostFunction], cache: Cache | None,
+    trace: bool,
 ) -> Sequence[HostCode]:
     from .hosts import host_codes  # most programs on the CPU never ask
 
-    return host_codes(imports, users=users, cache=cache)
+    return host_codes(imports, users=users, cache=cache, trace=trace)
 
 
-def _with_users(
-    key: str, cache: Cache | None, users: Sequence[HostFunction]
+def _with_hosts(
+    key: str, cache: Cache | None, users: Sequence[HostFunction], trace: bool
 ) -> tuple[str, Cache | None]:
     """Key of a program that contains the user's functions; no cache if nothing tells them apart."""
     from .hosts import implementations
@@ -85,7 +91,8 @@ def _with_users(
     found = implementations(users)
     if found is None:
         return "", None
-    return hashlib.sha256("\0".join([key, *sorted(found)]).encode()).hexdigest(), cache
+    parts = [key, *sorted(found), *(["traced"] if trace else [])]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest(), cache
 
 
 def program_key(wasm: bytes, options: CompileOptions, target: Target) -> str:

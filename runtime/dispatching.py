@@ -36,6 +36,7 @@ class AgentDispatch(AgentAccess):
     clock: int
     max_agents: int
     last_result: SwarmResult | None
+    _trace_limit: int
     _upgrade: Upgrade | None
     _stop: Int64s | None
     _starting: threading.Lock
@@ -245,10 +246,13 @@ class AgentDispatch(AgentAccess):
         run = program.run if self._upgrade is None else self._upgrade.run
         if program.mail is not None:
             program.mail.load(request)
+        request.trace = program.trace
         outcome, interruption = run(request)
         mail = None if program.mail is None else program.mail.collect(request, outcome)
         self.last_result = result = program.result(request, outcome, started)
         result.mail = mail
+        if self._trace_limit:
+            result.trace = program.call_trace(outcome)
         if interruption is not None:
             raise interruption
         return result

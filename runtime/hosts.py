@@ -12,7 +12,7 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from ..ir.types import FuncType
 from ..targets.base import HostCode
 from ..targets.executable import HostImport
 from .host_api import HostFunction
+from .host_trace import traced_text
 from .mail import table as mail
 from .wasi import table as wasi
 
@@ -47,6 +48,7 @@ class Registration:
         build: makes the Python function.
         lasting: whether the name says all about the machine code, so that it can be kept.
         user: the user's function that it is made of, if any.
+        inner: the one whose calls it notes, if it does nothing else. number: of the import.
     """
 
     type: FuncType
@@ -54,6 +56,8 @@ class Registration:
     build: Callable[[], Implementation]
     lasting: bool = True
     user: HostFunction | None = None
+    inner: Registration | None = None
+    number: int = 0
 
 
 #: Host functions besides those of WASI that everything in this process knows.
@@ -147,18 +151,19 @@ _lock = threading.Lock()
 
 def resolve(
     imports: Sequence[HostImport], *, users: Sequence[HostFunction] = (),
-    cache: Cache | None = None,
+    cache: Cache | None = None, trace: bool = False,
 ) -> list[int]:  # fmt: skip
     """Addresses of host functions for the CPU, in the order given.
 
     Args:
         users: the user's functions, which come before all others.
         cache: where object code is kept from one process to the next.
+        trace: whether they are to note how they are called.
 
     Raises:
         LinkError: there is no host function of one's name and type, or Numba cannot compile it.
     """
-    found = _registrations(imports, users)
+    found = _registrations(imports, users, trace)
     with _lock:
         missing = {one.implementation: one for one in found}
         _load([one for name, one in missing.items() if name not in _addresses], cache)
@@ -166,10 +171,10 @@ def resolve(
 
 
 def _registrations(
-    imports: Sequence[HostImport], users: Sequence[HostFunction]
+    imports: Sequence[HostImport], users: Sequence[HostFunction], trace: bool
 ) -> list[Registration]:
     found = []
-    for item in imports:
+    for number, item in enumerate(imports):
         registration = find(item.module, item.name, users)
         if registration is None:
             raise LinkError(f"unknown import: {item.module}.{item.name} {item.type}")
@@ -178,16 +183,28 @@ def _registrations(
                 f"incompatible import type: the program imports {item.module}.{item.name} as"
                 f" {item.type}, the host function is {registration.type}"
             )
-        found.append(registration)
+        found.append(_traced(registration, number) if trace else registration)
     return found
+
+
+def _traced(inner: Registration, number: int) -> Registration:
+    name = f"traced {number} {inner.type} {inner.implementation}"
+    return replace(inner, implementation=name, inner=inner, number=number)
+
+
+def _around(registration: Registration, inner: Registration, text: str) -> str:
+    """LLVM IR of one that notes the calls of another."""
+    return traced_text(
+        text, symbol(inner), symbol(registration), registration.type, registration.number
+    )
 
 
 def host_codes(
     imports: Sequence[HostImport], *, users: Sequence[HostFunction] = (),
-    cache: Cache | None = None,
+    cache: Cache | None = None, trace: bool = False,
 ) -> list[HostCode]:  # fmt: skip
     """Host functions as LLVM IR for any machine; arguments and errors are :func:`resolve`'s."""
-    found = _registrations(imports, users)
+    found = _registrations(imports, users, trace)
     return [
         HostCode(f"{item.module}.{item.name}", symbol(one), _text(one, cache))
         for item, one in zip(imports, found, strict=True)
@@ -241,6 +258,9 @@ def _own_object(registration: Registration) -> bytes | None:
 
 
 def _own_text(registration: Registration) -> str | None:
+    if registration.inner is not None:
+        text = _own_text(registration.inner)
+        return None if text is None else _around(registration, registration.inner, text)
     kind, _, implementation = registration.implementation.partition(" ")
     if kind not in _OWN:
         return None
@@ -257,6 +277,8 @@ def _numba_object(registration: Registration) -> bytes:
 
 def _text(registration: Registration, cache: Cache | None) -> str:
     """LLVM IR of one host function, from the cache or from Numba."""
+    if registration.inner is not None:
+        return _around(registration, registration.inner, _text(registration.inner, cache))
     cache = cache if registration.lasting else None
     key = _cache_key(registration, portable=True) if cache else ""
     if cache:

@@ -34,11 +34,13 @@ from .choosing import choose_target, target_named
 from .compile import Progress, compile_wasm
 from .dispatching import AgentDispatch, encode_arguments, spawn
 from .host_api import HostFunction, check_functions
+from .host_calls import trace_shape
 from .hosts import exchanges_mail, imports_of
 from .inputs import Argv, Data, Env
+from .loading import check_usable, load_kernel
 from .mail.access import SwarmMail
 from .mail.post import PostOffice
-from .program import Program, check_usable, load_kernel
+from .program import Program
 from .recompile import Upgrade, upgrade_for
 from .results import SwarmResult
 
@@ -80,6 +82,8 @@ class SwarmManager(AgentDispatch):
         clock: what agents' clocks start at, in nanoseconds since the epoch.
         stdin, argv, env: WASI inputs of agents that are spawned without. ``argv`` starts with
             the program's name.
+        trace_host_calls: how many host calls of each agent are noted in a dispatch, for
+            ``SwarmResult.host_calls``; the others are counted. None: nothing is, and nothing costs.
         cache: whether compiled programs are kept on disk, or the directory where.
         progress: called with the name of a stage and 0.0 to 1.0 while a program is compiled.
     """
@@ -110,6 +114,7 @@ class SwarmManager(AgentDispatch):
         stdin: Data = b"",
         argv: Argv = _DEFAULT_ARGV,
         env: Env | None = None,
+        trace_host_calls: int | None = None,
         cache: bool | str | os.PathLike[str] = True,
         progress: Progress | None = None,
     ) -> None:
@@ -125,6 +130,7 @@ class SwarmManager(AgentDispatch):
         self.output_size = output_size
         self.mailbox_size = -(-check_integer("mailbox_size", mailbox_size, 8, 1 << 30) // 8) * 8
         self.fuel, self.seed, self.clock = check_fuel(fuel), check_seed(seed), check_clock(clock)
+        self._trace_limit = check_integer("trace_host_calls", trace_host_calls or 0, 0, 1 << 24)
         self.last_result: SwarmResult | None = None
         self._call_depth = call_depth
         self._host_functions = check_functions(host_functions)
@@ -227,7 +233,7 @@ class SwarmManager(AgentDispatch):
         data = inputs.encode_data(wasm, "bytecode")
         executable = compile_wasm(
             data, self._options, target=self.target, cache=self._cache, progress=self._progress,
-            users=self._host_functions,
+            users=self._host_functions, trace=self._trace_limit > 0,
         )
         with self._lock:
             self.load_executable(executable)
@@ -252,7 +258,9 @@ class SwarmManager(AgentDispatch):
             self.target = target_named(executable.target)
             self._options = replace(self._options, target=executable.target)
         check_usable(executable, self.target, self._call_depth, self._options.layout)
-        kernel = load_kernel(executable, self.target, self._cache, self._host_functions)
+        kernel = load_kernel(
+            executable, self.target, self._cache, self._host_functions, trace=self._trace_limit > 0
+        )
         has_mail = exchanges_mail(executable.hosts, self._host_functions)
         slices = kernel.allocate(
             self.max_agents, self.output_size, self.mailbox_size if has_mail else 0
@@ -265,6 +273,7 @@ class SwarmManager(AgentDispatch):
             )
             if has_mail:
                 self._program.mail = PostOffice(table, slices, self.mailbox_size)
+            self._program.trace = trace_shape(executable, self._trace_limit)
 
     def close(self) -> None:
         """Drop all agents and the program, and give their memory back."""

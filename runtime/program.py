@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ArgumentError, TargetError
+from ..errors import ArgumentError
 from ..ir.types import Type
 from ..targets.addressing import MemoryLayout
-from ..targets.base import Dispatch, Int64s, Kernel, Outcome, Slices, Target
+from ..targets.base import Dispatch, Int64s, Kernel, Outcome, Slices, TraceShape
 from ..targets.executable import Entry, Executable, GlobalExport
 from ..targets.layout import FLAG_STARTED, FLAG_STARTING, Ctx
 from . import values
 from .agents import AgentTable, Stage
-from .cache import Cache
 from .entry_points import default_name, no_entry_point, no_such_function
-from .host_api import HostFunction
+from .host_calls import CallTrace
 from .launch import run_serialised
 from .mail.post import PostOffice
-from .results import Stream, SwarmResult, empty_stream
+from .outputs import Stream, empty_stream
+from .results import SwarmResult
 
 _BATCH_AGENTS = 256
 _BATCH_BYTES = 4 << 20
@@ -43,53 +42,6 @@ class AgentSnapshot:
     stage: int
     state: bytes
     scratch: bytes | None
-
-
-def check_usable(
-    executable: Executable, target: Target, call_depth: int | None, layout: MemoryLayout | None
-) -> None:
-    """Refuse a program that was compiled for something else than it is to be used for.
-
-    Raises:
-        TargetError: for another machine or another version.
-        ArgumentError: for another call depth or layout; None: any will do.
-    """
-    if executable.fingerprint != target.fingerprint():
-        raise TargetError(
-            f"the program was compiled for {executable.fingerprint!r},"
-            f" this is {target.fingerprint()!r}",
-            hint="compile it again on this machine",
-        )
-    if call_depth not in (None, executable.call_depth):
-        raise ArgumentError(
-            f"the program was compiled for a call_depth of {executable.call_depth},"
-            f" not {call_depth}"
-        )
-    if layout not in (None, executable.layout.memory_layout):
-        raise ArgumentError(
-            f"the program was compiled for the layout {executable.layout.memory_layout},"
-            f" not {layout}"
-        )
-
-
-def load_kernel(
-    executable: Executable, target: Target, cache: Cache | None,
-    users: Sequence[HostFunction] = (),
-) -> Kernel:  # fmt: skip
-    """Load a program together with the host functions that it needs.
-
-    Args:
-        users: those of the user's own.
-
-    Raises:
-        LinkError: one that it needs is missing, or has another type.
-    """
-    addresses: list[int] = []
-    if executable.hosts and not target.embeds_hosts:
-        from .hosts import resolve  # host functions are compiled when they are needed
-
-        addresses = resolve(executable.hosts, users=users, cache=cache)
-    return target.load(executable, addresses)
 
 
 class Program:
@@ -111,6 +63,7 @@ class Program:
         self.slices = slices
         self.table = table
         self.mail: PostOffice | None = None  # where the program exchanges messages
+        self.trace: TraceShape | None = None  # where host calls are noted
         self.entries: dict[str, Entry] = {entry.name: entry for entry in executable.entries}
         self.by_number: dict[int, Entry] = {entry.number: entry for entry in executable.entries}
         self._guarded = [entry for entry in executable.entries if entry.nonnull]
@@ -244,6 +197,12 @@ class Program:
             output=output, errors=errors, truncated=self.truncated(slots),
             total_time_ms=(time.perf_counter() - started) * 1000,
         )  # fmt: skip
+
+    def call_trace(self, outcome: Outcome) -> CallTrace:
+        """What a dispatch noted of host calls, if it was to note them."""
+        if self.trace is None or outcome.trace is None:
+            return CallTrace.empty(self.executable, len(outcome.status))
+        return CallTrace.of(self.executable, self.trace, outcome.trace)
 
     def streams(self, slots: Int64s) -> tuple[Stream, Stream]:
         """Standard output and error of slots that ran."""

@@ -35,7 +35,8 @@ from ..targets.executable import CompileOptions, Effort, Executable
 from .cache import Cache
 from .compile import compile_wasm, program_key, resolved
 from .host_api import HostFunction
-from .program import Program, load_kernel
+from .loading import load_kernel
+from .program import Program
 
 log = logging.getLogger(__name__)
 
@@ -169,8 +170,9 @@ class Upgrade:
         for column, part in ((outcome.results, rest.results), (outcome.status, rest.status),
                              (outcome.used, rest.used)):
             column[places] = part
-        if outcome.mail is not None and rest.mail is not None:
-            outcome.mail[places] = rest.mail
+        for whole, some in ((outcome.mail, rest.mail), (outcome.trace, rest.trace)):
+            if whole is not None and some is not None:
+                whole[places] = some
         return outcome, interruption or later
 
     @contextmanager
@@ -219,7 +221,10 @@ class Upgrade:
         self._over = True
         executable = self._recompilation.result()
         if executable is not None and executable.layout == self._program.executable.layout:
-            kernel = load_kernel(executable, self._target, self._cache, self._users)
+            kernel = load_kernel(
+                executable, self._target, self._cache, self._users,
+                trace=self._program.trace is not None,
+            )  # fmt: skip
             self._program.exchange(executable, kernel)
         return True
 

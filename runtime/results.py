@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -12,14 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, SwarmStateError
 from ..ir.types import Trap, Type
 from ..targets.addressing import Rows
-from ..targets.base import Bytes, Int64s, Outcome
+from ..targets.base import Int64s, Outcome
 from ..targets.device_array import DeviceArray
 from ..targets.executable import Entry, Executable
 from ..targets.layout import Status
+from .host_calls import CallTrace, HostCall
 from .mail.post import MailStatistics
+from .outputs import Stream, joined_stream
+from .plain import plain
 from .values import column_values, decode_column, slot_count
 
 Mask = NDArray[np.bool_]
@@ -55,28 +56,6 @@ class TrapInfo:
         return self.message + (f" ({', '.join(where)})" if where else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """What agents wrote to one stream: bytes joined, and the length of each agent's part."""
-
-    data: Bytes
-    lengths: Int64s
-
-    def split(self) -> list[bytes]:
-        """Each agent's bytes."""
-        if not self.lengths.any():
-            return [b""] * len(self.lengths)
-        data = self.data.tobytes()
-        ends = np.cumsum(self.lengths)
-        starts = (ends - self.lengths).tolist()
-        return [data[start:end] for start, end in zip(starts, ends.tolist(), strict=True)]
-
-
-def empty_stream(count: int) -> Stream:
-    """A stream that no agent wrote to."""
-    return Stream(np.zeros(0, np.uint8), np.zeros(count, np.int64))
-
-
 class SwarmResult:
     """Outcome of one dispatch, by place in the dispatch (arrays) or by agent id (dictionaries).
 
@@ -88,6 +67,7 @@ class SwarmResult:
         total_time_ms: duration of the dispatch as its caller saw it.
         truncated_array: bool[n], who wrote more to a stream than was kept of it.
         mail: numbers of messages; None where the program exchanges none.
+        trace: what was noted of host calls; None where nothing was.
     """
 
     def __init__(
@@ -109,6 +89,7 @@ class SwarmResult:
         self.total_time_ms = total_time_ms
         self.truncated_array = truncated
         self.mail: MailStatistics | None = None
+        self.trace: CallTrace | None = None
         self._words = outcome.status
         self._raw = outcome.results
         self._device_words = outcome.words
@@ -284,6 +265,31 @@ class SwarmResult:
         return TrapInfo(code, message, offset, function, host_code)
 
     @cached_property
+    def host_calls(self) -> dict[int, list[HostCall]]:
+        """The first host calls of each agent, in their order: as many as were to be noted.
+
+        Raises:
+            SwarmStateError: none were to be.
+        """
+        return dict(zip(self.ids.tolist(), self._noted().calls(), strict=True))
+
+    @cached_property
+    def host_call_counts(self) -> dict[int, int]:
+        """How many host calls each agent made in all.
+
+        Raises:
+            SwarmStateError: they were not counted.
+        """
+        return dict(zip(self.ids.tolist(), self._noted().counts.tolist(), strict=True))
+
+    def _noted(self) -> CallTrace:
+        if self.trace is None:
+            raise SwarmStateError(
+                "host calls were not traced", hint="make the swarm with trace_host_calls=64"
+            )
+        return self.trace
+
+    @cached_property
     def exit_codes(self) -> dict[int, int]:
         """Exit code of each agent that ended with ``proc_exit`` or whose ``_start`` returned."""
         codes = np.where(self.exited_array, self._words >> 8 & 0xFFFF_FFFF, 0)
@@ -310,7 +316,7 @@ class SwarmResult:
         for id_ in self.ids.tolist():
             agent: dict[str, Any] = {"id": id_, "status": self.endings[id_]}
             if id_ in self.agent_results:
-                agent["result"] = _plain(self.agent_results[id_])
+                agent["result"] = plain(self.agent_results[id_])
             if id_ in self.exit_codes:
                 agent["exit_code"] = self.exit_codes[id_]
             trap = self.traps.get(id_)
@@ -322,9 +328,12 @@ class SwarmResult:
                     "function": trap.function,
                 }
             agent["instructions"] = self.instruction_counts[id_]
-            agent["stdout"] = _plain(self.agent_outputs[id_])
-            agent["stderr"] = _plain(self.agent_errors[id_])
+            agent["stdout"] = plain(self.agent_outputs[id_])
+            agent["stderr"] = plain(self.agent_errors[id_])
             agent["truncated"] = self.truncated[id_]
+            if self.trace is not None:
+                agent["host_call_count"] = self.host_call_counts[id_]
+                agent["host_calls"] = [plain(call.to_dict()) for call in self.host_calls[id_]]
             agents.append(agent)
         mail = {} if self.mail is None else {"mail": asdict(self.mail)}
         return {
@@ -342,22 +351,20 @@ def joined(parts: Sequence[SwarmResult], total_time_ms: float) -> SwarmResult:
         return parts[0]
     first = parts[0]
 
-    def stream(streams: Sequence[Stream]) -> Stream:
-        return Stream(
-            np.concatenate([one.data for one in streams]),
-            np.concatenate([one.lengths for one in streams]),
-        )
-
     def column(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(part, name) for part in parts])
 
-    return SwarmResult(
+    result = SwarmResult(
         first._executable, column("ids"), column("_entries"),
         Outcome(column("_raw"), column("_words"), column("counts_array")),
-        output=stream([part._output for part in parts]),
-        errors=stream([part._errors for part in parts]),
+        output=joined_stream([part._output for part in parts]),
+        errors=joined_stream([part._errors for part in parts]),
         truncated=column("truncated_array"), total_time_ms=total_time_ms,
     )  # fmt: skip
+    traces = [part.trace for part in parts if part.trace is not None]
+    if len(traces) == len(parts):
+        result.trace = CallTrace.joined(traces)
+    return result
 
 
 def _distinct(numbers: NDArray[np.int32]) -> list[int]:
@@ -374,16 +381,3 @@ def _tuples(types: tuple[Type, ...], raw: NDArray[np.uint64]) -> list[Any]:
         columns.append(column_values(type_, raw[:, first:]))
         first += slot_count((type_,))
     return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bytes):
-        try:
-            return value.decode("utf-8")
-        except UnicodeDecodeError:
-            return {"base64": base64.b64encode(value).decode("ascii")}
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value

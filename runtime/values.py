@@ -323,3 +323,16 @@ def column_values(type_: Type, raw: Uint64s) -> list[Any]:
     if type_.is_ref:
         return [None if number < 0 else number for number in column.tolist()]
     return list(column.tolist())
+
+
+def decode_row(types: Sequence[Type], slots: Sequence[int]) -> tuple[Any, ...]:
+    """Python values of one row of slots, which may be longer."""
+    found: list[Any] = []
+    cursor = 0
+    for type_ in types:
+        bits = slots[cursor]
+        if type_ is Type.V128:
+            bits |= slots[cursor + 1] << 64
+        found.append(decode(type_, bits))
+        cursor += slot_count((type_,))
+    return tuple(found)

@@ -62,6 +62,23 @@ class Mail:
     peers: Int64s
 
 
+@dataclass(frozen=True, slots=True)
+class TraceShape:
+    """What is noted of the host calls of each agent of a dispatch.
+
+    Attributes:
+        limit: most calls. size: bytes of a record: see ``layout.Call``.
+    """
+
+    limit: int
+    size: int
+
+    @property
+    def row(self) -> int:
+        """64-bit words for an agent."""
+        return 1 + self.limit * self.size // 8
+
+
 @dataclass(slots=True)
 class Dispatch:
     """One launch: which agents run what.
@@ -79,6 +96,7 @@ class Dispatch:
         columns: arguments that take the place of those in ``args``, for kernels that have
             ``arrays``.
         mail: messages; None where the program exchanges none.
+        trace: None where host calls are not noted.
     """
 
     slots: Int64s
@@ -95,6 +113,7 @@ class Dispatch:
     drain: Callable[[], int] | None = None
     columns: tuple[DeviceColumn, ...] = ()
     mail: Mail | None = None
+    trace: TraceShape | None = None
 
     def part(self, places: Int64s) -> Dispatch:
         """The same for some of the agents."""
@@ -107,6 +126,7 @@ class Dispatch:
             self.slots[places], self.agent_ids[places], self.entries[places], self.args[places],
             some(self.stdin), some(self.argv), some(self.environ),
             fuel=self.fuel, clock_ns=self.clock_ns, seed=self.seed, stop=self.stop, mail=mail,
+            trace=self.trace,
         )  # fmt: skip
 
 
@@ -130,6 +150,7 @@ class Outcome:
         words: what ``results`` is a copy of, where that lies on a device.
         mail: int64[count, k], see ``layout.MailRow``: as they are after the dispatch. None where
             the program exchanges no messages.
+        trace: int64[count, k], see ``layout.Job.TRACE``; None where nothing was noted.
     """
 
     results: Uint64s
@@ -137,6 +158,7 @@ class Outcome:
     used: Int64s
     words: DeviceBytes | None = None
     mail: Int64s | None = None
+    trace: Int64s | None = None
 
 
 class Slices(Protocol):

@@ -176,6 +176,7 @@ class Executable:
         command: whether it is a WASI command, whose agents start afresh at every dispatch.
         effort: how well its code was optimised.
         stack: bytes of stack that an agent may need at most on a GPU; None: nobody said.
+        traced: whether it contains host functions that note how they are called.
     """
 
     target: str
@@ -197,6 +198,7 @@ class Executable:
     effort: Effort = Effort.FULL
     memory_exports: dict[str, int] = field(default_factory=dict)
     stack: int | None = None
+    traced: bool = False
 
     @property
     def provisional(self) -> bool:
@@ -241,6 +243,7 @@ class Executable:
             "effort": self.effort.value,
             "memory_exports": self.memory_exports,
             "stack": self.stack,
+            **({"traced": True} if self.traced else {}),
             "template": blob(self.template),
             "objects": [blob(data) for data in self.objects],
             "runs": [[r.memory, r.offset, blob(r.data)] for r in self.runs],
@@ -307,6 +310,7 @@ class Executable:
             effort=Effort(header["effort"]),
             memory_exports=header["memory_exports"],
             stack=header["stack"],
+            traced=header.get("traced", False),
         )
 
 

@@ -88,7 +88,12 @@ class Job(enum.IntEnum):
     PEERS = 256  # int64[]: ids, ascending within each agent's part
     OUTBOX = 264  # address of slot 0's outbox
     OUTBOX_SIZE = 272  # bytes of each, and their stride
-    END = 280
+    # What is noted of host calls; all of it 0 where nothing is.
+    TRACE = 280  # int64[COUNT, TRACE_STRIDE / 8]: how many calls, then a record of each: see Call
+    TRACE_STRIDE = 288  # bytes
+    TRACE_LIMIT = 296  # most records of an agent
+    TRACE_SIZE = 304  # bytes of a record
+    END = 312
 
 
 class MailRow(enum.IntEnum):
@@ -113,6 +118,16 @@ class MailRow(enum.IntEnum):
     UNKNOWN = 88  # to nobody whom it may write to,
     FULL = 96  # or when there was no room left
     END = 104
+
+
+class Call(enum.IntEnum):
+    """What is noted of a call of a host function: see Job.TRACE."""
+
+    IMPORT = 0  # its place among the program's imports
+    STATUS = 8  # the status word that it returned: see Status
+    OUT_LEN = 16  # bytes that the agent had written to standard output when it ended,
+    ERR_LEN = 24  # and to standard error
+    SLOTS = 32  # slots of the arguments, then of the results
 
 
 class Shared(enum.IntEnum):

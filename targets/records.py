@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Dispatch, Outcome, Strings, Uint64s
+from ..errors import CapacityError
+from .base import Dispatch, Int64s, Outcome, Strings, TraceShape, Uint64s
 from .executable import Executable
 from .layout import Job, Shared
 from .llvm.types import slots_of
@@ -106,6 +107,11 @@ def job_record(request: Dispatch, outcome: Outcome, slices: AgentSlices, place: 
         point(Job.PEERS, request.mail.peers, "i8")
         put(Job.OUTBOX, slices.outbox.address)
         put(Job.OUTBOX_SIZE, slices.outbox_size)
+    if request.trace is not None and outcome.trace is not None:
+        put(Job.TRACE, place(outcome.trace))
+        put(Job.TRACE_STRIDE, 8 * request.trace.row)
+        put(Job.TRACE_LIMIT, request.trace.limit)
+        put(Job.TRACE_SIZE, request.trace.size)
     return job
 
 
@@ -119,8 +125,18 @@ def prepare(executable: Executable, request: Dispatch) -> Outcome:
     mail = None if request.mail is None else np.ascontiguousarray(request.mail.rows.copy())
     return Outcome(
         np.zeros((count, slots), np.uint64), np.zeros(count, np.int64), np.zeros(count, np.int64),
-        mail=mail,
+        mail=mail, trace=None if request.trace is None else _trace(request.trace, count),
     )  # fmt: skip
+
+
+def _trace(shape: TraceShape, count: int) -> Int64s:
+    try:
+        return np.zeros((count, shape.row), np.int64)
+    except (MemoryError, ValueError) as error:  # too many bytes, even to be said
+        raise CapacityError(
+            f"{shape.limit:,} host calls of each of {count:,} agents do not fit in memory",
+            hint="trace fewer of them",
+        ) from error
 
 
 def instantiation(slots: NDArray[np.int64]) -> Dispatch:

@@ -76,8 +76,8 @@ class DeviceKernel:
             _place_columns(stream, request, record)
             stream.launch(self._function, -(-count // BLOCK), BLOCK, job, self.stack)
             stream.wait(request.stop)
-            mail = [] if outcome.mail is None else [outcome.mail]
-            arena.read(self.device, [outcome.status, outcome.used, *mail])
+            written = (outcome.status, outcome.used, outcome.mail, outcome.trace)
+            arena.read(self.device, [array for array in written if array is not None])
             words.read(outcome.results)
         finally:
             try:

@@ -2,7 +2,7 @@
 
 A launch may touch what :class:`~..cuda.device.Use` says of each allocation: of slices, an agent
 those of its own slot. Of the allocation that holds the Job record, it may write the agent's
-places for results, status, fuel and mail, and read the rest.
+places for results, status, fuel, mail and trace, and read the rest.
 """
 
 from __future__ import annotations
@@ -156,6 +156,8 @@ class PtxDevice:
         ]
         if get(Job.MAIL_ROWS):
             rows.append(("mail", get(Job.MAIL_ROWS), int(MailRow.END)))
+        if get(Job.TRACE):
+            rows.append(("the trace of host calls", get(Job.TRACE), get(Job.TRACE_STRIDE)))
         found = [
             Grant(name, address, count * stride, rule=Rule.INDEX_ROW, stride=stride)
             for name, address, stride in rows if stride

@@ -49,6 +49,7 @@ from swarmc.runtime.tools.mail_check import check_mail
 from swarmc.runtime.tools.oracle import Oracle
 from swarmc.runtime.tools.spec import run_suite
 from swarmc.runtime.tools.target_executor import TargetExecutor
+from swarmc.runtime.tools.trace_check import check_traces
 from swarmc.targets.addressing import MemoryLayout
 from swarmc.targets.base import Target
 from swarmc.targets.cuda.device import DeviceProperties
@@ -313,6 +314,7 @@ STAGES: dict[str, Stage] = {
     "corpus": corpus, "traps": traps, "hosts": lambda plan: check_hosts(plan.make, plan.agents),
     "arrays": lambda plan: check_arrays(plan.make, plan.agents), "scale": scale, "speed": speed,
     "mail": lambda plan: check_mail(plan.make, plan.agents, CORPUS / "swarm"),
+    "host calls": lambda plan: check_traces(plan.make, plan.agents),
     "handwritten": handwritten, "sanitizer": sanitizer, "suite": suite, "fuzz": fuzzing,
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ from swarmc.targets.cuda.gpu import shared_gpu
 
 from . import check
 
-QUICK = ["corpus", "traps", "hosts", "arrays", "scale", "mail"]
+QUICK = ["corpus", "traps", "hosts", "arrays", "scale", "mail", "host calls"]
 
 
 def test_it_checks_the_stand_in() -> None:
@@ -27,6 +27,7 @@ def test_it_checks_the_stand_in() -> None:
     assert "a GPU alone" in stages["arrays"]["skipped"]  # tests/cuda runs it on a driver for tests
     assert record["stages"]["scale"]["without memory"]["agents"] == 300
     assert stages["mail"]["sent"] > 0
+    assert stages["host calls"]["noted"] > 0
     assert len(lines) == len(QUICK)
 
 

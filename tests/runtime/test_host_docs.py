@@ -33,10 +33,10 @@ def folder(
 
 
 def test_there_is_an_example_of_each_kind() -> None:
-    assert sorted(FILES) == ["rewards.py", "run.py", "tables.py", "walk.wat"]
+    assert sorted(FILES) == ["calls.py", "rewards.py", "run.py", "tables.py", "walk.wat"]
 
 
-@pytest.mark.parametrize("name", ["run.py", "tables.py"])
+@pytest.mark.parametrize("name", ["calls.py", "run.py", "tables.py"])
 def test_python(name: str, folder: Path) -> None:
     exec(compile((folder / name).read_text(), name, "exec"), {"__name__": name})
 
