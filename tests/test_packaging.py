@@ -42,7 +42,8 @@ def test_every_package_is_listed() -> None:
 
 
 def test_extras_are_real() -> None:
-    assert set(PYPROJECT["project"]["optional-dependencies"]) == {"bench", "cuda", "test", "web"}
+    extras = {"bench", "cluster", "cuda", "test", "web"}
+    assert set(PYPROJECT["project"]["optional-dependencies"]) == extras
 
 
 def test_typing_folder_mirrors_the_package() -> None:

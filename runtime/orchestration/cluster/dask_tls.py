@@ -1,0 +1,180 @@
+"""Dask's servers as they are used here: mutual TLS, no pages, and each peer within its role.
+
+Whoever has a certificate of the authority could ask Dask's servers for anything, to run functions
+included. So each certificate's name says who its owner is, and what a worker sends is held to the
+few messages of a worker. Of those, none is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import dask
+from distributed import Scheduler, Security, Worker
+
+from .authority import Credentials
+
+_LOG = logging.getLogger(__name__)
+
+#: Name in the certificate of the dispatcher itself.
+DISPATCHER = "dispatcher"
+#: The message in which a worker says what came of an attempt.
+OUTCOME = "swarmc-outcome"
+
+#: What a worker may ask of the scheduler.
+_REQUESTS = frozenset({
+    "identity", "register-worker", "heartbeat_worker", "unregister", "versions", "close",
+})  # fmt: skip
+#: What a worker may tell it.
+_TOLD = frozenset({
+    "task-finished", "task-erred", "release-worker-data", "add-keys", "long-running",
+    "reschedule", "keep-alive", "worker-status-change", "request-refresh-who-has",
+    "close-stream", OUTCOME,
+})  # fmt: skip
+
+# Dask logs what it does at level INFO to standard error as soon as it is imported.
+logging.getLogger("distributed").setLevel(logging.CRITICAL)
+# An order's bytes are in its graph, and are meant to be.
+dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"})
+
+
+def security(credentials: Credentials) -> Security:
+    """For any of Dask's ends."""
+    return Security(
+        require_encryption=True, tls_ca_file=credentials.authority,
+        **{
+            f"tls_{role}_{what}": getattr(credentials, field)
+            for role in ("client", "scheduler", "worker")
+            for what, field in (("cert", "certificate"), ("key", "key"))
+        },
+    )  # fmt: skip
+
+
+def certified_name(comm: Any) -> str | None:
+    """The name in the certificate of who is at the other end."""
+    subject = (comm.extra_info.get("peercert") or {}).get("subject", ())
+    names = [value for part in subject for kind, value in part if kind == "commonName"]
+    return names[0] if len(names) == 1 else None
+
+
+class EngineScheduler(Scheduler):
+    """A scheduler that takes only those it is told to take.
+
+    Args:
+        erred: called with the key of a task that Dask itself could not run.
+    """
+
+    def __init__(self, erred: Callable[[str], None], **options: Any) -> None:
+        self._erred = erred
+        self.admitted: set[str] = set()  #: names that workers may come in with
+        super().__init__(**options)
+
+    def start_http_server(self, *args: Any, **options: Any) -> None:
+        """No port besides the engine's."""
+
+    def handle_comm(self, comm: Any) -> Any:
+        """Take a connection, or cut it."""
+        name = certified_name(comm)
+        if name != DISPATCHER:
+            if name not in self.admitted:
+                _LOG.warning("%s came with the certificate of %s: refused", comm, name)
+                comm.abort()
+                return _Nothing()
+            comm.read = self._within_role(comm.read, name)
+        return super().handle_comm(comm)
+
+    def _within_role(
+        self, read: Callable[..., Awaitable[Any]], name: str
+    ) -> Callable[..., Coroutine[Any, Any, Any]]:
+        async def checked(*args: Any, **options: Any) -> Any:
+            found = await read(*args, **options)
+            if not isinstance(found, (list, tuple)):
+                return self._request(found, name)
+            return [message for message in found if self._told(message)]
+
+        return checked
+
+    def _request(self, message: Any, name: str) -> Any:
+        op = message.get("op") if isinstance(message, dict) else None
+        if op is None and not isinstance(message, dict):
+            return message  # "OK" and its like
+        if op in _TOLD:  # a message that was not batched
+            return message if self._told(message) else []
+        if op not in _REQUESTS or (op == "register-worker" and message.get("name") != name):
+            raise ValueError(f"worker {name} may not ask for {op}")
+        return message
+
+    def _told(self, message: Any) -> bool:
+        """Whether Dask is to hear of it; what it would unpickle is taken out."""
+        if not isinstance(message, dict):
+            return True
+        op = message.get("op")
+        if op == "task-erred":
+            self._erred(str(message.get("key")))
+            return False
+        if op == "task-finished":
+            message["type"] = b""
+        return op in _TOLD
+
+
+class EngineWorker(Worker):
+    """A worker that serves its dispatcher only."""
+
+    def start_http_server(self, *args: Any, **options: Any) -> None:
+        """No port besides the worker's."""
+
+    def handle_comm(self, comm: Any) -> Any:
+        """Take a connection of the dispatcher, or cut it."""
+        if certified_name(comm) != DISPATCHER:
+            comm.abort()
+            return _Nothing()
+        return super().handle_comm(comm)
+
+
+class _Nothing:
+    """What is awaited of a connection that was cut."""
+
+    def __await__(self) -> Any:
+        yield from ()
+
+
+class LoopThread:
+    """An event loop in a thread of its own."""
+
+    def __init__(self, name: str) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_forever()
+        finally:
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.close()
+
+    def call(self, work: Coroutine[Any, Any, Any], timeout: float) -> Any:
+        """Run it there and give what it gives. Raises TimeoutError."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout)
+
+    def post(self, function: Callable[..., object], *args: Any) -> None:
+        """Have a function called there soon."""
+        self.loop.call_soon_threadsafe(function, *args)
+
+    def close(self, timeout: float) -> bool:
+        """End the loop; whether the thread has ended in time."""
+        self.post(self._cancel_all)
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _cancel_all(self) -> None:
+        tasks = asyncio.all_tasks(self.loop)
+        for task in tasks:
+            task.cancel()
+        done = asyncio.gather(*tasks, return_exceptions=True)
+        done.add_done_callback(lambda _: self.loop.stop())

@@ -1,0 +1,87 @@
+"""Attempts and what came of them, as bytes that travel between processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ....errors import SwarmcError
+from ..codec import ValueEncodingError, dumps, loads
+from ..errors import TaskCancelledError, TaskError, TaskTimeoutError
+from ..tasks import Task, TaskContext
+
+_KINDS: dict[str, type[TaskError]] = {"timeout": TaskTimeoutError, "task": TaskError}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a worker is to do.
+
+    Args:
+        attempt: number of the attempt.
+        timeout: seconds that are left for it.
+        inputs: results of the tasks that it depends on.
+    """
+
+    task: Task
+    attempt: int
+    timeout: float
+    inputs: Mapping[str, Any]
+
+
+def pack_order(task: Task, context: TaskContext) -> bytes:
+    """Raises :class:`ValueEncodingError`: its payload has no JSON form."""
+    order = {
+        "task": task.to_data(), "attempt": context.attempt, "timeout": context.remaining(),
+        "inputs": dict(context.inputs),
+    }  # fmt: skip
+    return dumps(order).encode()
+
+
+def unpack_order(data: bytes) -> Order:
+    """What :func:`pack_order` gave."""
+    order = loads(data)
+    return Order(
+        Task.from_data(order["task"]), order["attempt"], order["timeout"], order["inputs"]
+    )
+
+
+def pack_outcome(result: Any, error: BaseException | None) -> bytes:
+    """A result, or what was raised. A result without a JSON form becomes an error."""
+    if error is None:
+        try:
+            return dumps({"result": result}).encode()
+        except ValueEncodingError as problem:
+            error = TaskError(f"its result cannot travel: {problem}", retry=False)
+    return dumps({"error": _error_data(error)}).encode()
+
+
+def _error_data(error: BaseException) -> dict[str, Any]:
+    if isinstance(error, TaskCancelledError):
+        return {"kind": "cancelled", "message": error.message, "hint": None, "retry": False}
+    if isinstance(error, TaskError):
+        kind = "timeout" if isinstance(error, TaskTimeoutError) else "task"
+        message, hint, retry = error.message, error.hint, error.retry
+    else:
+        kind, hint, retry = "task", None, True
+        try:
+            message = f"{type(error).__name__}: {error}"
+        except Exception as problem:  # it is of whoever wrote the executor, as the error is
+            message = f"{type(error).__name__}: it cannot say what ({type(problem).__name__})"
+    return {"kind": kind, "message": message, "hint": hint, "retry": retry}
+
+
+def unpack_outcome(data: bytes) -> tuple[Any, TaskError | None]:
+    """What :func:`pack_outcome` gave. What is none is an error, too."""
+    try:
+        outcome = loads(data)
+        if "error" not in outcome:
+            return outcome["result"], None
+        said = outcome["error"]
+        if said["kind"] == "cancelled":
+            return None, TaskCancelledError(said["message"])
+        made = _KINDS[said["kind"]]
+        return None, made(said["message"], retry=said["retry"], hint=said["hint"])
+    except (SwarmcError, KeyError, TypeError) as error:
+        return None, TaskError(f"the worker's answer is none: {error}")

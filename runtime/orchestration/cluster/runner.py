@@ -1,0 +1,188 @@
+"""The Dask part of a worker: takes orders, runs them in threads, tells what came of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from distributed import WorkerPlugin
+
+from ..engine.base import Attempt
+from ..engine.local import LocalEngine
+from ..errors import TaskCancelledError
+from ..interfaces import Agent
+from ..tasks import TaskContext
+from .authority import Credentials
+from .dask_tls import OUTCOME, EngineWorker, LoopThread, security
+from .parcel import pack_outcome, unpack_order
+
+_TIMEOUT = 30.0
+_PIECE = 4 << 20  # bytes of an outcome in one message
+_GONE = frozenset({"released", "cancelled", "forgotten", "error"})
+
+#: Those of this process by their places; Dask finds its functions by name, not by object.
+_runners: dict[str, Runner] = {}
+
+
+async def run_order(place: str, key: str, order: bytes) -> None:
+    """What Dask runs. What comes of it goes to the scheduler as a message of its own."""
+    await _runners[place].run(key, order)
+
+
+class Runner:
+    """Joins an engine, and runs what comes.
+
+    Args:
+        address: of the engine.
+        place: under which the engine knows it.
+        host: address of this machine by which the dispatcher reaches it.
+        agent: what runs tasks.
+        gone: called when the engine has cut it off, in the runner's thread.
+
+    Raises:
+        OSError: the engine is not there, or does not take it.
+    """
+
+    def __init__(
+        self, address: str, place: str, host: str, credentials: Credentials, agent: Agent,
+        gone: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self._agent = agent
+        self._place = place
+        self._gone = gone
+        self._lock = threading.Lock()  # guards what follows
+        self._running: dict[str, tuple[Attempt, asyncio.Future[None]]] = {}
+        self._keys: dict[Attempt, str] = {}
+        self._closed = False
+        self._engine = LocalEngine(agent.capacity)
+        self._engine.open(self._started, self._done)
+        self._folder = tempfile.mkdtemp(prefix="swarmc-worker-")
+        self._thread = LoopThread("swarmc-dask-worker")
+        _runners[place] = self
+        try:
+            self._thread.call(self._start(address, host, credentials), _TIMEOUT)
+        except BaseException:
+            self._end(_TIMEOUT)
+            raise
+
+    async def _start(self, address: str, host: str, credentials: Credentials) -> None:
+        self._worker = EngineWorker(
+            address, name=self._place, nthreads=self._agent.capacity, host=host,
+            protocol="tls://", security=security(credentials), memory_limit=0, dashboard=False,
+            local_directory=self._folder, plugins=(_Cancels(self),), death_timeout=_TIMEOUT,
+        )  # fmt: skip
+        await self._worker
+        self._watching = asyncio.ensure_future(self._watch())
+
+    async def _watch(self) -> None:
+        await self._worker.finished()  # type: ignore[no-untyped-call]
+        self._gone()
+
+    @property
+    def running(self) -> int:
+        """How many attempts run."""
+        with self._lock:
+            return len(self._running)
+
+    def close(self, timeout: float = _TIMEOUT) -> None:
+        """Leave the engine; what runs is told to stop. May be called more than once."""
+        self._gone = lambda: None
+        with self._lock:
+            closed, self._closed = self._closed, True
+        if closed:
+            return
+        try:
+            self._thread.call(self._worker.close(timeout=timeout, nanny=False), timeout + 1)
+        except TimeoutError:
+            pass  # its thread ends with the process
+        self._end(timeout)
+
+    def _end(self, timeout: float) -> None:
+        _runners.pop(self._place, None)
+        with self._lock:
+            attempts = [attempt for attempt, _ in self._running.values()]
+        for attempt in attempts:
+            attempt.context.cancelled.set()
+        self._engine.close(min(timeout, 5.0))
+        self._thread.close(timeout)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    # Orders
+
+    async def run(self, key: str, order: bytes) -> None:
+        """Run an order until it has ended, or nobody wants it any more."""
+        loop = asyncio.get_running_loop()
+        try:
+            what = unpack_order(order)
+        except Exception as error:
+            self._tell(key, pack_outcome(None, error))
+            return
+        context = TaskContext(what.attempt, time.monotonic() + what.timeout, what.inputs)
+        attempt = Attempt(what.task, self._agent, context)
+        ended: asyncio.Future[None] = loop.create_future()
+        with self._lock:
+            self._running[key] = attempt, ended
+            self._keys[attempt] = key
+        self._engine.launch(attempt)
+        await ended
+
+    def cancel(self, key: str) -> None:
+        """Nobody wants it any more. In the runner's thread."""
+        with self._lock:
+            found = self._running.pop(key, None)
+        if found is not None:
+            attempt, ended = found
+            attempt.context.cancelled.set()
+            self._engine.abandon(attempt)
+            if not ended.done():
+                ended.set_result(None)
+
+    def _started(self, attempt: Attempt) -> None:
+        if attempt.context.cancelled.is_set():
+            raise TaskCancelledError
+
+    def _done(self, attempt: Attempt, result: Any, error: BaseException | None) -> None:
+        """In the thread that ran it."""
+        with self._lock:
+            key = self._keys.pop(attempt)
+            wanted = key in self._running
+        if wanted:
+            self._thread.post(self._finish, key, pack_outcome(result, error))
+
+    def _finish(self, key: str, outcome: bytes) -> None:
+        with self._lock:
+            found = self._running.pop(key, None)
+        if found is not None:
+            self._tell(key, outcome)
+            if not found[1].done():
+                found[1].set_result(None)
+
+    def _tell(self, key: str, outcome: bytes) -> None:
+        for start in range(0, max(1, len(outcome)), _PIECE):
+            piece = outcome[start : start + _PIECE]
+            more = start + _PIECE < len(outcome)
+            # Without a connection the engine has given the task to another worker already.
+            with contextlib.suppress(OSError):
+                self._worker.batched_stream.send(
+                    {"op": OUTCOME, "key": key, "data": piece, "more": more}
+                )
+
+
+class _Cancels(WorkerPlugin):
+    """Hears from Dask that a task is not wanted any more while it runs."""
+
+    name = "swarmc"
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def transition(self, key: Any, start: str, finish: str, **more: Any) -> None:
+        """Called by Dask."""
+        if start in ("executing", "long-running") and finish in _GONE:
+            self._runner.cancel(str(key))
