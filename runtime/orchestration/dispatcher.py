@@ -21,7 +21,7 @@ from .interfaces import Agent, Executor
 from .scheduler import Scheduler
 from .store import Store
 from .worker import Worker
-from .workflow.manifest import load_manifest
+from .workflow.manifest import load_manifest, manifest_of
 from .workflow.result import WorkflowResult
 from .workflow.run import WorkflowRunner
 from .workflow.schema import WorkflowManifest
@@ -190,11 +190,22 @@ class Dispatcher:
         Raises:
             DocumentError: with all mistakes in it.
         """
-        names = dict.fromkeys((*self.config.backends.names(), *self._options.executors))
-        return load_manifest(path, format=format, executors=tuple(names))
+        return load_manifest(path, format=format, executors=self._names)
 
-    def deploy(self, manifest: WorkflowManifest) -> str:
+    def parse(self, data: Any) -> WorkflowManifest:
+        """A manifest of what a file has in it; else as :meth:`load`."""
+        return manifest_of(data, executors=self._names)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """Of executors that manifests may name."""
+        return tuple(dict.fromkeys((*self.config.backends.names(), *self._options.executors)))
+
+    def deploy(self, manifest: WorkflowManifest, run_id: str | None = None) -> str:
         """Start a workflow and give the id of its run.
+
+        Args:
+            run_id: made up if not given.
 
         Raises:
             ExecutorsMissingError: it needs executors that cannot work here.
@@ -206,7 +217,7 @@ class Dispatcher:
             problems = {name: why for name, why in problems.items() if name not in remote}
             if problems:
                 raise ExecutorsMissingError(problems)
-        return parts.runner.deploy(manifest)
+        return parts.runner.deploy(manifest, run_id=run_id)
 
     def run(self, manifest: WorkflowManifest, timeout: float | None = None) -> WorkflowResult:
         """Deploy a workflow and wait for its end."""

@@ -86,6 +86,15 @@ class Metrics:
         """All metrics in Prometheus' text format."""
         return generate_latest(self.registry).decode()
 
+    def values(self) -> dict[str, float]:
+        """Samples by name, and labels if there are some; of histograms, counts and sums."""
+        return {
+            _sample_name(sample.name, sample.labels): float(sample.value)
+            for metric in self.registry.collect()
+            for sample in metric.samples
+            if not sample.name.endswith("_bucket")
+        }
+
     def serve(self, port: int = 0, host: str = "127.0.0.1") -> MetricsServer:
         """Serve them by HTTP on this machine's loopback interface, at ``/metrics``.
 
@@ -206,6 +215,11 @@ def _buckets(times: Distribution) -> tuple[list[tuple[str, float]], float]:
         seen += count
         buckets.append((repr(bound) if bound != float("inf") else "+Inf", float(seen)))
     return buckets, times.total
+
+
+def _sample_name(name: str, labels: Mapping[str, str]) -> str:
+    pairs = ",".join(f'{label}="{value}"' for label, value in labels.items())
+    return f"{name}{{{pairs}}}" if pairs else name
 
 
 def _text(key: object) -> str:

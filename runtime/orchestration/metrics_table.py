@@ -77,6 +77,14 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row("queue_time", _H, "task_queue_seconds", "From being ready to the start."),
         Row("run_time", _H, "task_run_seconds", "From the start of an attempt to its end."),
     ),
+    "router": (
+        Row("connections", _G, "router_connections", "Connections by role.", "role"),
+        Row("swarms", _G, "router_swarms", "Swarms that have not ended."),
+        Row("nodes", _G, "router_nodes", "Their nodes by state.", "state"),
+        Row("queued", _G, "router_turns_queued", "Injections that wait."),
+        Row("turns", _C, "router_turns", "Turns that ended, by outcome.", "outcome"),
+        Row("events", _C, "router_events", "Events of the protocol."),
+    ),
     "store": (
         Row("events", _C, "store_events", "Events stored."),
         Row("appends", _C, "store_appends", "Appends stored."),

@@ -28,6 +28,7 @@ from swarmc.runtime.orchestration.memory import MemoryConfig, MemoryManager, Mem
 from swarmc.runtime.orchestration.metrics import Metrics, MetricsError
 from swarmc.runtime.orchestration.metrics_table import ROWS, Kind
 from swarmc.runtime.orchestration.resources import ResourceMonitor, ResourceUsage
+from swarmc.runtime.orchestration.router.counts import RouterStats
 from swarmc.runtime.orchestration.scheduler import SchedulerStats
 from swarmc.runtime.orchestration.store import Store, StoreStats
 
@@ -35,7 +36,7 @@ STATISTICS: dict[str, type] = {
     "scheduler": SchedulerStats, "store": StoreStats, "agents": RegistryStatistics,
     "health": HealthStatistics, "supervisor": SupervisorStatistics, "breakers": BreakerStatistics,
     "memory": MemoryStats, "hub": HubStats, "resources": ResourceUsage,
-    "coordinator": CoordinationStats,
+    "coordinator": CoordinationStats, "router": RouterStats,
 }  # fmt: skip
 
 #: What follows from others, or never changes.

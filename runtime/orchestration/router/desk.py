@@ -6,8 +6,10 @@ and may hear of connections, look after things now and then, and add to ``status
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from starlette.routing import BaseRoute
 
 from .protocol import Hello
 from .wire import Connection
@@ -34,6 +36,10 @@ class Desk:
     def handlers(self) -> Mapping[str, Handler]:
         """By the names of the methods that it does."""
         return {}
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Of the HTTP server, beside those of connections and of the page."""
+        return ()
 
     async def open(self, router: Router) -> None:
         """The router begins: before it takes connections. Desks open in their order."""

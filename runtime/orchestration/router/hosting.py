@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .counts import MetricsDesk
 from .desk import Desk
 from .tasks import TaskDesk
+from .workflows import WorkflowDesk
 
 if TYPE_CHECKING:
     from ..dispatcher import Dispatcher
@@ -27,4 +29,8 @@ class Resuming(Desk):
 
 def desks_of(dispatcher: Dispatcher) -> tuple[Desk, ...]:
     """What clients and workers ask of a dispatcher, which must be open."""
-    return (TaskDesk(dispatcher), Resuming(dispatcher))
+    references: dict[str, str] = {}
+    return (
+        TaskDesk(dispatcher, references), WorkflowDesk(dispatcher, references),
+        MetricsDesk(dispatcher), Resuming(dispatcher),
+    )  # fmt: skip

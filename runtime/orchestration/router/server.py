@@ -144,7 +144,8 @@ class RouterServer:
         self._router = router
         self._listen = listen
         self._app = Starlette(routes=[
-            WebSocketRoute("/ws", self._websocket), Route("/health", self._health), *routes,
+            WebSocketRoute("/ws", self._websocket), Route("/health", self._health),
+            *(route for desk in router.desks for route in desk.routes()), *routes,
         ])  # fmt: skip
         self.port = listen.port
         self.tcp_port = listen.tcp_port

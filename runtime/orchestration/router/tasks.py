@@ -75,12 +75,16 @@ class Waiters:
 
 
 class TaskDesk(Desk):
-    """Tasks of a dispatcher's scheduler."""
+    """Tasks of a dispatcher's scheduler.
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    Args:
+        references: of tasks and of runs that have not ended, by id.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, references: dict[str, str]) -> None:
         self._dispatcher = dispatcher
+        self._references = references
         self._waiters = Waiters()
-        self._references: dict[str, str] = {}  # of tasks that are not final
         self._unwatch: Callable[[], None] = lambda: None
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -119,6 +123,8 @@ class TaskDesk(Desk):
     def _changed(self, record: TaskRecord) -> None:
         task_id = record.task.id
         reference = self._references.get(task_id)
+        if reference is None and record.task.workflow is not None:
+            reference = self._references.get(record.task.workflow)
         if record.state.final:
             self._references.pop(task_id, None)
             self._waiters.final(task_id)
@@ -161,6 +167,8 @@ class TaskDesk(Desk):
                 await asyncio.wait(left, timeout=wanted.wait_ms / 1000)
                 seq = self.router.events.seq
                 records = await self._records(wanted.task_ids, "task_status", wanted)
+            if not all(record.state.final for record in records):
+                await self.router.call(self._dispatcher.scheduler.check)
         finally:
             self._waiters.forget(futures)
         return TaskList(seq=seq, tasks=await self.router.call(_infos_of, records))

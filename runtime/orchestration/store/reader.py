@@ -126,6 +126,19 @@ class StoreReader:
             where += f" AND w.state IN ({','.join('?' * len(values))})"
         yield from self._pages(_workflow, f"{_WORKFLOW} WHERE {where} ORDER BY w.number", values)
 
+    def latest_workflows(
+        self, limit: int, states: Iterable[str] | None = None
+    ) -> list[WorkflowRecord]:
+        """The runs that started last, at most ``limit`` of them, in the order of their starts."""
+        where, values = "1", list[Any]()
+        if states is not None:
+            values += states
+            where = f"w.state IN ({','.join('?' * len(values))})"
+        rows = self._rows(
+            f"{_WORKFLOW} WHERE {where} ORDER BY w.number DESC LIMIT ?", [*values, limit]
+        )
+        return [self._make(_workflow, row) for row in reversed(rows)]
+
     def agent(self, agent_id: str) -> AgentRecord | None:
         """An agent as it was last heard of; None if it never registered."""
         row = self._row(f"{_AGENT} WHERE a.id = ?", (agent_id,))

@@ -68,8 +68,21 @@ def _parse(
         from ..documents.toml_reader import read_toml as read
     else:
         from ..documents.yaml_reader import read_yaml as read
-    document = read(name, text)
+    return _checked(read(name, text), executors)
 
+
+def manifest_of(
+    data: Any, *, name: str = "<manifest>", executors: Collection[str] = EXECUTORS
+) -> WorkflowManifest:
+    """A manifest from what a file has in it, such as what ``to_data`` gives.
+
+    Raises:
+        DocumentError: with all mistakes, as ``NAME: what``.
+    """
+    return _checked(Document(name, data), executors)
+
+
+def _checked(document: Document, executors: Collection[str]) -> WorkflowManifest:
     def also(document: Document) -> None:
         _check_executors(document, executors)
         _check_graph(document)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,8 @@ class SymbolResult:
         result: of one that completed.
         error: of one that failed or was cancelled, or of the last attempt that failed.
         duration: seconds of the last attempt, if it has ended.
+        agent: id of the worker that runs or ran the last attempt.
+        dependencies: names of the symbols that come right before; of a rollback, what it undoes.
     """
 
     name: str
@@ -44,17 +46,23 @@ class SymbolResult:
     result: Any = None
     error: str | None = None
     duration: float | None = None
+    agent: str | None = None
+    dependencies: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, name: str, executor: str, record: TaskRecord | None) -> SymbolResult:
+    def of(
+        cls, name: str, executor: str, record: TaskRecord | None, dependencies: Iterable[str] = ()
+    ) -> SymbolResult:
         """What a task's record says; None: it was not submitted yet."""
+        before = tuple(dependencies)
         if record is None:
-            return cls(name, executor)
+            return cls(name, executor, dependencies=before)
         begun, ended = record.started, record.finished
         duration = ended - begun if begun is not None and ended is not None else None
         return cls(
-            name, executor, record.state, record.attempts, record.result, record.error, duration
-        )
+            name, executor, record.state, record.attempts, record.result, record.error, duration,
+            record.agent, before,
+        )  # fmt: skip
 
     def to_data(self) -> dict[str, Any]:
         """As a value."""
@@ -75,6 +83,7 @@ class WorkflowResult:
         symbols: by name, in the manifest's order.
         rollbacks: by the name of the symbol that they undo, in the order in which they run.
         duration: seconds from its start to its end, or until now.
+        started: seconds since 1970.
     """
 
     id: str
@@ -85,6 +94,7 @@ class WorkflowResult:
     symbols: Mapping[str, SymbolResult] = field(default_factory=dict)
     rollbacks: Mapping[str, SymbolResult] = field(default_factory=dict)
     duration: float = 0.0
+    started: float = 0.0
 
     def _count(self, state: TaskState) -> int:
         return sum(symbol.state is state for symbol in self.symbols.values())

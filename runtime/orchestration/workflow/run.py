@@ -61,6 +61,7 @@ class WorkflowRunner:
         self._scheduler, self._store = scheduler, store
         self._defaults = defaults or TaskDefaults()
         self._kept = kept
+        self._listeners: tuple[Callable[[WorkflowResult], None], ...] = ()
         self._runs: dict[str, Run] = {}
         self._lock = threading.Lock()  # guards _runs, and what is in the runs
         self._closed = False
@@ -105,13 +106,13 @@ class WorkflowRunner:
         except BaseException:
             self._forget(run)
             raise
+        self._tell(run)
         try:
             tasks = symbol_tasks(run.id, manifest, self._defaults)
             self._scheduler.submit_many(tasks, timeout=timeout)
         except OrchestrationError as error:
-            self._write(EventKind.WORKFLOW_FINISHED, run, {
-                "state": WorkflowState.FAILED.value, "error": f"not started: {error}",
-            })  # fmt: skip
+            run.error = f"not started: {error}"
+            self._finish(run, WorkflowState.FAILED)
             self._forget(run)
             raise
         self._watch(run)
@@ -135,9 +136,16 @@ class WorkflowRunner:
                 raise TimeoutError(f"run {run_id} is not done after {timeout:g} s")
             if not run.done.wait(step):
                 self._scheduler.check()
-        if run.broken is not None:
-            raise OrchestrationError(f"run {run_id} was left: {run.broken}") from run.broken
+        self.check(run_id)
         return self.result(run_id)
+
+    def check(self, run_id: str) -> None:
+        """Raise if a run, or any, cannot go on in this process, as :meth:`wait` does."""
+        run = self._find(run_id)
+        if run is not None and run.broken is not None:
+            raise OrchestrationError(f"run {run_id} was left: {run.broken}") from run.broken
+        if run is not None and not run.done.is_set():
+            self._scheduler.check()
 
     def run(self, manifest: WorkflowManifest, timeout: float | None = None) -> WorkflowResult:
         """Deploy a workflow and wait for its end."""
@@ -170,6 +178,22 @@ class WorkflowRunner:
             run = self._restored(stored)
         with self._lock:
             return run.snapshot(self._record)
+
+    def on_change(self, listener: Callable[[WorkflowResult], None]) -> Callable[[], None]:
+        """Have a function called when a run begins, is rolled back, and ends; what is given ends
+        that.
+
+        It is told of the run without its symbols, by whatever thread; it must be quick and must not
+        raise.
+        """
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+
+        def end() -> None:
+            with self._lock:
+                self._listeners = tuple(o for o in self._listeners if o is not listener)
+
+        return end
 
     def runs(self) -> list[str]:
         """Ids of the runs of this runner that have not ended."""
@@ -292,6 +316,7 @@ class WorkflowRunner:
         })  # fmt: skip
         with self._lock:
             run.rollbacks, run.state = rollbacks, WorkflowState.ROLLING_BACK
+        self._tell(run)
         self._undo_next(run)
 
     def _undo_next(self, run: Run) -> None:
@@ -336,9 +361,14 @@ class WorkflowRunner:
             finished = [r for r in self._runs.values() if r.done.is_set()]
             for old in finished[: max(0, len(finished) - self._kept)]:
                 del self._runs[old.id]
+        self._tell(run)
         run.done.set()
 
     # Helpers
+
+    def _tell(self, run: Run) -> None:
+        for listener in self._listeners:
+            listener(run.brief())
 
     def _write(self, kind: EventKind, run: Run, data: dict[str, Any]) -> None:
         if self._store is not None:

@@ -80,6 +80,14 @@ class Run:
         pending = {task_id(run_id, name) for name in symbols}
         return cls(run_id, manifest, symbols, started, pending=pending)
 
+    def brief(self) -> WorkflowResult:
+        """How it is now, without its symbols."""
+        end = self.finished if self.finished is not None else time.time()
+        return WorkflowResult(
+            self.id, self.manifest.name, self.manifest.version, self.state, self.error,
+            duration=max(0.0, end - self.started), started=self.started,
+        )  # fmt: skip
+
     def why(self) -> str:
         """Why it did not complete: the failure that came first."""
         def ended(record: TaskRecord) -> float:
@@ -107,14 +115,15 @@ class Run:
         """
         symbols = {
             name: SymbolResult.of(
-                name, symbol.dispatch, self.records.get(name) or find(task_id(self.id, name))
+                name, symbol.dispatch, self.records.get(name) or find(task_id(self.id, name)),
+                symbol.dependencies,
             )
             for name, symbol in self.symbols.items()
         }
         rollbacks = {
             name: SymbolResult.of(
                 rollback.name, rollback.dispatch,
-                self.undone.get(name) or find(rollback_id(self.id, name)),
+                self.undone.get(name) or find(rollback_id(self.id, name)), (name,),
             )
             for name in self.rollbacks
             if (rollback := self.symbols[name].rollback) is not None
@@ -122,7 +131,7 @@ class Run:
         end = self.finished if self.finished is not None else time.time()
         return WorkflowResult(
             self.id, self.manifest.name, self.manifest.version, self.state, self.error, symbols,
-            rollbacks, max(0.0, end - self.started),
+            rollbacks, max(0.0, end - self.started), self.started,
         )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 from starlette.routing import BaseRoute
 
 from swarmc.runtime.orchestration.dispatcher import create_dispatcher
+from swarmc.runtime.orchestration.executors import Call
 from swarmc.runtime.orchestration.executors.internal import Operation
 from swarmc.runtime.orchestration.providers import Job, JobSpec, JobState, JobStatus
 from swarmc.runtime.orchestration.router.client import RouterClient
@@ -196,6 +197,24 @@ class RunningDispatcher(RunningRouter):
 
     def desks(self) -> tuple[Desk, ...]:
         return desks_of(self.dispatcher)
+
+
+class Holding:
+    """An operation ``hold`` that waits until the test lets it go on."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.begun = threading.Semaphore(0)
+
+    def hold(self, call: Call) -> Any:
+        """Gives ``value``."""
+        self.begun.release()
+        while not self.go.wait(0.01):
+            call.task_context.check()
+        return call.parameters.get("value")
+
+    def table(self) -> dict[str, Any]:
+        return {"hold": self.hold}
 
 
 def until(condition: Callable[[], _T]) -> _T:

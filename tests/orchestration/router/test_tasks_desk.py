@@ -12,7 +12,6 @@ import msgspec
 import pytest
 
 from swarmc.runtime.orchestration.codec import dumps, loads
-from swarmc.runtime.orchestration.executors import Call
 from swarmc.runtime.orchestration.router.client import (
     CommandRejectedError,
     MessageTooLargeError,
@@ -27,33 +26,16 @@ from swarmc.runtime.orchestration.router.protocol_tasks import (
     TaskSubmit,
 )
 
-from .routing import LONG, RunningDispatcher, collect
-
-
-class Operations:
-    """What tasks do: wait until the test lets them go on."""
-
-    def __init__(self) -> None:
-        self.go = threading.Event()
-        self.begun = threading.Semaphore(0)
-
-    def hold(self, call: Call) -> Any:
-        self.begun.release()
-        while not self.go.wait(0.01):
-            call.task_context.check()
-        return call.parameters.get("value")
-
-    def table(self) -> dict[str, Any]:
-        return {"hold": self.hold}
+from .routing import LONG, Holding, RunningDispatcher, RunningRouter, collect
 
 
 @pytest.fixture
-def operations() -> Operations:
-    return Operations()
+def operations() -> Holding:
+    return Holding()
 
 
 @pytest.fixture
-def host(tmp_path: Path, operations: Operations) -> Iterator[RunningDispatcher]:
+def host(tmp_path: Path, operations: Holding) -> Iterator[RunningDispatcher]:
     with RunningDispatcher(tmp_path, operations.table()) as host:
         yield host
         operations.go.set()
@@ -125,7 +107,7 @@ def test_failures_are_told(client: RouterClient) -> None:
 
 
 def test_waiting_holds_no_thread(
-    host: RunningDispatcher, client: RouterClient, operations: Operations
+    host: RunningDispatcher, client: RouterClient, operations: Holding
 ) -> None:
     """A hundred wait on one connection, and the router answers others meanwhile."""
     ids = submit(client, spec(operation="hold", value=7))
@@ -147,7 +129,7 @@ def test_waiting_holds_no_thread(
     assert [result(tasks[0]) for tasks in answers] == [7] * 100
 
 
-def test_cancelling(client: RouterClient, operations: Operations) -> None:
+def test_cancelling(client: RouterClient, operations: Holding) -> None:
     held, after = submit(
         client, spec(operation="hold", task_id="h"), spec(dependencies=["h"], task_id="after")
     )
@@ -227,7 +209,7 @@ def test_answers_that_do_not_fit_into_one_frame(client: RouterClient) -> None:
 
 def test_a_router_takes_up_what_it_accepted(tmp_path: Path) -> None:
     """Tasks wait in the store while there is no router, and go on by themselves."""
-    held = Operations()
+    held = Holding()
     host = RunningDispatcher(tmp_path, held.table())
     with host:
         with host.client() as client:
@@ -246,8 +228,6 @@ def test_a_router_takes_up_what_it_accepted(tmp_path: Path) -> None:
 
 
 def test_a_router_without_a_dispatcher_says_so(tmp_path: Path) -> None:
-    from .routing import RunningRouter
-
     with RunningRouter(tmp_path) as alone, alone.client() as client:
         with pytest.raises(CommandRejectedError, match="swarms only, and not task_submit"):
             submit(client, spec())
