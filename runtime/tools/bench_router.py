@@ -12,63 +12,25 @@ import multiprocessing
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 
-from ..orchestration.providers import ClusterProvider, Job, JobSpec, JobState, JobStatus
-from ..orchestration.router.core import Router
-from ..orchestration.router.jobs import ProviderCluster
 from ..orchestration.router.protocol import MAX_MESSAGE, PROTOCOL
 from ..orchestration.router.server import Listen, RouterServer
-from ..orchestration.router.swarms import RouterConfig
 from ..orchestration.store import Store
+from .router_process import paper_router
 
 _TICK = 0.01  # seconds between bursts of events
-
-
-class NoNodes:
-    """A provider that starts nothing."""
-
-    name = "none"
-    settling = 0.0
-
-    def submit(self, spec: JobSpec) -> Job:
-        """A job on paper."""
-        return Job(f"job-{spec.swarm_id}", spec.swarm_id, spec.nodes, "runs", "none", "1", 0.0)
-
-    def status(self, job_id: str) -> JobStatus:
-        """It runs."""
-        return JobStatus(job_id, JobState.RUNNING)
-
-    def statuses(self, job_ids: Sequence[str]) -> dict[str, JobStatus]:
-        """They run."""
-        return {job_id: self.status(job_id) for job_id in job_ids}
-
-    def cancel(self, job_id: str) -> None:
-        """Nothing to end."""
-
-    def adopt(self, swarm_id: str) -> Job | None:
-        """Nothing to find."""
-        return None
-
-    def jobs(self) -> Sequence[Job]:
-        """None."""
-        return ()
-
-    def close(self) -> None:
-        """Nothing to free."""
 
 
 def serve(pipe: Pipe, rate: int, seconds: float) -> None:
     """The router's process: sends its port, then, when told to, so many events a second."""
 
     async def main(store: Store) -> None:
-        provider: ClusterProvider = NoNodes()  # type: ignore[assignment]
-        router = Router(store, ProviderCluster(provider), RouterConfig(module="none.wasm"))
+        router = paper_router(store)
         server = RouterServer(router, Listen(port=0))
         serving = asyncio.ensure_future(server.run(lambda: pipe.send(server.port)))
         await asyncio.to_thread(pipe.recv)

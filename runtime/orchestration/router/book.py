@@ -14,6 +14,7 @@ from .wire import Connection, encode_event
 
 #: Events that clients who were away can have again.
 KEPT_EVENTS = 100_000
+KEPT_BYTES = 64 << 20  #: of those, encoded
 #: Sequence numbers are taken from the store in blocks, so that an event costs no write. A restart
 #: goes on behind the block: no number is given out twice.
 SEQ_BLOCK = 100_000
@@ -117,7 +118,8 @@ class EventBook:
         self.seq = self.first = first
         self._reserve = reserve
         self._reserved = first
-        self._kept: deque[tuple[Event, bytes]] = deque(maxlen=KEPT_EVENTS)
+        self._kept: deque[tuple[Event, bytes]] = deque()
+        self._size = 0  # of the encoded ones
         self.connections: set[Connection] = set()
 
     def emit(
@@ -136,6 +138,9 @@ class EventBook:
         )  # fmt: skip
         encoded = encode_event(event)
         self._kept.append((event, encoded))
+        self._size += len(encoded)
+        while len(self._kept) > KEPT_EVENTS or (self._size > KEPT_BYTES and len(self._kept) > 1):
+            self._size -= len(self._kept.popleft()[1])
         for connection in tuple(self.connections):
             connection.tell(event, encoded)
         return event

@@ -342,7 +342,9 @@ class Router(Swarms):
         hello = connection.hello
         if hello is None or hello.swarm_id is None or hello.node is None:
             return None
-        entry = self.swarms[hello.swarm_id]
+        entry = self.swarms.get(hello.swarm_id)
+        if entry is None:  # it ended long ago, and its worker beats on
+            return None
         node = entry.nodes[hello.node]
         return (entry, node) if node.connection is connection else None
 

@@ -27,6 +27,11 @@ from .wire import MAX_WAITING, Connection
 _LOG = logging.getLogger(__name__)
 _FLUSH = 0.005  # seconds that messages are collected for, so that many go in one frame
 _SWEEP = 0.1  # seconds between looks at heartbeats
+_FRAME = 1 << 20  # bytes up to which messages are joined
+#: Seconds for a peer to say hello. Who has not been let in may hold nothing for longer.
+HELLO_WITHIN = 10.0
+#: Bytes that wait to be sent to a peer that does not read, after which it is cut off.
+MAX_WAITING_BYTES = 256 << 20
 
 
 class ServerError(OrchestrationError):
@@ -87,15 +92,19 @@ class Outbox:
     def __init__(self, cut: Callable[[], None]) -> None:
         self._cut = cut
         self._waiting: list[bytes] = []
+        self._size = 0  # of those
         self._some = asyncio.Event()
         self._closed = False
 
     def put(self, message: bytes) -> None:
         """Have a message sent."""
-        if len(self._waiting) >= MAX_WAITING:
+        full = len(self._waiting) >= MAX_WAITING or self._size > MAX_WAITING_BYTES
+        if full and not self._closed:
             self._cut()
+        if full or self._closed:
             return
         self._waiting.append(message)
+        self._size += len(message)
         self._some.set()
 
     def close(self) -> None:
@@ -109,27 +118,32 @@ class Outbox:
             if not self._closed:
                 await self._some.wait()
             self._some.clear()
-            waiting, self._waiting = self._waiting, []
-            for part in _parts(waiting):
-                yield part[0] if len(part) == 1 else b"[" + b",".join(part) + b"]"
-            if len(waiting) > 1:
-                await asyncio.sleep(_FLUSH)
-            elif not waiting and self._closed:
+            waiting, self._waiting, self._size = self._waiting, [], 0
+            for some in _joined(waiting):
+                yield some
+            if waiting:
+                if len(waiting) > 1:
+                    await asyncio.sleep(_FLUSH)
+            elif self._closed:
                 return
 
 
-def _parts(messages: list[bytes]) -> Iterator[list[bytes]]:
-    """Messages in groups, each of which fits into one frame."""
-    part: list[bytes] = []
-    size = 2
+def _joined(messages: list[bytes]) -> Iterator[bytes]:
+    """Messages as frames, none of which is large because there are many."""
+    some: list[bytes] = []
+    size = 0
     for message in messages:
-        if part and size + len(message) + 1 > MAX_MESSAGE:
-            yield part
-            part, size = [], 2
-        part.append(message)
-        size += len(message) + 1
-    if part:
-        yield part
+        if some and size + len(message) > _FRAME:
+            yield _array(some)
+            some, size = [], 0
+        some.append(message)
+        size += len(message)
+    if some:
+        yield _array(some)
+
+
+def _array(messages: list[bytes]) -> bytes:
+    return messages[0] if len(messages) == 1 else b"[" + b",".join(messages) + b"]"
 
 
 class RouterServer:
@@ -163,6 +177,7 @@ class RouterServer:
             lifespan="off", ws_max_size=MAX_MESSAGE, ws_ping_interval=None,
             ssl_certfile=listen.certificate, ssl_keyfile=listen.key,
         )  # fmt: skip
+        logging.getLogger("uvicorn.error").addFilter(_of_ours)
         try:
             config.load()
             socket = await asyncio.to_thread(_bind, listen.host, listen.port)
@@ -241,14 +256,17 @@ class RouterServer:
         self, websocket: WebSocket, outbox: Outbox, peer: str, cut: Callable[[], None]
     ) -> None:
         connection = Connection(self._router, outbox.put, cut, peer)
+        limit = _expect_hello(connection)
         try:
             while True:
+                await connection.room()
                 message = await websocket.receive()
                 if message["type"] == "websocket.disconnect":
                     return
                 data = message.get("text")
                 connection.receive(data if data is not None else message.get("bytes") or b"")
         finally:
+            limit.cancel()
             connection.closed()
             outbox.close()
 
@@ -272,13 +290,18 @@ class RouterServer:
         peer = ":".join(str(part) for part in (writer.get_extra_info("peername") or "?")[:2])
         connection = Connection(self._router, outbox.put, writer.close, peer)
         writing = asyncio.ensure_future(self._write_lines(writer, outbox))
+        limit = _expect_hello(connection)
         try:
             while line := await reader.readline():
                 if line.strip():
                     connection.receive(line)
-        except (ValueError, ConnectionError) as error:  # ValueError: a line that is too long
+                    await connection.room()
+        except ConnectionError as error:
             _LOG.info("%s: %s", peer, error)
+        except ValueError:  # a line that is too long
+            connection.too_large()
         finally:
+            limit.cancel()
             connection.closed()
             outbox.close()
             await writing
@@ -293,6 +316,21 @@ class RouterServer:
             pass  # it is gone; the reader notices
         finally:
             writer.close()
+
+
+def _expect_hello(connection: Connection) -> asyncio.TimerHandle:
+    """Cut a connection that says no hello; to be cancelled when it ends."""
+
+    def look() -> None:
+        if connection.role is None:
+            connection.cut()
+
+    return asyncio.get_running_loop().call_later(HELLO_WITHIN, look)
+
+
+def _of_ours(record: logging.LogRecord) -> bool:
+    """Not what peers do wrong: else whoever can connect fills the log, a traceback at a time."""
+    return not record.getMessage().startswith("Invalid UTF-8 sequence received")
 
 
 def _bind(host: str, port: int) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -29,12 +30,20 @@ from .protocol import (
     Request,
 )
 
+_LOG = logging.getLogger(__name__)
 _ENCODER = msgspec.json.Encoder()
 _MESSAGES = msgspec.json.Decoder(Message | list[Message])
 _PARAMS = {name: msgspec.json.Decoder(params) for name, (_, params, _) in METHODS.items()}
 #: Messages that wait to be sent to a peer that does not read, after which it is cut off: it will
 #: connect again, and take the list of swarms.
-MAX_WAITING = 50_000
+MAX_WAITING = 200_000
+#: Messages of one frame that a peer may send.
+MAX_ARRAY = 1_000
+#: Requests of one peer that are worked on at a time; those behind them are not read until then.
+MAX_WORKING = 2_000
+_LONGEST = 1_000  # characters of a refusal: what is refused may be in it, and be large
+#: Whatever JSON does not say well: Python's own error for UTF-8, and for what is nested too deeply.
+_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class RequestError(OrchestrationError):
@@ -89,17 +98,30 @@ class Connection:
         What is asked is done in the background, requests one beside another.
         """
         if len(data) > MAX_MESSAGE:
-            self._fail(None, Code.INVALID_REQUEST, f"a frame has at most {MAX_MESSAGE} bytes")
+            self.too_large()
             return
         try:
             found = _MESSAGES.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except _MALFORMED as error:
             invalid = isinstance(error, msgspec.ValidationError)
             code = Code.INVALID_REQUEST if invalid else Code.PARSE
             self._fail(None, code, f"not a message of {PROTOCOL}: {error}")
             return
-        for message in found if isinstance(found, list) else (found,):
+        messages = found if isinstance(found, list) else (found,)
+        if len(messages) > MAX_ARRAY:
+            self._fail(None, Code.INVALID_REQUEST, f"a frame has at most {MAX_ARRAY} messages")
+            return
+        for message in messages:
             self._take(message)
+
+    def too_large(self) -> None:
+        """Refuse a frame that nobody need read to its end."""
+        self._fail(None, Code.INVALID_REQUEST, f"a frame has at most {MAX_MESSAGE} bytes")
+
+    async def room(self) -> None:
+        """Wait until so little is worked on that the next frame may be received."""
+        while len(self._working) >= MAX_WORKING:
+            await asyncio.wait(self._working, return_when=asyncio.FIRST_COMPLETED)
 
     def _take(self, message: Message) -> None:
         if message.jsonrpc != "2.0":
@@ -123,7 +145,8 @@ class Connection:
         known = METHODS.get(method)
         if known is None:
             names = ", ".join(METHODS)
-            raise RequestError(Code.UNKNOWN_METHOD, f"unknown method {method!r}; there are {names}")
+            shown = method if len(method) <= 64 else f"{method[:64]}…"
+            raise RequestError(Code.UNKNOWN_METHOD, f"unknown method {shown!r}; there are {names}")
         who = known[0]
         if self.role is None and method != "hello":
             raise RequestError(Code.HELLO_FIRST, "the first request is hello")
@@ -131,7 +154,7 @@ class Connection:
             raise RequestError(Code.NOT_AUTHORISED, f"{method} is not for a {self.role}")
         try:
             return _PARAMS[method].decode(raw)
-        except msgspec.ValidationError as error:
+        except _MALFORMED as error:
             raise RequestError(Code.INVALID_PARAMS, f"{method}: {error}") from error
 
     async def _work(self, message_id: int | str | None, method: str, params: Params) -> None:
@@ -141,6 +164,9 @@ class Connection:
             self._fail(message_id, error.code, error.message, error.data)
         except OrchestrationError as error:
             self._fail(message_id, Code.INTERNAL, str(error))
+        except Exception as error:  # a mistake of ours: whoever asked need not wait for ever
+            _LOG.exception("%s of %s", method, self.peer)
+            self._fail(message_id, Code.INTERNAL, f"{method}: {type(error).__name__}")
         else:
             if message_id is not None:
                 self._put(Answer(id=message_id, result=result))
@@ -160,12 +186,13 @@ class Connection:
         """Ask the peer for something; what it answers.
 
         Raises:
-            RequestError: it refused. ConnectionError: it is gone.
+            RequestError: it refused, or is asked more than a frame holds. ConnectionError: it is
+                gone.
         """
         number = next(self._ids)
+        self._put(Request(id=number, method=method, params=params))
         future: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
         self._asked[number] = future
-        self._put(Request(id=number, method=method, params=params))
         return future
 
     def tell(self, event: Event, encoded: bytes) -> None:
@@ -185,10 +212,18 @@ class Connection:
     def _fail(
         self, message_id: int | str | None, code: int, message: str, data: Any = None
     ) -> None:
+        if len(message) > _LONGEST:
+            message = f"{message[:_LONGEST]} …"
         self._put(Refusal(id=message_id, error=Failure(code=code, message=message, data=data)))
 
     def _put(self, message: Answer | Refusal | Request) -> None:
-        self._send(_ENCODER.encode(message))
+        encoded = _ENCODER.encode(message)
+        if len(encoded) <= MAX_MESSAGE:
+            self._send(encoded)
+        elif isinstance(message, Request):
+            raise RequestError(Code.INVALID_REQUEST, f"{message.method} does not fit in a frame")
+        else:
+            self._fail(message.id, Code.INTERNAL, "the answer does not fit in a frame")
 
 
 def encode_event(event: Event) -> bytes:

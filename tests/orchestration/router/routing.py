@@ -158,6 +158,14 @@ class RunningRouter:
                 ready.set_exception(error)
             raise
 
+    def in_loop(self, function: Callable[[], _T]) -> _T:
+        """Call something where the router lives."""
+
+        async def call() -> _T:
+            return function()
+
+        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(LONG)
+
     def restart(self) -> None:
         """Stop the router and start another one on the same port and store."""
         self.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,9 +24,15 @@ from swarmc.runtime.orchestration.router.protocol import (
     Failure,
     Params,
     TurnDone,
+    TurnRun,
 )
 from swarmc.runtime.orchestration.router.schema import text
-from swarmc.runtime.orchestration.router.wire import Connection
+from swarmc.runtime.orchestration.router.wire import (
+    MAX_ARRAY,
+    MAX_WORKING,
+    Connection,
+    RequestError,
+)
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "protocol.md").read_text(encoding="utf-8")
@@ -162,3 +169,102 @@ def test_nothing_malformed_gets_through(frame: bytes, said_hello: bool) -> None:
         assert METHODS[method][0] in ("any", role)
     for answer in answers:
         assert "error" in answer or "result" in answer
+
+
+def test_what_is_not_utf8_in_parameters_is_refused() -> None:
+    frame = b'{"jsonrpc":"2.0","id":1,"method":"hello","params":{"protocol":"\xff"}}'
+    answers, recorder = answers_to(frame)
+    assert codes(answers) == [Code.INVALID_PARAMS]
+    assert recorder.asked == []
+
+
+def test_a_frame_of_very_many_messages_is_refused() -> None:
+    status = b'{"jsonrpc":"2.0","id":1,"method":"status"}'
+    many = b"[" + b",".join([status] * (MAX_ARRAY + 1)) + b"]"
+    answers, recorder = answers_to(many, role="client")
+    assert codes(answers) == [Code.INVALID_REQUEST]
+    assert recorder.asked == []
+    _, recorder = answers_to(b"[" + b",".join([status] * MAX_ARRAY) + b"]", role="client")
+    assert len(recorder.asked) == MAX_ARRAY
+
+
+@pytest.mark.parametrize("params", [b'"x"', b'{"protocol":"p","role":"%s"}'])
+def test_a_refusal_does_not_repeat_all_that_was_said(params: bytes) -> None:
+    long = b"\\u0000" * 100_000
+    method = b"hello" if b"%s" in params else long
+    params = params.replace(b"%s", long)
+    frame = b'{"jsonrpc":"2.0","id":1,"method":"%s","params":%s}' % (method, params)
+    (answer,), _ = answers_to(frame)
+    assert "error" in answer and len(json.dumps(answer)) < 10_000
+
+
+class Other(Recorder):
+    """A router that does something else."""
+
+    def __init__(self, what: Callable[[], Any]) -> None:
+        super().__init__()
+        self._what = what
+
+    async def request(self, connection: Connection, method: str, params: Params) -> Any:
+        return self._what()
+
+
+def answered_by(what: Callable[[], Any]) -> Any:
+    said: list[bytes] = []
+
+    async def main() -> None:
+        connection = Connection(Other(what), said.append, lambda: None, "test")
+        connection.role = "client"
+        connection.receive(b'{"jsonrpc":"2.0","id":1,"method":"status"}')
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+    (answer,) = said
+    return json.loads(answer)
+
+
+def test_a_mistake_of_the_router_is_answered() -> None:
+    assert answered_by({}.popitem)["error"] == {
+        "code": Code.INTERNAL, "message": "status: KeyError"
+    }  # fmt: skip
+
+
+def test_an_answer_that_does_not_fit_is_said_to_be_one() -> None:
+    error = answered_by(lambda: "x" * MAX_MESSAGE)["error"]
+    assert error == {"code": Code.INTERNAL, "message": "the answer does not fit in a frame"}
+
+
+def test_a_worker_is_not_asked_more_than_a_frame_holds() -> None:
+    said: list[bytes] = []
+
+    async def main() -> None:
+        connection = Connection(Recorder(), said.append, lambda: None, "test")
+        turn = TurnRun(turn_id="t", module="m", agents=1, data="x" * MAX_MESSAGE)
+        with pytest.raises(RequestError, match="turn_run does not fit in a frame"):
+            await connection.ask("turn_run", turn)
+
+    asyncio.run(main())
+    assert said == []
+
+
+def test_no_more_is_read_while_much_is_worked_on() -> None:
+    release = asyncio.Event()
+
+    class Slow(Recorder):
+        async def request(self, connection: Connection, method: str, params: Params) -> Any:
+            await release.wait()
+
+    async def main() -> None:
+        connection = Connection(Slow(), lambda frame: None, lambda: None, "test")
+        connection.role = "client"
+        await connection.room()
+        for _ in range(MAX_WORKING):
+            connection.receive(b'{"jsonrpc":"2.0","method":"status"}')
+        room = asyncio.ensure_future(connection.room())
+        await asyncio.wait([room], timeout=0.05)
+        assert not room.done()
+        release.set()
+        await asyncio.wait_for(room, 10)
+
+    asyncio.run(main())

@@ -1,0 +1,122 @@
+"""Peers that mean harm: the router answers others, does nothing for them, and does not grow."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from swarmc.runtime.orchestration.router import book, server
+from swarmc.runtime.orchestration.router.book import EventBook
+from swarmc.runtime.orchestration.router.protocol import (
+    MAX_MESSAGE,
+    METHODS,
+    Code,
+    Hello,
+    Inject,
+    Launch,
+    Nothing,
+)
+from swarmc.runtime.tools.frames import FrameGenerator, spell, valid_calls
+from swarmc.runtime.tools.fuzz_router import main, run
+
+from .routing import LONG, RunningRouter
+
+
+def test_twenty_thousand_frames(tmp_path: Path) -> None:
+    report = run(20_000, 1, tmp_path)
+    assert report.tally.findings == []
+    assert report.tally.sent >= 20_000 and report.good_requests > 10 and report.turns > 2
+    assert {"damaged", "oversized", "deep", "array", "noise"} <= set(report.tally.kinds)
+
+
+def test_the_tool_says_what_it_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["fuzz_router", "--frames", "300", "--json"])
+    assert main() == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["tally"]["sent"] >= 300 and report["tally"]["findings"] == []
+    monkeypatch.setattr(sys, "argv", ["fuzz_router", "--frames", "300"])
+    assert main() == 0
+    assert re.search(r"^0 findings$", capsys.readouterr().out, re.M)
+
+
+def test_frames_follow_from_their_seed_and_call_every_method() -> None:
+    first, again, other = (FrameGenerator(seed, ("swarm-a",), 0) for seed in (1, 1, 2))
+    frames = [next(first) for _ in range(1500)]
+    assert frames == [next(again) for _ in range(1500)] != [next(other) for _ in range(1500)]
+    called = {method for frame in frames for method, _ in valid_calls(frame.data)}
+    assert called == set(METHODS)
+    numbers = [number for frame in frames for number in frame.ids]
+    assert len(set(numbers)) == len(numbers)
+
+
+def test_what_is_spelled_is_json_but_for_what_is_not() -> None:
+    value = {"a": [1, None, "é\0"], "": {}}
+    assert json.loads(spell(value)) == value
+
+
+def lines(running: RunningRouter) -> socket.socket:
+    assert running.server.tcp_port is not None
+    return socket.create_connection(("127.0.0.1", running.server.tcp_port), LONG)
+
+
+def test_a_line_that_is_too_long_is_refused_by_name(tmp_path: Path) -> None:
+    with RunningRouter(tmp_path) as running, lines(running) as end:
+        file = end.makefile("rb")
+        end.sendall(b"x" * (MAX_MESSAGE + 2))
+        error = json.loads(file.readline())["error"]
+        assert error["code"] == Code.INVALID_REQUEST and "16777216 bytes" in error["message"]
+
+
+def test_who_says_no_hello_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "HELLO_WITHIN", 0.2)
+    with RunningRouter(tmp_path) as running, running.client() as client, lines(running) as end:
+        end.sendall(b'{"jsonrpc":"2.0","id":1,"method":"status"}\n')
+        found = end.makefile("rb").read()
+        assert json.loads(found)["error"]["code"] == Code.HELLO_FIRST
+        assert client.call("status", Nothing()).clients == 1
+
+
+def test_a_client_that_was_away_for_long_gets_all_that_it_missed(tmp_path: Path) -> None:
+    with RunningRouter(tmp_path) as running, running.client() as client:
+        first = client.welcome.seq
+        count = 60_000
+        emit = running.router.events.emit
+        running.in_loop(lambda: [emit("usage", data={"n": n}) for n in range(count)])
+        assert client.subscribe(after=first).complete
+        heard = client.events(LONG)
+        assert [next(heard).data["n"] for _ in range(count)] == list(range(count))
+
+
+def test_events_that_are_kept_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(book, "KEPT_BYTES", 100_000)
+    events = EventBook(0, lambda seq: None)
+    for _ in range(50):
+        events.emit("assistant_delta", data={"text": "x" * 10_000})
+    complete, kept = events.since(0)
+    assert not complete
+    assert [event.seq for event, _ in kept] == list(range(42, 51))
+    events.emit("assistant_delta", data={"text": "x" * 200_000})
+    assert [event.seq for event, _ in events.since(50)[1]] == [51]
+
+
+def test_the_worker_of_a_swarm_that_was_removed_beats_on(tmp_path: Path) -> None:
+    with RunningRouter(tmp_path) as running, running.client() as client:
+        running.provider.start = False
+        swarm = client.call("swarm_launch", Launch(module="m.wasm"))
+        token = running.router.swarms[swarm.swarm_id].token
+        hello = Hello(
+            protocol="codeswarm.router.v1", role="worker", swarm_id=swarm.swarm_id, node=0,
+            token=token,
+        )  # fmt: skip
+        with running.client(hello=hello) as worker:
+            running.in_loop(lambda: running.router.swarms.pop(swarm.swarm_id))
+            assert worker.call("heartbeat", Nothing()) is None
+            with pytest.raises(Exception, match="not for a worker"):
+                worker.call("swarm_inject", Inject(swarm_id=swarm.swarm_id, prompt="x"))
