@@ -87,8 +87,8 @@ def interruptible(call: Callable[[], T]) -> T:
         finally:
             done.set()
 
-    threading.Thread(target=work, daemon=True).start()
     try:
+        threading.Thread(target=work, daemon=True).start()
         while not done.wait(_STEP_SECONDS):
             pass
     except KeyboardInterrupt:

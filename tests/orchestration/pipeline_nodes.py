@@ -110,18 +110,18 @@ meeting = Meeting()
 
 
 def meet(name: str) -> str:
-    meeting.barrier.wait(10)
+    meeting.barrier.wait(60)
     return name
 
 
 async def meet_async(name: str) -> str:
-    await asyncio.to_thread(meeting.barrier.wait, 10)
+    await asyncio.to_thread(meeting.barrier.wait, 60)
     return name
 
 
 def wait_in_thread() -> str:
     meeting.begun.set()
-    meeting.go_on.wait(30)
+    meeting.go_on.wait(60)
     return "done"
 
 

@@ -126,7 +126,7 @@ class Cluster:
     def kill(self, name: str) -> None:
         process = self._processes.pop(name)
         process.kill()
-        process.wait(10)
+        process.wait(60)
 
     def signal(self, name: str, number: signal.Signals) -> None:
         os.kill(self._processes[name].pid, number)
@@ -144,7 +144,7 @@ class Cluster:
         for process in self._processes.values():
             process.send_signal(signal.SIGCONT)
             process.terminate()
-        codes = [process.wait(20) for process in self._processes.values()]
+        codes = [process.wait(60) for process in self._processes.values()]
         for link in self.links.values():
             link.close()
         self.errors.close()

@@ -353,7 +353,7 @@ def test_vitals_find_a_hanging_agent_and_bring_it_back() -> None:
         while vitals.monitor.stats().beats < 6:
             time.sleep(0.01)
         sick.well = False
-        assert back.wait(30)
+        assert back.wait(60)
     assert changes[-3:] == [FAILED, AgentState.CREATED, READY]
     assert registry.stats().restarts >= 1
     assert not [t for t in threading.enumerate() if t.name.startswith("swarmc-hea")]
@@ -368,7 +368,7 @@ def test_a_ticker_survives_what_it_calls(caplog: pytest.LogCaptureFixture) -> No
 
     with caplog.at_level(logging.ERROR), Ticker(0.001, broken, "test-ticker") as ticker:
         for _ in range(3):
-            assert calls.acquire(timeout=10)
+            assert calls.acquire(timeout=60)
     assert ticker.errors >= 3
     assert "test-ticker: a call failed" in caplog.text
 
@@ -378,10 +378,10 @@ def test_hearing_heartbeats_costs_little() -> None:
     for number in range(256):
         registry.register(FakeAgent(f"a{number}"))
     monitor = HealthMonitor(registry)
-    started = time.perf_counter()
+    started = time.thread_time()
     for _ in range(10):
         for number in range(256):
             monitor.beat(f"a{number}")
         monitor.check()
-    took = time.perf_counter() - started
+    took = time.thread_time() - started
     assert took < 1.0  # for one second of 256 agents; 10 ms on an idle machine

@@ -32,7 +32,7 @@ from swarmc.runtime.orchestration.router.server import ServerError
 from swarmc.runtime.orchestration.store import Store
 from swarmc.runtime.orchestration.workflow import WorkflowState, parse_manifest
 
-SECONDS = 30.0
+SECONDS = 60.0
 ENGINE = """\
 import json, sys
 task = json.load(sys.stdin)

@@ -22,7 +22,7 @@ def test_the_task_of_an_agent_that_hangs_runs_on_another() -> None:
 
     def hanging(payload: object) -> str:
         hung.set()
-        leave.wait(60)
+        leave.wait(120)
         return "late"
 
     registry = AgentRegistry()
@@ -35,11 +35,11 @@ def test_the_task_of_an_agent_that_hangs_runs_on_another() -> None:
     policy = HealthPolicy(interval=0.05, timeout=3.0, pause=0.1, deviation=0.05)
     with Scheduler(registry) as scheduler, Vitals(registry, policy, RestartPolicy(restarts=0)):
         task = scheduler.submit(Task("t", "payload", timeout=100, retries=0))
-        assert hung.wait(10)
+        assert hung.wait(60)
         healthy = AgentFactory.create_generic("healthy", handler=lambda payload: [payload])
         registry.register(healthy)
         well = False
-        record, = scheduler.wait([task], 30)
+        record, = scheduler.wait([task], 60)
         assert failed.is_set()
         assert (record.state, record.result) == (TaskState.COMPLETED, ["payload"])
         assert (record.agent, record.attempts) == (healthy.id, 2)

@@ -17,7 +17,7 @@ import pytest
 from swarmc.runtime.tools.fault_links import Link, Links, LinkState
 from swarmc.runtime.tools.faults import Fault, FaultKind, Process, Storm, Victim, plan
 
-LONG = 30.0
+LONG = 60.0
 #: Says that it is there, then counts.
 COUNTER = """
 import json, sys, time

@@ -160,13 +160,13 @@ def test_an_agent_whose_handler_hangs_is_not_well(why: str) -> None:
 
     def hanging(payload: object) -> None:
         entered.set()
-        leave.wait(30)
+        leave.wait(60)
 
     agent = AgentFactory.create_generic("g", handler=hanging, capacity=2)
     context = TaskContext(deadline=101.0, clock=clock)
     thread = threading.Thread(target=run, args=(agent, None, context))
     thread.start()
-    assert entered.wait(10)
+    assert entered.wait(60)
     assert agent.ping()
     if why == "cancelled":
         context.cancelled.set()
@@ -178,6 +178,6 @@ def test_an_agent_whose_handler_hangs_is_not_well(why: str) -> None:
     agent.restart()
     assert agent.ping()  # though the thread still hangs
     leave.set()
-    thread.join(10)
+    thread.join(60)
     agent.close()
     assert not agent.ping()

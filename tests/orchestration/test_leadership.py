@@ -140,7 +140,7 @@ def test_a_fence_lets_nobody_back() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert fence.epoch == 3 and passed.count(3) == 200
     with pytest.raises(StaleEpochError, match="epoch 2 is over: it is 3"):
         fence.check(2)

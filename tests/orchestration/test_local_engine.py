@@ -11,7 +11,7 @@ from swarmc.runtime.orchestration.tasks import Task, TaskContext, TaskState
 
 from .scheduling import Worker
 
-LONG = 20  # seconds; nothing here waits that long unless it is broken
+LONG = 60.0  # seconds; nothing here waits that long unless it is broken
 
 
 def registry(*workers: Worker) -> AgentRegistry:

@@ -10,7 +10,6 @@ import dataclasses
 import inspect
 import json
 import re
-import socket
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -53,14 +52,8 @@ from swarmc.runtime.orchestration.workflow import (
 )
 from swarmc.runtime.orchestration.workflow.schema import Dispatch
 
+from .ports import free_port
 from .workflow_document import TOML, YAML
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
 
 PORT = free_port()  # the document's is 8080
 COMMANDS = ("deploy", "status", "config", "start-dispatcher", "start-worker")

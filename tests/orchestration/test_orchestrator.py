@@ -25,7 +25,7 @@ from swarmc.runtime.orchestration.errors import ClosedError, OrchestrationError
 
 from .scheduling import Worker
 
-LONG = 20
+LONG = 60.0
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def test_cancelling_the_task_ends_the_pipeline(executor: PipelineExecutor, funct
     context = TaskContext()
 
     def cancel() -> None:
-        assert meeting.begun.wait(10)
+        assert meeting.begun.wait(60)
         context.cancelled.set()
 
     canceller = threading.Thread(target=cancel)

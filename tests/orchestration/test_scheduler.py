@@ -409,9 +409,9 @@ def test_watchers_and_waiting() -> None:
         bench.scheduler.wait([task.id], timeout=0.01)
     assert not bench.scheduler.wait_idle(timeout=0.01)
     bench.engine.end("t", 7)
-    assert [r.result for r in bench.scheduler.wait([task.id, task.id], timeout=5)] == [7, 7]
+    assert [r.result for r in bench.scheduler.wait([task.id, task.id], timeout=60)] == [7, 7]
     bench.scheduler.watch(task.id, seen.append)
-    assert bench.scheduler.wait_idle(timeout=5)
+    assert bench.scheduler.wait_idle(timeout=60)
     bench.scheduler.close()
     assert [record.result for record in seen] == [7, 7]
 

@@ -13,7 +13,7 @@ from swarmc.runtime.orchestration.tasks import Task, TaskContext, TaskState
 
 from .scheduling import Worker
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 def test_what_is_interrupted_by_closing_runs_again(tmp_path: Path) -> None:

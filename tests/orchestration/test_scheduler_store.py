@@ -19,7 +19,7 @@ from swarmc.runtime.orchestration.tasks import Task, TaskContext, TaskState
 
 from .scheduling import Bench, Worker
 
-LONG = 20
+LONG = 60.0
 
 
 def kinds(store: Store, task_id: str) -> list[EventKind]:

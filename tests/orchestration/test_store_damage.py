@@ -63,7 +63,7 @@ FILL = """
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
         assert not thread.is_alive()
     print(*sorted({type(error).__name__ for error in errors}))
     print(errors[0])

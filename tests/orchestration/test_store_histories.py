@@ -73,10 +73,10 @@ def told_as_one_group(store: Store, history: list[list[Event]]) -> list[type[Any
 
     def hold(error: BaseException | None) -> None:
         held.set()
-        go.wait(30)
+        go.wait(60)
 
     store.append_soon([], hold)
-    assert held.wait(30)
+    assert held.wait(60)
     for append in history:
         store.append_soon(append, lambda error: outcomes.append(type(error)))
     go.set()

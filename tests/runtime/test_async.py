@@ -6,7 +6,6 @@ import asyncio
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -158,10 +157,8 @@ def test_work_of_the_host_overlaps(make_swarm: Make, library: bytes) -> None:
     swarm = make_swarm(library, fuel=LONG)
     swarm.spawn_agent("forever")
     handle = swarm.dispatch_async()
-    deadline, steps = time.monotonic() + 0.2, 0
-    while time.monotonic() < deadline:
-        steps += 1
-    assert steps > 1000 and not handle.done()
+    for _ in range(100_000):
+        assert not handle.done()
     assert handle.cancel()
 
 

@@ -150,9 +150,9 @@ def test_without_a_gpu_it_costs_nothing() -> None:
         import sys, time
         from swarmc.runtime import choosing, SwarmManager
         before = set(sys.modules)
-        begin = time.perf_counter()
+        begin = time.process_time()
         assert choosing.why_no_gpu()
-        took = time.perf_counter() - begin
+        took = time.process_time() - begin
         assert set(sys.modules) == before, set(sys.modules) - before
         SwarmManager()
         assert not any(name.split(".")[0] == "cuda" for name in sys.modules)

@@ -124,11 +124,11 @@ def test_aliases_cannot_explode() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     for i in range(1, 12):
         lines.append(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]")
-    begun = time.monotonic()
+    begun = time.process_time()
     assert "stands for too many values, through aliases" in message(
         read_yaml, "f", "\n".join(lines)
     )
-    assert time.monotonic() - begun < 10
+    assert time.process_time() - begun < 10
 
 
 TOML = """\

@@ -27,7 +27,7 @@ from swarmc.runtime.orchestration.executors import (
 from swarmc.runtime.orchestration.tasks import Task, TaskContext
 
 ECHO = "import json, sys; json.dump(json.load(sys.stdin), sys.stdout)"
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 
 
 def python(code: str, **options: Any) -> ProcessExecutor:

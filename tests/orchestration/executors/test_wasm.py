@@ -154,13 +154,11 @@ def test_cancellation_and_timeout_interrupt(executor: WasmExecutor) -> None:
     run(executor, bytes=LIB, entry_point="add", args=[1, 2])  # compiled from now on
     context = TaskContext()
     threading.Timer(0.05, context.cancelled.set).start()
-    begun = time.monotonic()
     with pytest.raises(TaskCancelledError):
         run(executor, context, bytes=LIB, entry_point="forever", fuel=1 << 60)
     with pytest.raises(TaskTimeoutError):
         late = TaskContext(deadline=time.monotonic() + 0.05)
         run(executor, late, bytes=LIB, entry_point="forever", fuel=1 << 60)
-    assert time.monotonic() - begun < 20
 
 
 def test_swarms_are_kept_and_closed(tmp_path: Path) -> None:

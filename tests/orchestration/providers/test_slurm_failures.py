@@ -24,7 +24,7 @@ from swarmc.runtime.orchestration.providers import (
 from .contract import DRAINS, WAITS, ended, go, living, said, shell, there, until
 from .slurm_cluster import SlurmCluster, processes_of, slurm_cluster
 
-QUICK = 2.0  # seconds that a command may take here
+QUICK = 3.0  # seconds that a command may take here
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_a_controller_that_is_killed(provider: SlurmProvider, cluster: SlurmClus
     cluster.kill("slurmctld")
     began = time.monotonic()
     seen = tracker.poll()
-    assert time.monotonic() - began < 4 * QUICK
+    assert time.monotonic() - began < 17  # sooner than squeue gives up
     assert (seen.state, seen.final, seen.misses) == (JobState.RUNNING, False, 0)
     assert seen.status.state is JobState.UNKNOWN
     assert seen.doubt in (Doubt.TIMEOUT, Doubt.UNREACHABLE)

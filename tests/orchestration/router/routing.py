@@ -27,7 +27,7 @@ from swarmc.runtime.orchestration.router.server import Listen, RouterServer
 from swarmc.runtime.orchestration.router.swarms import RouterConfig
 from swarmc.runtime.orchestration.store import Store
 
-LONG = 30.0
+LONG = 60.0
 _T = TypeVar("_T")
 
 

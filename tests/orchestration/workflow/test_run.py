@@ -34,7 +34,7 @@ from swarmc.runtime.orchestration.workflow import (
     parse_manifest,
 )
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 class Desk:
