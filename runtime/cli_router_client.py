@@ -184,6 +184,8 @@ def _print_swarms(options: RouterOptions, *swarms: Swarm) -> None:
         for node in swarm.nodes:
             states[node.state] = states.get(node.state, 0) + 1
         nodes = ", ".join(f"{count} {state}" for state, count in states.items())
+        if restarts := sum(node.restarts for node in swarm.nodes):
+            nodes += f"; {restarts} restart{'s' if restarts > 1 else ''}"
         status = swarm.status + (f" ({swarm.reason})" if swarm.reason else "")
         table.add_row(
             swarm.swarm_id, status, swarm.job_id or "-", nodes, f"{swarm.agents:,}",
@@ -191,6 +193,11 @@ def _print_swarms(options: RouterOptions, *swarms: Swarm) -> None:
         )  # fmt: skip
     console = Console()
     console.print(table, width=max(console.width, console.measure(table).maximum), soft_wrap=True)
+    for swarm in swarms:
+        for node in swarm.nodes:
+            if node.reason and swarm.ended is None:
+                times = f", {node.restarts} restarts" if node.restarts > 1 else ""
+                typer.echo(f"{swarm.swarm_id} node {node.node} is {node.state}{times}: {node.reason}")
 
 
 def _numbers(text: str | None) -> list[int] | None:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ with needs_web():
     from .orchestration.config_file import SwarmConfig, load_config
     from .orchestration.dispatcher import Dispatcher
     from .orchestration.providers import ClusterConfig, load_cluster_config
+    from .orchestration.providers.base import NO_USE
+    from .orchestration.router.client import CommandRejectedError
     from .orchestration.router.core import Router
     from .orchestration.router.hosting import desks_of
     from .orchestration.router.node import NodeConfig, NodeWorker
@@ -154,7 +157,16 @@ def work(
             " in its own process",
         ) from None
     worker = NodeWorker(node, name)
-    signal.signal(signal.SIGTERM, lambda number, frame: worker.drain())
-    signal.signal(signal.SIGINT, lambda number, frame: worker.drain())
-    if not worker.run():
-        raise SwarmcError(f"no router answers at {node.url}")
+
+    def drain(number: int, frame: object) -> None:
+        # In a thread of its own: this one may be where draining would wait for it.
+        threading.Thread(target=worker.drain, name="swarmc-drain").start()
+
+    signal.signal(signal.SIGTERM, drain)
+    signal.signal(signal.SIGINT, drain)
+    try:
+        if not worker.run():
+            raise SwarmcError(f"no router answers at {node.url}")
+    except CommandRejectedError as error:
+        typer.echo(f"swarmc: error: {error}", err=True)
+        raise typer.Exit(NO_USE) from None

@@ -28,12 +28,15 @@ class Turn:
 
     Args:
         task: what is stored of it. durable: whether it is: it does not run sooner.
+        worker: which process ran it last. over: whether it has ended, and only that is to be told.
     """
 
     task: Task
     reference: str | None
     attempts: int = 0
     durable: bool = True
+    worker: str | None = None
+    over: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -43,6 +46,8 @@ class NodeEntry:
     Args:
         connection: of its worker, if there is one. heard: when it last beat, on the clock.
         queue: turns that wait. running: the one that does not.
+        draining: its worker takes no more turns, and ends.
+        instance: the worker's process. restarts, reason: as :class:`Node` has them.
     """
 
     number: int
@@ -55,12 +60,22 @@ class NodeEntry:
     targets: list[str] = field(default_factory=list)
     host: str | None = None
     pid: int | None = None
+    draining: bool = False
+    instance: str | None = None
+    restarts: int = 0
+    reason: str | None = None
+
+    @property
+    def gone(self) -> bool:
+        """Whether no worker of it is to be expected any more."""
+        return self.state in ("failed", "ended")
 
     def describe(self) -> Node:
         """As clients are told."""
         return Node(
             node=self.number, state=self.state, turns=self.turns, queued=len(self.queue),
-            targets=self.targets, host=self.host, pid=self.pid,
+            targets=self.targets, host=self.host, pid=self.pid, restarts=self.restarts,
+            reason=self.reason,
         )  # fmt: skip
 
 

@@ -77,6 +77,7 @@ class Router(Swarms):
             "swarm_status": self._swarm_status, "swarm_list": self._list,
             "swarm_terminate": self._terminate, "subscribe": self._subscribe,
             "status": self._status, "heartbeat": self._heartbeat, "turn_event": self._turn_event,
+            "node_drain": self._node_drain,
         }  # fmt: skip
         for desk in self.desks:
             self._handlers.update(desk.handlers())
@@ -162,8 +163,11 @@ class Router(Swarms):
             self.leave(entry, node, "its worker connected again")
         node.connection, node.heard = connection, self.clock()
         node.targets, node.host, node.pid = list(hello.targets), hello.host, hello.pid
-        node.state = "idle"
-        self.changed(entry, node)
+        node.instance, node.draining, node.state = hello.instance, False, "idle"
+        node.restarts, node.reason = hello.restarts, None
+        if hello.restarts:
+            node.reason = f"its worker {hello.restart_reason}"
+        self.changed(entry, node, node.reason)
         # After the answer to hello, which goes out when this has returned.
         asyncio.get_running_loop().call_soon(self.turns.begin, entry, node)
 
@@ -193,6 +197,7 @@ class Router(Swarms):
             reference=launch.reference,
         )  # fmt: skip
         command = (*self.config.command, self.address)
+        self.launching.add(entry.swarm_id)
         try:
             job = await asyncio.to_thread(
                 self.jobs.submit, entry.swarm_id, launch.nodes, command, entry.token
@@ -204,6 +209,8 @@ class Router(Swarms):
         except OrchestrationError as error:
             await self.end(entry, "failed", f"it could not be started: {error}")
             self.reject("swarm_launch", str(error), launch)
+        finally:
+            self.launching.discard(entry.swarm_id)
         entry.job_id = job.id
         for node in entry.nodes:
             if node.state == "pending":
@@ -217,17 +224,14 @@ class Router(Swarms):
         if entry.status in ("terminating", *ENDED):
             self.reject("swarm_inject", f"swarm {entry.swarm_id} is {entry.status}", inject)
         data = self._bytes_of(inject)
-        numbers = inject.nodes if inject.nodes is not None else range(len(entry.nodes))
-        if inject.nodes is not None and (wrong := set(inject.nodes) - {*range(len(entry.nodes))}):
-            why = f"swarm {entry.swarm_id} has no node {min(wrong)}: it has {len(entry.nodes)}"
-            self.reject("swarm_inject", why, inject)
-        nodes = [entry.nodes[number] for number in dict.fromkeys(numbers)]
+        nodes = self._nodes_of(entry, inject)
         full = next((node for node in nodes if len(node.queue) >= self.config.queue), None)
         if full is not None:
             why = f"{len(full.queue)} injections wait at node {full.number} already"
             self.reject("swarm_inject", why, inject)
+        payload = {"data": data, "reference": inject.reference}
         turns = [
-            Turn(Task("turn", {"node": node.number, "data": data}, workflow=entry.swarm_id,
+            Turn(Task("turn", {"node": node.number, **payload}, workflow=entry.swarm_id,
                       requires=SWARM_TURN, id=new_id("turn")), inject.reference, durable=False)
             for node in nodes
         ]  # fmt: skip
@@ -237,6 +241,24 @@ class Router(Swarms):
         for node in nodes:
             self.turns.begin(entry, node)
         return Injected(turns={n.number: t.task.id for n, t in zip(nodes, turns, strict=True)})
+
+    def _nodes_of(self, entry: SwarmEntry, inject: Inject) -> list[NodeEntry]:
+        """The nodes that an injection is for: named, or all that have not ended."""
+        if inject.nodes is None:
+            nodes = [node for node in entry.nodes if not node.gone]
+            if not nodes:
+                why = f"all nodes of swarm {entry.swarm_id} have failed or ended"
+                self.reject("swarm_inject", why, inject)
+            return nodes
+        if wrong := set(inject.nodes) - {*range(len(entry.nodes))}:
+            why = f"swarm {entry.swarm_id} has no node {min(wrong)}: it has {len(entry.nodes)}"
+            self.reject("swarm_inject", why, inject)
+        nodes = [entry.nodes[number] for number in dict.fromkeys(inject.nodes)]
+        if (gone := next((node for node in nodes if node.gone), None)) is not None:
+            have = "has failed" if gone.state == "failed" else "has ended"
+            why = f"node {gone.number} of swarm {entry.swarm_id} {have}: {gone.reason}"
+            self.reject("swarm_inject", why, inject)
+        return nodes
 
     async def _store_turns(
         self, entry: SwarmEntry, nodes: list[NodeEntry], turns: list[Turn]
@@ -289,8 +311,7 @@ class Router(Swarms):
         entry.status, entry.reason = "terminating", which.reason or "terminated"
         await self.save(entry)
         self.swarm_changed(entry, which.reference)
-        await self.cancel_job(entry)
-        await self.end(entry, "terminated", entry.reason, which.reference)
+        await self.finish(entry, which.reference)
         return entry.describe()
 
     async def _subscribe(self, connection: Connection, wanted: Subscribe) -> Subscribed:
@@ -336,6 +357,12 @@ class Router(Swarms):
         if place is not None:
             place[1].heard = self.clock()
             self.turns.heard(*place, event)
+
+    async def _node_drain(self, connection: Connection, nothing: Params) -> None:
+        """A worker ends: it has no further turn."""
+        place = self._place(connection)
+        if place is not None:
+            place[1].draining = True
 
     def _place(self, connection: Connection) -> tuple[SwarmEntry, NodeEntry] | None:
         """The node that a worker's connection is for; None if another worker has taken it."""

@@ -5,11 +5,24 @@ Everything here may wait for a cluster: the router calls it in threads.
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from ..providers import ClusterProvider, Job, JobSpec, JobState, JobTracker, TrackedJob
+from ..errors import OrchestrationError
+from ..providers import (
+    ClusterProvider,
+    Job,
+    JobSpec,
+    JobState,
+    JobTracker,
+    NodeStatus,
+    TrackedJob,
+)
+from .book import NodeEntry
+
+_LOG = logging.getLogger(__name__)
 
 
 class Cluster(Protocol):
@@ -36,8 +49,9 @@ class Jobs:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._provider = cluster.make_provider()
-        self._lock = threading.Lock()  # guards the dictionary
+        self._lock = threading.Lock()  # guards both
         self._trackers: dict[str, JobTracker] = {}
+        self._unwanted: set[str] = set()  # swarms whose job is to be found and ended
 
     def submit(self, swarm_id: str, nodes: int, command: Sequence[str], token: str) -> Job:
         """Start a swarm's nodes.
@@ -50,35 +64,72 @@ class Jobs:
         self._follow(swarm_id, job, spec)
         return job
 
-    def adopt(self, swarm_id: str) -> Job | None:
-        """Find the job of a swarm again. Raises ProviderUnavailableError."""
-        job = self._provider.adopt(swarm_id)
-        if job is not None:
-            self._follow(swarm_id, job, None)
-        return job
+    def adopt(self, swarm_ids: Collection[str]) -> dict[str, Job]:
+        """Find the jobs of swarms again, with one question. Raises ProviderUnavailableError.
 
-    def _follow(self, swarm_id: str, job: Job, spec: JobSpec | None) -> None:
+        Those whose end was wanted meanwhile are ended.
+        """
+        with self._lock:
+            unwanted = {*self._unwanted}
+        wanted = {*swarm_ids, *unwanted}
+        if len(wanted) == 1:
+            (swarm_id,) = wanted
+            job = self._provider.adopt(swarm_id)
+            found = {swarm_id: job} if job is not None else {}
+        elif wanted:
+            found = {job.swarm_id: job for job in self._provider.jobs() if job.swarm_id in wanted}
+        else:
+            found = {}
+        for swarm_id, job in found.items():
+            tracker = self._follow(swarm_id, job, None)
+            if swarm_id in unwanted:
+                tracker.cancel()
+                with self._lock:
+                    self._unwanted.discard(swarm_id)
+        return found
+
+    def _follow(self, swarm_id: str, job: Job, spec: JobSpec | None) -> JobTracker:
         tracker = self._cluster.make_tracker(self._provider, job, spec)
         with self._lock:
             self._trackers[swarm_id] = tracker
+        return tracker
 
-    def poll(self, swarm_id: str) -> TrackedJob | None:
-        """Look at a swarm's job; None if none is known."""
+    def poll(self) -> dict[str, TrackedJob]:
+        """Look at the jobs of all swarms, with one question to the cluster."""
         with self._lock:
-            tracker = self._trackers.get(swarm_id)
-        return tracker.poll() if tracker is not None else None
+            trackers = dict(self._trackers)
+        tracked = {swarm_id: tracker.tracked for swarm_id, tracker in trackers.items()}
+        going = {swarm_id: one.job.id for swarm_id, one in tracked.items() if not one.final}
+        seen = self._provider.statuses(going.values()) if going else {}
+        for swarm_id, job_id in going.items():
+            tracked[swarm_id] = trackers[swarm_id].poll(seen[job_id])
+        return tracked
 
     def cancel(self, swarm_id: str) -> None:
-        """Have a swarm's job ended, now or at a later :meth:`poll`."""
+        """Have a swarm's job ended: now, or as soon as it is found and the cluster hears it."""
         with self._lock:
             tracker = self._trackers.get(swarm_id)
+            if tracker is None:
+                self._unwanted.add(swarm_id)
         if tracker is not None:
             tracker.cancel()
+            return
+        try:
+            self.adopt(())
+        except OrchestrationError as error:
+            _LOG.warning("the job of swarm %s: %s; it is looked for again", swarm_id, error)
+
+    @property
+    def some_unwanted(self) -> bool:
+        """Whether jobs are still to be found, only to be ended."""
+        with self._lock:
+            return bool(self._unwanted)
 
     def forget(self, swarm_id: str) -> None:
         """The swarm is gone."""
         with self._lock:
             self._trackers.pop(swarm_id, None)
+            self._unwanted.discard(swarm_id)
 
     def close(self) -> None:
         """Jobs run on."""
@@ -92,6 +143,33 @@ def ended(tracked: TrackedJob) -> tuple[str, str] | None:
     state = "terminated" if tracked.state is JobState.COMPLETED else "failed"
     reason = f": {tracked.status.reason}" if tracked.status.reason else ""
     return state, f"its job {tracked.job.id} {tracked.state.value}{reason}"
+
+
+def heed(node: NodeEntry, seen: NodeStatus) -> bool:
+    """Have a node be what its provider says of it; whether that is something new.
+
+    While its worker is connected, the worker's word counts: what was seen may be older.
+    """
+    before = (node.state, node.reason, node.restarts)
+    node.restarts = max(node.restarts, seen.restarts)
+    if node.connection is None and node.state != "failed":
+        if seen.state is JobState.COMPLETED:
+            node.state, node.reason = "ended", "its worker was drained"
+        elif seen.state in (JobState.FAILED, JobState.CANCELLED):
+            node.state, node.reason = "failed", seen.reason or seen.state.value
+        elif node.state == "lost" and _is_down(seen.machine):
+            node.reason = (
+                f"its machine {seen.host} is {seen.machine}: no other worker can be started for it"
+                " within its job"
+            )
+        elif before[2] != node.restarts:
+            node.reason = f"its worker {seen.reason}"
+    return before != (node.state, node.reason, node.restarts)
+
+
+def _is_down(machine: str | None) -> bool:
+    """Whether the cluster has lost sight of a machine."""
+    return machine is not None and (machine.startswith("down") or machine.endswith("*"))
 
 
 class ProviderCluster:

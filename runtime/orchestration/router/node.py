@@ -6,11 +6,12 @@ import base64
 import logging
 import os
 import queue
+import secrets
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,12 +23,13 @@ from ...choosing import choose_target
 from ...manager import SwarmManager
 from ...results import SwarmResult
 from ..errors import OrchestrationError
-from .client import RouterClient, RouterUnavailableError
+from .client import CommandRejectedError, RouterClient, RouterUnavailableError
 from .protocol import PROTOCOL, Drain, Hello, Nothing, Params, TurnDone, TurnEvent, TurnRun
 
 _LOG = logging.getLogger(__name__)
 #: Bytes of output that are told in one event.
 _DELTA = 65536
+_REASON = 1024  # characters of a reason that a router takes
 #: Seconds for which a worker that lost its router looks for it, before it ends.
 PATIENCE = 60.0
 
@@ -42,6 +44,7 @@ class NodeConfig:
     Args:
         token: lets it in.
         patience: seconds without a router, after which it ends.
+        restarts, restart_reason: how many workers of the node died before, and how the last did.
     """
 
     url: str
@@ -50,6 +53,8 @@ class NodeConfig:
     token: str
     certificate: Path | None = None
     patience: float = PATIENCE
+    restarts: int = 0
+    restart_reason: str = ""
 
     @classmethod
     def from_environment(cls, url: str, certificate: Path | None = None) -> NodeConfig:
@@ -64,20 +69,41 @@ class NodeConfig:
             swarm_id, node = os.environ["SWARMC_SWARM_ID"], int(os.environ["SWARMC_NODE"])
         except OSError as error:
             raise OrchestrationError(f"the token of the swarm: {error}") from error
-        return cls(url, swarm_id, node, token, certificate)
+        return cls(
+            url, swarm_id, node, token, certificate,
+            restarts=int(os.environ.get("SWARMC_RESTARTS", "0")),
+            restart_reason=os.environ.get("SWARMC_RESTART_REASON", ""),
+        )  # fmt: skip
+
+
+@dataclass(eq=False, slots=True)
+class _Asked:
+    """A turn that the router asked for.
+
+    Args:
+        client: the connection that it came by, which is made while it may come already.
+    """
+
+    turn: TurnRun
+    client: Future[RouterClient]
+    answer: Answer
 
 
 class NodeWorker:
-    """Connects to the router, again and again if it must, and runs turns one after the other."""
+    """Connects to the router, again and again if it must, and runs turns one after the other.
+
+    A turn that ended while the connection was lost is told when the router asks for it again; it
+    does not run twice in one process.
+    """
 
     def __init__(self, config: NodeConfig, name: str | None = None) -> None:
         self._config = config
         self._name = name or socket.gethostname()
-        self._turns: queue.SimpleQueue[tuple[TurnRun, RouterClient, Answer] | None] = (
-            queue.SimpleQueue()
-        )
+        self._instance = f"worker-{secrets.token_hex(8)}"
+        self._turns: queue.Queue[_Asked | None] = queue.Queue()
         self._draining = threading.Event()
         self._swarm: SwarmManager | None = None
+        self._last: tuple[str, TurnDone, SwarmResult | None] | None = None
 
     def run(self) -> bool:
         """Work until it is drained; False if the router has been away for too long.
@@ -99,6 +125,8 @@ class NodeWorker:
             try:
                 with self._connect() as client:
                     self._beat(client)
+                    if self._draining.is_set():
+                        self._leave(client)
                 seen = time.monotonic()
             except RouterUnavailableError as error:
                 if time.monotonic() - seen > self._config.patience:
@@ -108,7 +136,7 @@ class NodeWorker:
         return True
 
     def drain(self) -> None:
-        """Finish the turn that runs, then end."""
+        """Finish the turn that runs, then end. No handler of a signal may call it."""
         self._draining.set()
 
     def _connect(self) -> RouterClient:
@@ -116,36 +144,66 @@ class NodeWorker:
         hello = Hello(
             protocol=PROTOCOL, role="worker", token=config.token, swarm_id=config.swarm_id,
             node=config.node, pid=os.getpid(), host=self._name,
-            targets=[choose_target(None).name],
+            targets=[choose_target(None).name], instance=self._instance, restarts=config.restarts,
+            restart_reason=config.restart_reason[:_REASON],
         )  # fmt: skip
-        return RouterClient(config.url, hello=hello, asked=self._asked)
+        connected: Future[RouterClient] = Future()
+
+        def asked(method: str, params: Params, answer: Answer) -> None:
+            """In the thread that reads the connection: must not wait."""
+            if isinstance(params, TurnRun):
+                self._turns.put(_Asked(params, connected, answer))
+            elif isinstance(params, Drain):
+                answer(None)
+                self.drain()
+
+        try:
+            client = RouterClient(config.url, hello=hello, asked=asked)
+        except BaseException as error:
+            connected.set_exception(error)
+            raise
+        connected.set_result(client)
+        return client
 
     def _beat(self, client: RouterClient) -> None:
         interval = client.welcome.heartbeat_interval / 1000
-        self._client = client
         while not client.gone and not self._draining.wait(interval):
             client.tell("heartbeat", Nothing())
 
-    def _asked(self, method: str, params: Params, answer: Answer) -> None:
-        """In the thread that reads the connection: must not wait."""
-        if isinstance(params, TurnRun):
-            self._turns.put((params, self._client, answer))
-        elif isinstance(params, Drain):
-            answer(None)
-            self.drain()
+    def _leave(self, client: RouterClient) -> None:
+        """Take no further turn, and have told what came of the one that runs."""
+        client.call("node_drain", Nothing())
+        interval = client.welcome.heartbeat_interval / 1000
+        while not client.gone and self._turns.unfinished_tasks:
+            client.tell("heartbeat", Nothing())
+            time.sleep(interval)
 
     def _run_turns(self) -> None:
         while (work := self._turns.get()) is not None:
-            turn, client, answer = work
             try:
-                answer(self._run_turn(turn, client))
-            except RouterUnavailableError:
-                # The router gives the turn to this node again when the worker is back.
-                _LOG.warning("turn %s ended, and nobody is there to be told", turn.turn_id)
+                work.answer(self._run_turn(work.turn, work.client))
+            except (RouterUnavailableError, CommandRejectedError):
+                # The router asks for the turn again when this worker is back.
+                _LOG.warning("turn %s ended, and nobody is there to be told", work.turn.turn_id)
+            finally:
+                self._turns.task_done()
         if self._swarm is not None:
             self._swarm.close()
 
-    def _run_turn(self, turn: TurnRun, client: RouterClient) -> TurnDone:
+    def _run_turn(self, turn: TurnRun, client: Future[RouterClient]) -> TurnDone:
+        """Run it, if it did not run already, and tell what came of it."""
+        new = self._last is None or self._last[0] != turn.turn_id
+        if new:
+            self._last = None  # its outputs may be large
+            done, result = self._dispatch(turn)
+            self._last = (turn.turn_id, done, result)
+        assert self._last is not None
+        _, done, result = self._last
+        if result is not None:
+            self._tell(turn, client, result, log=new)
+        return done
+
+    def _dispatch(self, turn: TurnRun) -> tuple[TurnDone, SwarmResult | None]:
         """One dispatch of all agents."""
         try:
             swarm = self._swarm_of(turn)
@@ -157,12 +215,11 @@ class NodeWorker:
                 seed=self._config.node,
             )  # fmt: skip
         except (SwarmcError, OSError) as error:
-            return TurnDone(outcome="failed", error=str(error))
+            return TurnDone(outcome="failed", error=str(error)), None
         except Exception as error:
             _LOG.exception("turn %s", turn.turn_id)
-            return TurnDone(outcome="failed", error=f"{type(error).__name__}: {error}")
-        self._tell(turn, client, result)
-        return _outcome(result)
+            return TurnDone(outcome="failed", error=f"{type(error).__name__}: {error}"), None
+        return _outcome(result), result
 
     def _swarm_of(self, turn: TurnRun) -> SwarmManager:
         """The node's agents, made by the first turn."""
@@ -174,17 +231,22 @@ class NodeWorker:
         return self._swarm
 
     @staticmethod
-    def _tell(turn: TurnRun, client: RouterClient, result: SwarmResult) -> None:
+    def _tell(
+        turn: TurnRun, client: Future[RouterClient], result: SwarmResult, *, log: bool
+    ) -> None:
         """Every event of it stands for something that an agent did.
 
         They are also written to the file that ``SWARMC_EVENTS`` names, the node's event log.
         """
         path = os.environ.get("SWARMC_EVENTS")
-        with open(path, "ab") if path is not None else nullcontext() as log:
-            for event in _events(turn, result):
-                if log is not None:
-                    log.write(msgspec.json.encode(event) + b"\n")
-                client.tell("turn_event", event)
+        if log and path is not None:
+            try:
+                with open(path, "ab") as file:
+                    file.writelines(msgspec.json.encode(e) + b"\n" for e in _events(turn, result))
+            except OSError as error:
+                _LOG.error("turn %s is not in the log of events: %s", turn.turn_id, error)
+        for event in _events(turn, result):
+            client.result().tell("turn_event", event)
 
 
 def _events(turn: TurnRun, result: SwarmResult) -> Iterator[TurnEvent]:

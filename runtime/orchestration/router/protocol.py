@@ -35,7 +35,7 @@ MAX_AGENTS = 1 << 20
 NodeNumber = Annotated[int, Meta(ge=0, lt=MAX_NODES)]
 Role = Literal["client", "worker", "task_worker"]
 SwarmState = Literal["launching", "running", "degraded", "terminating", "terminated", "failed"]
-NodeState = Literal["pending", "starting", "idle", "busy", "lost", "ended"]
+NodeState = Literal["pending", "starting", "idle", "busy", "lost", "failed", "ended"]
 
 
 # Words that results and events share
@@ -47,8 +47,10 @@ class Node(Result, kw_only=True, frozen=True):
     Args:
         node: its number, from 0.
         state: pending (not there yet), starting, idle, busy (in a turn), lost (its worker is not
-            heard of), ended.
+            heard of), failed (no other worker is started for it), ended.
         turns: how many it has run. queued: injections that wait.
+        restarts: how often its worker died and another one was started.
+        reason: of the last restart, or why it is lost, failed or ended.
         targets: what its worker runs agents on. host, pid: where it is.
     """
 
@@ -59,6 +61,8 @@ class Node(Result, kw_only=True, frozen=True):
     targets: list[str] = field(default_factory=list)
     host: str | None = None
     pid: int | None = None
+    restarts: int = 0
+    reason: str | None = None
 
 
 class Swarm(Result, kw_only=True, frozen=True):
@@ -99,6 +103,10 @@ class Hello(Params, kw_only=True, frozen=True):
         token: what the router asks for, if it asks.
         swarm_id, node: of a worker: which node it is.
         pid, host, targets: of a worker: where it is, and what it can run agents on.
+        instance: of a worker: made up when its process began. A turn that it ran when its
+            connection was lost is asked of it again, and is the same attempt.
+        restarts, restart_reason: of a worker: how many of the node's died before it, and how the
+            last one did.
     """
 
     protocol: str
@@ -109,6 +117,9 @@ class Hello(Params, kw_only=True, frozen=True):
     pid: int | None = None
     host: Annotated[str, Meta(max_length=256)] | None = None
     targets: Annotated[list[str], Meta(max_length=16)] = field(default_factory=list)
+    instance: Id | None = None
+    restarts: Annotated[int, Meta(ge=0)] = 0
+    restart_reason: Annotated[str, Meta(max_length=1024)] = ""
 
 
 class Welcome(Result, kw_only=True, frozen=True):
@@ -315,6 +326,7 @@ METHODS: dict[str, tuple[str, type[Params], Any]] = {
     "subscribe": ("client", Subscribe, Subscribed),
     "status": ("client", Nothing, Status),
     "heartbeat": ("worker task_worker", Nothing, None),
+    "node_drain": ("worker", Nothing, None),
     "turn_event": ("worker", TurnEvent, None),
     **TASK_METHODS,
 }

@@ -12,15 +12,18 @@ from typing import Any
 from ..errors import OrchestrationError
 from ..events import Event as StoredEvent
 from ..events import EventKind
+from ..providers import TrackedJob
 from ..store import Store
 from ..tasks import TaskState
 from .book import ENDED, EventBook, NodeEntry, SwarmEntry, Turn
-from .jobs import Cluster, Jobs, ended
+from .jobs import Cluster, Jobs, ended, heed
 from .protocol import Drain
 from .turns import Turns
 from .wire import Connection, RequestError
 
 _LOG = logging.getLogger(__name__)
+#: Seconds after which a swarm has failed whose job nobody knows: its router ended before it asked.
+_LAUNCH_LIMIT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class RouterConfig:
         heartbeat_interval, heartbeat_timeout: of workers.
         poll: between looks at jobs.
         queue: injections that may wait at a node.
+        attempts: workers that may be lost while they run a turn, after which it has failed.
     """
 
     module: str | None = None
@@ -45,6 +49,7 @@ class RouterConfig:
     heartbeat_timeout: float = 1.5
     poll: float = 2.0
     queue: int = 1000
+    attempts: int = 3
 
 
 class Swarms:
@@ -66,12 +71,15 @@ class Swarms:
         self.store = store
         self.jobs = Jobs(cluster)
         self.clock = clock
-        self.began = self.polled = clock()
+        self.began = self.polled = self.swept = clock()
         self.address = ""  #: where workers find the router; known when it listens
         self.swarms: dict[str, SwarmEntry] = {}
         first = store.get_state("router/seq", 0)
         self.events = EventBook(first, lambda seq: store.set_state("router/seq", seq))
-        self.turns = Turns(store, self.events, self.changed)
+        self.turns = Turns(store, self.append, self.events, self.changed, config.attempts)
+        self.launching: set[str] = set()  #: swarms whose job is being asked for
+        self._unfinished: list[SwarmEntry] = []  # that an earlier process did not end
+        self._polling: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[Any]] = set()
 
     # -- after a restart ---------------------------------------------------------------------
@@ -89,11 +97,16 @@ class Swarms:
         unfinished = (TaskState.WAITING, TaskState.QUEUED, TaskState.RUNNING)
         for entry in live:
             for record in self.store.tasks(unfinished, workflow=entry.swarm_id):
-                node = entry.nodes[record.task.payload["node"]]
-                node.queue.append(Turn(record.task, None, record.attempts))
+                payload = record.task.payload
+                reference = payload.get("reference")
+                turn = Turn(record.task, reference, record.attempts, worker=record.agent)
+                entry.nodes[payload["node"]].queue.append(turn)
             for node in entry.nodes:
                 node.state, node.heard = "starting", self.clock()
-            entry.status = "terminating" if entry.status == "terminating" else "launching"
+            if entry.status == "terminating":
+                self._unfinished.append(entry)
+            else:
+                entry.status = "launching"
         return len(live)
 
     def lost(self, connection: Connection) -> None:
@@ -109,11 +122,13 @@ class Swarms:
         connection, node.connection = node.connection, None
         if connection is not None:
             connection.cut()
-        if node.running is not None:
+        if node.running is not None and not node.running.over:
             node.queue.appendleft(node.running)
             node.running = None
-        node.state = "ended" if entry.status in ("terminating", *ENDED) else "lost"
-        self.changed(entry, node, reason)
+        drained, node.draining = node.draining, False
+        node.reason = "its worker was drained" if drained else reason
+        node.state = "ended" if drained or entry.status in ("terminating", *ENDED) else "lost"
+        self.changed(entry, node, node.reason)
 
     def changed(self, entry: SwarmEntry, node: NodeEntry, reason: str | None = None) -> None:
         """A node has another state: say so, and find out what that makes of the swarm."""
@@ -121,7 +136,7 @@ class Swarms:
         self.events.emit("node_changed", swarm_id=entry.swarm_id, node=node.number, data=data)
         if entry.status in ("launching", "running", "degraded"):
             states = {other.state for other in entry.nodes}
-            if "lost" in states:
+            if states & {"lost", "failed"}:
                 status = "degraded"
             else:
                 status = "launching" if states & {"pending", "starting"} else "running"
@@ -154,8 +169,8 @@ class Swarms:
         entry.status, entry.reason, entry.ended = status, reason, time.time()
         dropped = []
         for node in entry.nodes:
-            waiting = [node.running, *node.queue] if node.running is not None else [*node.queue]
-            dropped += [turn for turn in waiting if turn is not None]
+            waiting = [node.running, *node.queue]
+            dropped += [turn for turn in waiting if turn is not None and not turn.over]
             node.queue.clear()
             node.running, node.state = None, "ended"
         events = [
@@ -174,46 +189,75 @@ class Swarms:
 
     async def sweep(self) -> None:
         """Miss workers that do not beat, ask for jobs, forget what ended long ago."""
-        now = self.clock()
+        now, timeout = self.clock(), self.config.heartbeat_timeout
+        slept, self.swept = now - self.swept > timeout / 2, now
         for entry in list(self.swarms.values()):
             if entry.status in ENDED:
                 if entry.ended is not None and time.time() - entry.ended > self.config.retention:
                     await self._remove(entry)
                 continue
             for node in entry.nodes:
-                silent = now - node.heard > self.config.heartbeat_timeout
-                if node.connection is not None and silent:
+                if slept:  # this process was stopped: their beats wait to be read
+                    node.heard = now
+                if node.connection is not None and now - node.heard > timeout:
                     self.leave(entry, node, "its heartbeat is missing")
-        if now - self.polled >= self.config.poll:
+        if now - self.polled >= self.config.poll and (not self._polling or self._polling.done()):
             self.polled = now
-            for entry in list(self.swarms.values()):
-                await self._look_at_job(entry)
+            # In the background: a cluster may take long to answer, and workers are to be missed.
+            self._polling = asyncio.ensure_future(self._look_at_jobs())
+        for entry in self._unfinished:
+            self.spawn(self.finish(entry))
+        self._unfinished.clear()
 
-    async def _look_at_job(self, entry: SwarmEntry) -> None:
-        """Did the job end? A cluster that cannot say changes nothing.
+    async def finish(self, entry: SwarmEntry, reference: str | None = None) -> None:
+        """Terminate a swarm."""
+        await self.cancel_job(entry)
+        await self.end(entry, "terminated", entry.reason, reference)
+
+    async def _look_at_jobs(self) -> None:
+        """Did jobs end, or nodes of them? A cluster that cannot say changes nothing.
 
         The jobs of ended swarms are looked at, too: they may have to be cancelled once more.
         """
-        tracked = await asyncio.to_thread(self.jobs.poll, entry.swarm_id)
-        if tracked is None:
-            if entry.status not in ENDED:
-                await self._adopt(entry)
+        try:
+            found = await asyncio.to_thread(self.jobs.poll)
+            missing = []
+            for entry in list(self.swarms.values()):
+                tracked = found.get(entry.swarm_id)
+                if tracked is not None:
+                    await self._heed(entry, tracked)
+                elif entry.status not in ENDED and entry.swarm_id not in self.launching:
+                    missing.append(entry)
+            if missing or self.jobs.some_unwanted:
+                await self._adopt(missing)
+        except OrchestrationError as error:
+            _LOG.warning("the jobs of swarms: %s; they are looked at again", error)
+
+    async def _heed(self, entry: SwarmEntry, tracked: TrackedJob) -> None:
+        if entry.status in ("terminating", *ENDED):
             return
+        for seen in tracked.status.nodes:
+            node = entry.nodes[seen.node]
+            if heed(node, seen):
+                self.changed(entry, node, node.reason)
+                self.turns.begin(entry, node)
         over = ended(tracked)
-        if over is not None and entry.status not in ("terminating", *ENDED):
+        if over is not None:
+            await self.turns.settle()  # what waited at nodes that have failed
             await self.end(entry, *over)
 
-    async def _adopt(self, entry: SwarmEntry) -> None:
-        """Find the job of a swarm of an earlier process, or one that was taken silently."""
-        try:
-            job = await asyncio.to_thread(self.jobs.adopt, entry.swarm_id)
-        except OrchestrationError as error:
-            _LOG.warning("the job of swarm %s: %s; it is looked for again", entry.swarm_id, error)
-            return
-        if job is not None and job.id != entry.job_id:
-            entry.job_id = job.id
-            await self.save(entry)
-            self.swarm_changed(entry)
+    async def _adopt(self, entries: list[SwarmEntry]) -> None:
+        """Find the jobs of swarms of an earlier process, or that were taken silently."""
+        found = await asyncio.to_thread(self.jobs.adopt, [entry.swarm_id for entry in entries])
+        for entry in entries:
+            job = found.get(entry.swarm_id)
+            if job is not None and job.id != entry.job_id:
+                entry.job_id = job.id
+                await self.save(entry)
+                self.swarm_changed(entry)
+            elif job is None and entry.job_id is None:
+                if time.time() - entry.created > _LAUNCH_LIMIT:
+                    await self.end(entry, "failed", "its job was never submitted")
 
     async def _remove(self, entry: SwarmEntry) -> None:
         del self.swarms[entry.swarm_id]

@@ -8,7 +8,7 @@ const SHOWN = 200; // swarms
 const CELLS = 32; // nodes of each
 
 export const SIGNS = {
-  pending: "○", starting: "◔", idle: "●", busy: "▶", lost: "✕", ended: "–",
+  pending: "○", starting: "◔", idle: "●", busy: "▶", lost: "✕", failed: "✕", ended: "–",
 };
 
 const find = (id) => document.getElementById(id);

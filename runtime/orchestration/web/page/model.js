@@ -264,7 +264,8 @@ export class Model {
   #note(swarm, event) {
     const text = describe(swarm, event);
     if (text === null) return;
-    const bad = event.type === "command_rejected" || event.data?.node?.state === "lost";
+    const gone = ["lost", "failed"].includes(event.data?.node?.state);
+    const bad = event.type === "command_rejected" || gone;
     counter += 1;
     swarm.notes.push({ id: counter, at: event.at, text, bad });
     if (swarm.notes.length > LIMITS.notes) swarm.notes.shift();
