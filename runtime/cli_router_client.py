@@ -197,7 +197,8 @@ def _print_swarms(options: RouterOptions, *swarms: Swarm) -> None:
         for node in swarm.nodes:
             if node.reason and swarm.ended is None:
                 times = f", {node.restarts} restarts" if node.restarts > 1 else ""
-                typer.echo(f"{swarm.swarm_id} node {node.node} is {node.state}{times}: {node.reason}")
+                where = f"{swarm.swarm_id} node {node.node}"
+                typer.echo(f"{where} is {node.state}{times}: {node.reason}")
 
 
 def _numbers(text: str | None) -> list[int] | None:
