@@ -146,11 +146,11 @@ export class Connection {
     this.tries = 0;
     this.#become("live");
     this.handlers.caughtUp(complete);
-    this.#beat();
+    this.beat();
   }
 
-  /** A dead connection is found by asking; what is learnt is shown. */
-  #beat() {
+  /** Ask for the router's counts, now and regularly from now on: a dead connection is found so. */
+  beat() {
     clearTimeout(this.timer);
     this.beats += 1;
     const beat = this.beats;
@@ -159,7 +159,7 @@ export class Connection {
       clearTimeout(dead);
       if (beat !== this.beats) return;
       this.handlers.status(status);
-      this.timer = setTimeout(() => this.#beat(), BEAT);
+      this.timer = setTimeout(() => this.beat(), BEAT);
     }, () => clearTimeout(dead));
   }
 

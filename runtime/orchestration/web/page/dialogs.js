@@ -1,8 +1,16 @@
-// Dialogs: launch a swarm, terminate one, enter the token. They are the browser's own: focus stays
+// Dialogs: launch and terminate swarms, deploy and cancel workflows, enter the token. They are the browser's own: focus stays
 // inside, Escape closes, and goes back to where it came from.
 
 import { h, text } from "./dom.js";
 import { nameOf } from "./model.js";
+
+const EXAMPLE = `{
+  "name": "two steps",
+  "symbols": [
+    {"name": "first", "type": "action"},
+    {"name": "second", "type": "action", "dependencies": ["first"]}
+  ]
+}`;
 
 function field(label, control, hint) {
   const parts = [h("label", { for: control.id }, label), control];
@@ -13,22 +21,30 @@ function field(label, control, hint) {
   return h("div", { class: "field" }, ...parts);
 }
 
-/** Show a dialog with a form; `submit(form)` when it is sent, `closed()` however it ends. */
-function open({ id, title, label, kind = "primary", body, submit, closed = () => {} }) {
-  const form = h("form", {}, h("h2", { id: `${id}-title` }, title), ...body,
+/**
+ * Show a dialog with a form; `submit(read())` when it is sent. `read` may throw an error, which is
+ * shown, and the dialog stays.
+ */
+function open({ id, title, label, kind = "primary", leave = "Cancel", body, read = () => {}, submit }) {
+  const wrong = h("p", { class: "error wrong", role: "alert" });
+  const form = h("form", {}, h("h2", { id: `${id}-title` }, title), ...body, wrong,
     h("div", { class: "bar" },
-      h("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Cancel"),
+      h("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, leave),
       h("button", { type: "submit", class: kind }, label)));
   const dialog = h("dialog", { id, "aria-labelledby": `${id}-title` }, form);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
+    let found;
+    try {
+      found = read();
+    } catch (error) {
+      text(wrong, error.message);
+      return;
+    }
     dialog.close();
-    submit(form);
+    submit(found);
   });
-  dialog.addEventListener("close", () => {
-    dialog.remove();
-    closed();
-  });
+  dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
   return dialog;
@@ -60,14 +76,15 @@ export function launchDialog(submit, given = {}) {
       field("Prompt", prompt, "Its agents find it in SWARM_PROMPT, in every turn."),
       field("Fuel", fuel, "Instructions that an agent may execute in a turn."),
     ],
-    submit: () => {
+    read: () => {
       const params = { nodes: nodes.valueAsNumber, agents: agents.valueAsNumber };
       if (name.value.trim()) params.name = name.value.trim();
       if (module.value.trim()) params.module = module.value.trim();
       if (prompt.value) params.prompt = prompt.value;
       if (fuel.value) params.fuel = fuel.valueAsNumber;
-      submit(params);
+      return params;
     },
+    submit,
   });
 }
 
@@ -82,15 +99,51 @@ export function terminateDialog(swarm, submit) {
         " stop, and injections that wait are dropped. This cannot be undone."),
       field("Reason", reason, "May be empty."),
     ],
-    submit: () => submit(reason.value.trim()),
+    read: () => reason.value.trim(), submit,
+  });
+}
+
+/** Ask for a workflow's manifest; `read` makes one of what was typed. */
+export function deployDialog(read, submit, given = "") {
+  const manifest = h("textarea", { id: "deploy-manifest", rows: 12, spellcheck: false,
+    required: true, autofocus: true, placeholder: EXAMPLE });
+  manifest.value = given;
+  const file = h("input", { id: "deploy-file", type: "file", accept: ".json,application/json" });
+  file.addEventListener("change", async () => {
+    const [chosen] = file.files;
+    if (chosen) manifest.value = await chosen.text();
+  });
+  open({
+    id: "deploy-dialog", title: "Deploy a workflow", label: "Deploy",
+    body: [
+      field("Manifest", manifest, "JSON. Manifests in YAML and TOML: swarmc deploy workflow.yaml"),
+      field("Or a file", file),
+    ],
+    read: () => read(manifest.value), submit: (found) => submit(found, manifest.value),
+  });
+}
+
+/** Ask whether a workflow is to stop, and why. */
+export function cancelDialog(workflow, submit) {
+  const reason = h("input", { id: "cancel-reason", type: "text", maxlength: 1024,
+    autocomplete: "off", autofocus: true });
+  open({
+    id: "cancel-dialog", title: "Cancel this workflow?", label: "Cancel it", kind: "danger",
+    leave: "Let it run",
+    body: [
+      h("p", {}, "Tasks of ", h("b", {}, workflow.data.name), " that wait are not begun, those that ",
+        "run are stopped, and what was done is rolled back where the manifest says how."),
+      field("Reason", reason, "May be empty."),
+    ],
+    read: () => reason.value.trim(), submit,
   });
 }
 
 /** Ask for the router's token. One dialog at a time. */
-export function tokenDialog(message, submit, closed) {
+export function tokenDialog(message, submit) {
   const there = document.getElementById("token-dialog");
   if (there) {
-    text(there.querySelector(".error"), message);
+    text(there.querySelector(".why"), message);
     return;
   }
   const token = h("input", { id: "token", type: "password", autocomplete: "off", required: true,
@@ -98,9 +151,9 @@ export function tokenDialog(message, submit, closed) {
   open({
     id: "token-dialog", title: "This router needs a token", label: "Connect",
     body: [
-      h("p", { class: "error" }, message),
+      h("p", { class: "error why" }, message),
       field("Token", token, "Kept until this tab is closed, and only here."),
     ],
-    submit: () => submit(token.value), closed,
+    read: () => token.value, submit,
   });
 }

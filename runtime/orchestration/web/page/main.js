@@ -1,22 +1,40 @@
-// Puts the page together: events change the model, and at most once a frame the page is drawn.
+// Puts the page together: events change the models, and at most once a frame the page is drawn.
 
+import { colours } from "./colours.js";
 import { Commands } from "./commands.js";
 import { Connection } from "./connection.js";
-import { launchDialog, terminateDialog, tokenDialog } from "./dialogs.js";
-import { h, text } from "./dom.js";
+import { cancelDialog, deployDialog, launchDialog, terminateDialog, tokenDialog } from "./dialogs.js";
+import { attribute, h, text } from "./dom.js";
 import { SwarmList } from "./list.js";
+import { MetricsView, Samples } from "./metrics.js";
 import { Model, nameOf } from "./model.js";
 import { Announcer, notice } from "./notices.js";
 import { storage } from "./storage.js";
 import { SwarmView } from "./swarm.js";
+import { SwarmCommands } from "./swarm_commands.js";
+import { Upkeep } from "./upkeep.js";
+import { Work } from "./work.js";
+import { WorkCommands, readManifest } from "./work_commands.js";
+import { WorkersView } from "./workers.js";
+import { WorkflowView } from "./workflow.js";
+import { WorkflowList } from "./workflows.js";
 
 const TOKEN = "swarmc.token";
-const THEME = "swarmc.theme";
-const tab = storage("sessionStorage");
-const browser = storage("localStorage");
+const kept = storage("sessionStorage");
 const find = (id) => document.getElementById(id);
 
-// -- drawing -----------------------------------------------------------------------------------
+// -- what is shown -----------------------------------------------------------------------------
+
+const ONE = { swarm: "swarms", workflow: "workflows" };
+const TITLES = { swarms: "swarmc", workflows: "Workflows – swarmc", workers: "Workers – swarmc",
+  metrics: "Metrics – swarmc" };
+
+/** The part of the page, and the id of the one of its things that is looked at, or null. */
+function route() {
+  const [, name = "", id = null] = /^#\/(\w*)(?:\/(.+))?$/.exec(location.hash) ?? [];
+  if (name in ONE && id !== null) return { section: ONE[name], id };
+  return { section: name in TITLES ? name : "swarms", id: null };
+}
 
 let drawing = false;
 let view = null;
@@ -30,35 +48,67 @@ function changed() {
   });
 }
 
-const selected = () => {
-  const found = /^#\/swarm\/(.+)$/.exec(location.hash);
-  return found ? found[1] : null;
-};
-
 function draw() {
-  const id = selected();
-  list.update(model, id);
-  const swarm = id === null ? null : model.swarms.get(id);
-  document.body.dataset.view = id === null ? "list" : "swarm";
-  const main = find("main");
-  if (!swarm) {
-    view = null;
-    const why = missing(id);
-    if (main.textContent !== why) main.replaceChildren(h("p", { class: "empty" }, why));
-  } else {
-    if (view?.id !== id) {
-      view = new SwarmView(swarm, actions, changed);
-      main.replaceChildren(view.root);
-    }
-    view.update(swarm);
+  const { section, id } = route();
+  const whole = section === "workers" || section === "metrics";
+  Object.assign(document.body.dataset, { section, view: id !== null || whole ? "one" : "list" });
+  for (const link of find("sections").children) {
+    attribute(link, "aria-current", link.dataset.to === section ? "page" : null);
   }
-  const title = swarm ? `${nameOf(swarm)} – swarmc` : "swarmc";
+  find("launch").hidden = section !== "swarms";
+  find("deploy").hidden = section !== "workflows" || upkeep.there.workflows === false;
+  list.update(model, section === "swarms" ? id : null);
+  workflows.update(work, section === "workflows" ? id : null, upkeep.there.workflows);
+  const title = { swarms: drawSwarm, workflows: drawWorkflow, workers: drawWorkers,
+    metrics: drawMetrics }[section](id) ?? TITLES[section];
   if (document.title !== title) document.title = title;
 }
 
-function missing(id) {
-  if (id === null) return "Choose a swarm to see what it does.";
-  return synchronised ? "This swarm is not known here. It may have ended long ago." : "Loading…";
+/** Have `main` show a view: the one that it shows, or a new one. */
+function show(kind, id, create) {
+  if (view?.kind !== kind || view.id !== id) {
+    view = { kind, id, part: create() };
+    find("main").replaceChildren(view.part.root);
+  }
+  return view.part;
+}
+
+function empty(why) {
+  view = null;
+  const main = find("main");
+  if (main.textContent !== why) main.replaceChildren(h("p", { class: "empty" }, why));
+}
+
+function drawSwarm(id) {
+  const swarm = model.swarms.get(id);
+  if (!swarm) {
+    if (id === null) empty("Choose a swarm to see what it does.");
+    else empty(synchronised ? "This swarm is not known here. It may have ended long ago." : "Loading…");
+    return null;
+  }
+  show("swarm", id, () => new SwarmView(swarm, actions, changed)).update(swarm);
+  return `${nameOf(swarm)} – swarmc`;
+}
+
+function drawWorkflow(id) {
+  if (id !== null) upkeep.view(id);
+  const workflow = work.workflows.get(id);
+  if (!workflow) {
+    const known = upkeep.there.workflows !== false && !upkeep.missing.has(id);
+    if (id === null) empty("Choose a workflow to see its tasks.");
+    else empty(known ? "Loading…" : "This workflow is not known here.");
+    return null;
+  }
+  show("workflow", id, () => new WorkflowView(id, actions, changed)).update(workflow, work);
+  return `${workflow.data.name} – swarmc`;
+}
+
+function drawWorkers() {
+  show("workers", null, () => new WorkersView()).update(work, upkeep.there.workers);
+}
+
+function drawMetrics() {
+  show("metrics", null, () => new MetricsView()).update(samples, upkeep.there.metrics);
 }
 
 // -- the router --------------------------------------------------------------------------------
@@ -66,7 +116,10 @@ function missing(id) {
 let synchronised = false;
 const announcer = new Announcer();
 const model = new Model(changed, (_, outcome) => announcer.turn(outcome));
+const work = new Work(changed);
+const samples = new Samples(changed);
 const list = new SwarmList(changed);
+const workflows = new WorkflowList(changed);
 const scheme = location.protocol === "https:" ? "wss" : "ws";
 
 const connection = new Connection(`${scheme}://${location.host}/ws`, {
@@ -74,23 +127,34 @@ const connection = new Connection(`${scheme}://${location.host}/ws`, {
   list: (swarms) => model.list(swarms),
   event: (event, isNew) => {
     model.event(event, isNew);
+    if (isNew) work.event(event);
     commands.event(event);
   },
   caughtUp: () => {
     synchronised = true;
-    if (connection.token !== null) tab.set(TOKEN, connection.token);
+    if (connection.token !== null) kept.set(TOKEN, connection.token);
+    upkeep.caughtUp();
     changed();
   },
   status: (status) => {
     model.router = { ...status, server: connection.server };
+    samples.status(status);
     commands.settle();
     changed();
   },
 });
 
-const commands = new Commands(model, connection, rejected, (old, id) => {
-  if (selected() === old) location.replace(`#/swarm/${id}`);
-});
+const upkeep = new Upkeep(connection, work, samples, route, changed);
+const commands = new Commands(connection, rejected);
+const swarmCommands = new SwarmCommands(model, commands, renamed("swarm"));
+const workCommands = new WorkCommands(work, commands, renamed("workflow"));
+
+/** What is shown under a name of the page's own has its name from the router now. */
+function renamed(kind) {
+  return (old, id) => {
+    if (location.hash === `#/${kind}/${old}`) location.replace(`#/${kind}/${id}`);
+  };
+}
 
 const STATES = {
   connecting: "connecting", live: "live", waiting: "connection lost, trying again",
@@ -111,7 +175,7 @@ function showState(state, detail) {
 }
 
 function askForToken(message) {
-  tab.remove(TOKEN);
+  kept.remove(TOKEN);
   const first = connection.token === null;
   tokenDialog(first ? "" : message, (token) => {
     connection.token = token;
@@ -123,22 +187,30 @@ function askForToken(message) {
 
 const actions = {
   launch: (params) => {
-    location.hash = `#/swarm/${commands.launch(params)}`;
+    location.hash = `#/swarm/${swarmCommands.launch(params)}`;
   },
-  inject: (swarm, prompt, nodes) => commands.inject(swarm, prompt, nodes),
-  terminate: (swarm) => terminateDialog(swarm, (reason) => commands.terminate(swarm, reason)),
+  inject: (swarm, prompt, nodes) => swarmCommands.inject(swarm, prompt, nodes),
+  terminate: (swarm) => terminateDialog(swarm, (reason) => swarmCommands.terminate(swarm, reason)),
+  deploy: (manifest, given) => {
+    location.hash = `#/workflow/${workCommands.deploy(manifest, given)}`;
+  },
+  cancel: (workflow) => cancelDialog(workflow, (reason) => workCommands.cancel(workflow, reason)),
 };
 
+const launch = (given) => launchDialog(actions.launch, given);
+const deploy = (given) => deployDialog(readManifest, actions.deploy, given);
+
 /** A command was taken back: say why, and give back what was typed. */
-function rejected(command) {
-  const { kind, params, title, why, reference } = command;
-  if (kind === "inject" && view?.id === params.swarm_id) view.restore(params.prompt);
-  if (kind === "launch" && selected() === reference) location.replace("#/");
-  const again = kind === "launch" ? ["Edit", () => launchDialog(actions.launch, params)] : null;
-  notice(`${title}:`, why, again);
+function rejected({ kind, params, given, title, why, reference }) {
+  if (kind === "inject" && view?.id === params.swarm_id) view.part.restore(params.prompt);
+  if (location.hash === `#/swarm/${reference}`) location.replace("#/");
+  if (location.hash === `#/workflow/${reference}`) location.replace("#/workflows");
+  const again = { launch: ["Edit", () => launch(params)], deploy: ["Edit", () => deploy(given)] };
+  notice(`${title} was not done:`, why, again[kind] ?? null);
 }
 
-find("launch").addEventListener("click", () => launchDialog(actions.launch));
+find("launch").addEventListener("click", () => launch());
+find("deploy").addEventListener("click", () => deploy());
 find("retry").addEventListener("click", () => {
   if (connection.state === "token") askForToken("");
   else connection.open();
@@ -153,29 +225,7 @@ window.addEventListener("hashchange", () => {
   if (matchMedia("(max-width: 760px)").matches) window.scrollTo(0, 0);
 });
 
-// -- light and dark ----------------------------------------------------------------------------
-
-const THEMES = ["system", "light", "dark"];
-
-function showTheme() {
-  const theme = document.documentElement.dataset.theme ?? "system";
-  const button = find("theme");
-  text(button, { system: "◐", light: "☀", dark: "☾" }[theme]);
-  button.setAttribute("aria-label", `Colours: ${theme}. Change`);
-  button.title = `Colours: ${theme}`;
-}
-
-find("theme").addEventListener("click", () => {
-  const root = document.documentElement;
-  const next = THEMES[(THEMES.indexOf(root.dataset.theme ?? "system") + 1) % THEMES.length];
-  if (next === "system") delete root.dataset.theme;
-  else root.dataset.theme = next;
-  if (next === "system") browser.remove(THEME);
-  else browser.set(THEME, next);
-  showTheme();
-});
-
-showTheme();
+colours(find("theme"));
 draw();
-connection.token = tab.get(TOKEN);
+connection.token = kept.get(TOKEN);
 connection.open();

@@ -1,0 +1,82 @@
+// Asks the router for what events do not tell: workflows and workers after each connection, the
+// tasks of the workflow that is looked at, and figures, now and then.
+
+import { Refused } from "./connection.js";
+
+const UNKNOWN_METHOD = -32601;
+const OFTEN = 1000; // ms between two looks at what is shown
+const SELDOM = 5; // of these between two looks at what is not
+
+export class Upkeep {
+  /** `route()` says what is shown: `{section, id}`. */
+  constructor(connection, work, samples, route, changed) {
+    Object.assign(this, { connection, work, samples, route, changed });
+    this.there = { workflows: null, workers: null, metrics: null }; // null: not known yet
+    this.missing = new Set(); // workflows that the router does not know
+    this.ticks = 0;
+    setInterval(() => this.#tick(), OFTEN);
+  }
+
+  /** There is a connection, and no event is missing behind its beginning. */
+  caughtUp() {
+    this.missing.clear();
+    for (const workflow of this.work.workflows.values()) workflow.fresh = workflow.asking = false;
+    this.#ask("workflows", "workflow_list", {}, ({ workflows }, asked) =>
+      this.work.list(workflows ?? [], asked));
+    this.#workers();
+    this.#metrics();
+  }
+
+  /** A workflow is looked at: have its tasks, and keep them. */
+  async view(id) {
+    const workflow = this.work.workflows.get(id);
+    if (workflow) this.work.viewing(workflow);
+    const wanted = this.there.workflows && !this.missing.has(id) && this.connection.state === "live";
+    if (!wanted || workflow?.pending || workflow?.fresh || workflow?.asking || this.asking === id) return;
+    this.asking = id;
+    if (workflow) workflow.asking = true;
+    await this.#ask("workflows", "workflow_status", { workflow_id: id }, (found, asked) => {
+      this.work.status(found, asked).fresh = true;
+    }, () => {
+      this.missing.add(id);
+      this.work.remove(id);
+    });
+    if (this.asking === id) this.asking = null;
+    if (workflow) workflow.asking = false;
+  }
+
+  #workers() {
+    return this.#ask("workers", "worker_list", {}, ({ workers }, asked) =>
+      this.work.workerList(workers ?? [], asked));
+  }
+
+  #metrics() {
+    return this.#ask("metrics", "metrics", {}, (found) => this.samples.metrics(found));
+  }
+
+  /** Ask; `taken(result, asked)` with the latest event before. Whether it can be asked is noted. */
+  async #ask(part, method, params, taken, refused = () => {}) {
+    const asked = this.connection.last ?? 0;
+    try {
+      const result = await this.connection.call(method, params);
+      this.there[part] = true;
+      taken(result, asked);
+    } catch (error) {
+      // Without a connection it is asked again with the next one.
+      if (!(error instanceof Refused)) return;
+      if (error.code === UNKNOWN_METHOD) this.there[part] = false;
+      else refused();
+    }
+    this.changed();
+  }
+
+  #tick() {
+    if (this.connection.state !== "live" || document.hidden) return;
+    this.ticks += 1;
+    const { section } = this.route();
+    const due = this.ticks % SELDOM === 0;
+    if (this.there.workers && section === "workers") this.#workers();
+    if (this.there.metrics && (due || section === "metrics")) this.#metrics();
+    if (section === "metrics" && !due) this.connection.beat();
+  }
+}

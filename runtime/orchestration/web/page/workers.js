@@ -1,0 +1,71 @@
+// The workers of tasks: how they are, where, what they can do, when they were last heard of.
+
+import { attribute, chip, h, keyed, text } from "./dom.js";
+import { milliseconds, plural, whole } from "./format.js";
+import { stateChip } from "./workflow.js";
+
+const ORDER = ["busy", "ready", "joining", "draining", "suspect", "lost", "excluded"];
+const SILENT = new Set(["suspect", "lost"]);
+const SHOWN = 500;
+const HEADS = ["Worker", "State", "Host", "Runs on", "Tasks", "Done", "Heard of"];
+const COMMAND = "swarmc start-worker";
+
+export class WorkersView {
+  constructor() {
+    this.counts = h("p", { class: "note", role: "status" });
+    this.rows = h("tbody");
+    this.table = h("table", {},
+      h("thead", {}, h("tr", {}, ...HEADS.map((name) => h("th", { scope: "col" }, name)))), this.rows);
+    this.none = h("p", { class: "empty" });
+    this.more = h("p", { class: "note", hidden: true });
+    this.root = h("article", { class: "workers", "aria-labelledby": "workers-title" },
+      h("header", { class: "head" }, h("h2", { id: "workers-title", tabindex: -1 }, "Workers"),
+        this.counts),
+      this.none, this.table, this.more);
+  }
+
+  /** `there`: whether the router tells of workers; null: it has not said yet. */
+  update(work, there) {
+    const workers = [...work.workers.values()].sort(order);
+    const shown = workers.slice(0, SHOWN);
+    this.table.hidden = workers.length === 0;
+    this.none.hidden = workers.length > 0;
+    if (there === null) text(this.none, "Loading…");
+    else if (!there) text(this.none, "This router does not tell of workers of tasks.");
+    else if (this.none.childElementCount === 0) {
+      this.none.replaceChildren("No workers have joined. Start one with ", h("code", {}, COMMAND), ".");
+    }
+    const sums = ORDER.map((state) => [state, workers.filter(({ data }) => data.state === state).length]);
+    text(this.counts, sums.filter(([, n]) => n).map(([state, n]) => `${whole(n)} ${state}`).join(" · "));
+    keyed(this.rows, shown, ({ id }) => id, () => h("tr", {}, h("th", { scope: "row" }),
+      h("td", { "data-head": "State" }, chip("joining")),
+      ...HEADS.slice(2).map((head) => h("td", { "data-head": head }))), row);
+    this.more.hidden = shown.length === workers.length;
+    text(this.more, `${plural(workers.length - shown.length, "worker")} more`);
+  }
+}
+
+function row(element, { id, data, at }) {
+  const [name, state, host, targets, tasks, done, heard] = element.children;
+  attribute(element, "data-worker", data.name || id);
+  attribute(element, "data-state", data.state);
+  text(name, data.name || id);
+  stateChip(state.firstChild, data.state);
+  const domain = data.domain && data.domain !== data.host ? ` (domain ${data.domain})` : "";
+  text(host, [data.host, data.pid && `process ${data.pid}`].filter(Boolean).join(", ") + domain);
+  text(targets, [...(data.targets ?? []), ...(data.executors ?? [])].join(", "));
+  attribute(targets, "title", (data.capabilities ?? []).join(", ") || null);
+  text(tasks, `${whole(data.running ?? 0)} of ${whole(data.capacity ?? 1)}`);
+  text(done, whole(data.completed ?? 0));
+  text(heard, heardOf(data, at));
+}
+
+/** Those that are silent are silent for longer each time one looks. */
+function heardOf(data, at) {
+  if (data.heard_ms === undefined || data.heard_ms === null) return "never";
+  const since = SILENT.has(data.state) ? performance.now() - at : 0;
+  return `${milliseconds(Math.round(data.heard_ms + since))} ago`;
+}
+
+const order = (a, b) => (a.data.name ?? "").localeCompare(b.data.name ?? "", "en", { numeric: true })
+  || (a.id < b.id ? -1 : 1);
