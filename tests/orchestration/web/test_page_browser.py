@@ -218,9 +218,9 @@ def test_what_happened_while_the_connection_was_lost_is_made_up_for(
 
 def test_output_is_text(running: WebRouter, tabs: Tabs) -> None:
     evil = '<img src=x onerror="window.hit=1"><script>window.hit=1</script>\x1b[31m\u202egnp'
-    swarm = launch(running, name="<b>bold</b>", prompt="<i>told</i>")
+    swarm = launch(running, name="<b>bold</b>\u202e", prompt="<i>told</i>")
     page = tabs(f"{running.page_url}#/swarm/{swarm}")
-    shows(page, "#swarm-title", "<b>bold</b>")
+    shows(page, "#swarm-title", "<b>bold</b>\ufffd")
     with running.client() as client:
         client.call("swarm_inject", Inject(swarm_id=swarm, prompt=evil))
     see(page, ".turn .chip", "completed")

@@ -8,7 +8,8 @@ const EXAMPLE = `{
   "name": "two steps",
   "symbols": [
     {"name": "first", "type": "action"},
-    {"name": "second", "type": "action", "dependencies": ["first"]}
+    {"name": "second", "type": "action",
+     "dependencies": ["first"]}
   ]
 }`;
 

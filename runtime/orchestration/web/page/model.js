@@ -2,6 +2,7 @@
 // and the latest of what agents did. Everything that grows has a bound; what was dropped is counted.
 
 import { called, returned } from "./calls.js";
+import { visible } from "./format.js";
 
 export const LIMITS = {
   turns: 100, // of a swarm, or twice the number of its nodes
@@ -44,7 +45,7 @@ export function shownStatus(swarm) {
   return swarm.data.status;
 }
 
-export const nameOf = (swarm) => swarm.data.name || swarm.id;
+export const nameOf = (swarm) => visible(swarm.data.name || swarm.id);
 
 /** Calls `changed()` after every change, and `said(kind, text)` for what people should be told. */
 export class Model {

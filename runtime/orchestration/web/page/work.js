@@ -1,6 +1,8 @@
 // What the page knows of workflows, their tasks, and workers: the router's word, and events since.
 // An answer may be older than events that came before it: what those touched stays theirs.
 
+import { visible } from "./format.js";
+
 export const LIMITS = {
   workflows: 200, // that are known
   loaded: 8, // of these with their tasks
@@ -77,7 +79,7 @@ export class Work {
     }
     if (seq >= workflow.seq) {
       const { tasks, ...rest } = data;
-      workflow.data = rest;
+      workflow.data = { ...rest, name: visible(data.name) };
       workflow.seq = seq;
       if (data.state !== "running") workflow.cancelling = null;
     }
@@ -212,7 +214,7 @@ export class Work {
 
   /** What people call an agent: the name of a worker, or its id. */
   nameOf(agent) {
-    return this.workers.get(agent)?.data.name || agent;
+    return visible(this.workers.get(agent)?.data.name || agent);
   }
 }
 
@@ -220,7 +222,7 @@ export const began = (workflow) => workflow.data.started ?? 0;
 
 function newTask(id, symbol, rollback) {
   return {
-    id, symbol, rollback, state: "waiting", executor: "", ...LEFT_OUT, dependencies: [],
+    id, symbol: visible(symbol), rollback, state: "waiting", executor: "", ...LEFT_OUT, dependencies: [],
     undo: null, since: null, duration: null, seq: 0, rev: 1,
   };
 }

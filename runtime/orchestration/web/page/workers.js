@@ -1,7 +1,7 @@
 // The workers of tasks: how they are, where, what they can do, when they were last heard of.
 
 import { attribute, chip, h, keyed, text } from "./dom.js";
-import { milliseconds, plural, whole } from "./format.js";
+import { milliseconds, plural, visible, whole } from "./format.js";
 import { stateChip } from "./workflow.js";
 
 const ORDER = ["busy", "ready", "joining", "draining", "suspect", "lost", "excluded"];
@@ -49,7 +49,7 @@ function row(element, { id, data, at }) {
   const [name, state, host, targets, tasks, done, heard] = element.children;
   attribute(element, "data-worker", data.name || id);
   attribute(element, "data-state", data.state);
-  text(name, data.name || id);
+  text(name, visible(data.name || id));
   stateChip(state.firstChild, data.state);
   const domain = data.domain && data.domain !== data.host ? ` (domain ${data.domain})` : "";
   text(host, [data.host, data.pid && `process ${data.pid}`].filter(Boolean).join(", ") + domain);
@@ -64,7 +64,8 @@ function row(element, { id, data, at }) {
 function heardOf(data, at) {
   if (data.heard_ms === undefined || data.heard_ms === null) return "never";
   const since = SILENT.has(data.state) ? performance.now() - at : 0;
-  return `${milliseconds(Math.round(data.heard_ms + since))} ago`;
+  const age = Math.round(data.heard_ms + since);
+  return `${age < 1000 ? `${age} ms` : milliseconds(age)} ago`;
 }
 
 const order = (a, b) => (a.data.name ?? "").localeCompare(b.data.name ?? "", "en", { numeric: true })

@@ -1,0 +1,78 @@
+"""Workers of tasks, and figures over time, in a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import Tabs
+from .paging import EchoProvider, WebRouter, counts, see, shows
+from .working import WorkRouter, tell_of_workers
+
+
+@pytest.fixture
+def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkRouter]:
+    tell_of_workers(monkeypatch)
+    with WorkRouter(tmp_path) as router:
+        yield router
+
+
+def test_workers_come_work_and_are_lost(running: WorkRouter, tabs: Tabs) -> None:
+    page, do, board = tabs(f"{running.page_url}#/workers"), running.do, running.board
+    see(page, ".workers .empty code", "swarmc start-worker")
+    do(board.worker, "rack-10", targets=["cpu", "ptx"], domain="room 2")
+    do(board.worker, "rack-9")
+    counts(page, ".workers tbody tr", 2)
+    rows = page.locator(".workers tbody tr")
+    first = "rack-9\tready\there, process 4711\tcpu, wasm\t0 of 2"
+    assert rows.nth(0).inner_text().startswith(first)
+    assert "here, process 4711 (domain room 2)\tcpu, ptx, wasm" in rows.nth(1).inner_text()
+    do(board.worker, "rack-9", state="busy", running=2, completed=7)
+    see(page, "[data-worker=rack-9] td", "2 of 2")
+    see(page, "[data-worker=rack-9] .chip[data-state=busy]", "busy")
+    shows(page, ".workers .head .note", "1 busy · 1 ready")
+    # Only what the page asks for tells how long ago each was heard of.
+    board.workers["rack-10"]["heard_ms"] = 777
+    see(page, "[data-worker=rack-10] td", "777 ms ago")
+    # It need not ask to know of one that is lost.
+    page.evaluate("window.WebSocket.prototype.send = () => {}")
+    do(board.worker, "rack-9", state="lost", running=0, heard_ms=180)
+    see(page, "[data-worker=rack-9] .chip[data-state=lost]")
+    page.reload()
+    see(page, "[data-worker=rack-9][data-state=lost]")
+
+
+def test_figures_are_drawn_over_time(running: WorkRouter, tabs: Tabs) -> None:
+    page = tabs(f"{running.page_url}#/metrics")
+    see(page, ".chart [role=img][aria-label^='Tasks completed since']")
+    chart = page.locator(".chart", has_text="Tasks queued")
+    assert chart.locator("b").inner_text() == "3"
+    running.board.values["swarmc_tasks_queued"] = 12.0
+    see(page, ".chart", "most 12")
+    page.wait_for_function(
+        "parseFloat(document.querySelector('.chart b').textContent) > 0"  # 40 each time it asks
+    )
+    assert page.locator(".figures .chart:visible").count() == 5
+    path = chart.locator(".line").get_attribute("d")
+    assert path.startswith("M0.0,")
+    assert len(path.split("L")) >= 3
+    page.click("text=The latest 20 as a table")
+    assert page.locator(".metrics thead th").first.inner_text() == "Time"
+    see(page, ".metrics tbody td", "12")
+    page.click("text=All metrics, as Prometheus reads them")
+    see(page, ".all pre", "# TYPE swarmc_tasks_queued gauge")
+    assert page.get_attribute(".metrics .note a", "href") == "/metrics"
+
+
+def test_a_router_of_swarms_alone_says_so(tmp_path: Path, tabs: Tabs) -> None:
+    with WebRouter(tmp_path, EchoProvider()) as router:
+        page = tabs(f"{router.page_url}#/workflows")
+        shows(page, "#no-workflows", "This router does not run workflows.")
+        assert not page.is_visible("#deploy")
+        page.click("text=Workers")
+        shows(page, ".workers .empty", "This router does not tell of workers of tasks.")
+        page.click("text=Metrics")
+        see(page, ".chart [aria-label^='Turns running since']")
+        assert not page.is_visible(".metrics .note a")
