@@ -12,7 +12,7 @@ import msgspec
 
 from swarmc.runtime.orchestration.router import wire
 from swarmc.runtime.orchestration.router.desk import Desk, Handler
-from swarmc.runtime.orchestration.router.protocol import Nothing
+from swarmc.runtime.orchestration.router.protocol import METHODS, Nothing
 from swarmc.runtime.orchestration.router.protocol_tasks import (
     MetricsText,
     TaskInfo,
@@ -160,6 +160,6 @@ class WorkRouter(WebRouter):
 
 def tell_of_workers(monkeypatch: Any) -> None:
     """Have the router take ``worker_list``, if its protocol has none."""
-    if "worker_list" not in wire.METHODS:
-        monkeypatch.setitem(wire.METHODS, "worker_list", ("client", Nothing, None))
+    if "worker_list" not in METHODS:
+        monkeypatch.setitem(METHODS, "worker_list", ("client", Nothing, None))
         monkeypatch.setitem(wire._PARAMS, "worker_list", msgspec.json.Decoder(Nothing))
