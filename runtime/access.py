@@ -13,7 +13,7 @@ from ..errors import SwarmStateError, UnknownAgentError
 from ..targets.base import Int64s
 from ..targets.device_array import DeviceArray
 from . import inputs, memories
-from .checks import to_integer
+from .checks import check_integer, to_integer
 from .inputs import Data
 from .program import AgentSnapshot, Program
 
@@ -174,6 +174,28 @@ class AgentAccess:
             program = self._loaded("killing agents")
             ids = program.table.living()[0] if agent_ids is None else agent_ids
             program.bury(program.table.remove_many(ids))
+
+    def number_agents_from(self, first_id: int) -> None:
+        """Count the ids of agents anew, from ``first_id`` on; none may live.
+
+        What agents do depends on their ids: random numbers are made from them. So a swarm can run
+        some of the agents of a larger one, which are numbered as they are there.
+
+        Raises:
+            SwarmStateError: agents live, or no program is loaded.
+        """
+        with self._lock:
+            program = self._loaded("numbering agents")
+            table = program.table
+            first_id = check_integer("first_id", first_id, 0, 1 << 62)
+            if len(table):
+                raise SwarmStateError(
+                    f"{len(table)} agents live, whose ids might be given twice",
+                    hint="kill_agents() first",
+                )
+            table.number_from(first_id)
+            if program.mail is not None:
+                program.mail.forget()
 
 
 def _count(count: int | None) -> int | None:

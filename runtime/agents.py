@@ -1,7 +1,8 @@
 """The agent table: which ids live, which slot each has, and what each is to run.
 
-Ids only grow and are never used again. Rows are in id order and hold (id, slot); everything else
-is held by slot, in arrays as long as the swarm's capacity, whose untouched pages cost nothing.
+Ids only grow and are never used again, unless they are counted anew while nobody lives. Rows are in
+id order and hold (id, slot); everything else is held by slot, in arrays as long as the swarm's
+capacity, whose untouched pages cost nothing.
 """
 
 from __future__ import annotations
@@ -139,6 +140,17 @@ class AgentTable:
         self._slots[:count] = self._slots[: self._rows][alive]
         self._rows = count
         self._dead = 0
+
+    def number_from(self, first_id: int) -> None:
+        """Give the next agents the ids from ``first_id`` on, which others may have had before.
+
+        Raises:
+            CapacityError: an agent lives, whose id might be given twice.
+        """
+        if len(self):
+            raise CapacityError(f"{len(self)} agents live: ids go on behind theirs")
+        self._rows = self._dead = 0
+        self.next_id = first_id
 
     def slot(self, id_: int) -> int:
         """Slot of a living agent.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import operator
 import struct
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,17 @@ Uint64s = NDArray[np.uint64]
 _MASK64 = (1 << 64) - 1
 _MOST_EXTERNREFS = (1 << 63) - 1  # the highest bit of a handle is not the host's
 _INT_BITS = {Type.I32: 32, Type.I64: 64, Type.V128: 128}
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Arguments as bit patterns, as :func:`encode_rows` gives them: one row, or one a call.
+
+    Args:
+        rows: uint64[count or 1, slots].
+    """
+
+    rows: Uint64s
 
 
 def slot_count(types: Iterable[Type]) -> int:
@@ -159,13 +171,16 @@ def encode_rows(types: Sequence[Type], args: Any, count: int, name: str) -> Uint
     Args:
         args: an array whose first axis runs over the calls (1-D for one parameter, 2-D, or
             structured with one field a parameter), of NumPy or of a library that knows DLPack;
-            :class:`~.arrays.Columns`; a list or tuple with one row a call; or one row for all
-            calls. For one parameter, a flat sequence of ``count`` values gives each call its own;
+            :class:`~.arrays.Columns`; :class:`Slots`; a list or tuple with one row a call; or one
+            row for all calls. For one parameter, a flat sequence of ``count`` values gives each
+            call its own;
             if it is a v128, so does uint8[count, 16].
 
     Raises:
         ArgumentError: the shape or a value is wrong.
     """
+    if isinstance(args, Slots):
+        return _checked_slots(types, args.rows, count, name)
     if isinstance(args, Columns):
         return _encode_columns(types, columns_of(args, count, name), count, name)
     if is_foreign(args):
@@ -185,6 +200,33 @@ def encode_rows(types: Sequence[Type], args: Any, count: int, name: str) -> Uint
     if len(rows) == count:
         return table
     return np.ascontiguousarray(np.broadcast_to(table, (count, table.shape[1])))
+
+
+def _checked_slots(types: Sequence[Type], rows: Uint64s, count: int, name: str) -> Uint64s:
+    """Bit patterns that somebody else made, if they are some of these types."""
+    width = slot_count(types)
+    if not isinstance(rows, np.ndarray) or rows.dtype != np.uint64 or rows.ndim != 2:
+        raise ArgumentError(f"arguments of {name}: slots are an array uint64[rows, slots]")
+    if rows.shape[1] != width:
+        raise ArgumentError(f"arguments of {name}: {rows.shape[1]} slots, it takes {width}")
+    if len(rows) not in (1, count):
+        raise _wrong_rows(len(rows), count, name)
+    cursor = 0
+    for place, type_ in enumerate(types):
+        most = _most_bits(type_)
+        if most is not None and (rows[:, cursor] > np.uint64(most)).any():
+            raise ArgumentError(f"argument {place} of {name}: no bit pattern of {type_.value}")
+        cursor += slot_count((type_,))
+    return np.ascontiguousarray(np.broadcast_to(rows, (count, width)))
+
+
+def _most_bits(type_: Type) -> int | None:
+    """The largest bit pattern of a value that may be passed; None: any."""
+    if type_ in (Type.I32, Type.F32):
+        return 0xFFFF_FFFF
+    if type_ is Type.EXTERNREF:
+        return _MOST_EXTERNREFS
+    return 0 if type_.is_ref else None
 
 
 def check_rows(shape: tuple[int, ...], count: int, name: str) -> None:

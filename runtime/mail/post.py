@@ -171,6 +171,12 @@ class PostOffice:
         self.totals += MailStatistics(dropped=dropped)
         return dropped
 
+    def forget(self) -> None:
+        """Drop all messages: ids will mean other agents."""
+        self.drop(np.ones(len(self.waiting), np.bool_))
+        self._failed = _of(self._failed, np.zeros(len(self._failed[0]), np.bool_))
+        self._living = None
+
     def load(self, request: Dispatch) -> None:
         """Give the agents of a dispatch their mail."""
         _, graph = self.living()

@@ -5,10 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import threading
-from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +15,12 @@ from ..errors import ClosedError, TaskError, TaskTimeoutError
 from ..graph import suggestion
 from ..tasks import Task, TaskContext
 from .calls import Call
+from .swarm_pool import SwarmPool, interruptible
 
 if TYPE_CHECKING:
     from ...manager import SwarmManager
     from ...results import SwarmResult
 
-_STEP = 0.01  # seconds between looks whether the attempt should stop
 _PARAMETERS = frozenset({
     "module", "bytes", "entry_point", "args", "agents", "stdin", "input", "argv", "env", "fuel",
     "memory", "output", "output_size", "seed", "clock", "allow_failures",
@@ -156,10 +152,7 @@ class WasmExecutor:
     ) -> None:  # fmt: skip
         self.name = name
         self._root = Path(root) if root is not None else Path()
-        self._kept, self._options = kept, options
-        self._idle: OrderedDict[tuple[Any, ...], list[SwarmManager]] = OrderedDict()
-        self._closed = False
-        self._lock = threading.Lock()  # guards _idle and _closed
+        self._pool, self._options = SwarmPool(kept), options
 
     def run(self, task: Task, context: TaskContext) -> Any:
         """Run the agents and give what became of them.
@@ -172,7 +165,7 @@ class WasmExecutor:
         request = WasmRequest.of(Call.of(task, context), self._root)
         context.check()
         try:
-            with self._swarm(request) as swarm:
+            with self._pool.swarm(request.key(), lambda: self._make(request)) as swarm:
                 result = _dispatch(swarm, request, context)
         except SwarmcError as error:
             if isinstance(error, (TaskError, ClosedError)):
@@ -185,32 +178,7 @@ class WasmExecutor:
 
     def close(self) -> None:
         """Free the swarms that nobody uses; the others when they are done."""
-        with self._lock:
-            self._closed = True
-            swarms = [swarm for idle in self._idle.values() for swarm in idle]
-            self._idle.clear()
-        for swarm in swarms:
-            swarm.close()
-
-    @contextmanager
-    def _swarm(self, request: WasmRequest) -> Iterator[SwarmManager]:
-        """A swarm with the module, for this caller alone."""
-        key = request.key()
-        with self._lock:
-            if self._closed:
-                raise ClosedError("the executor is closed")
-            idle = self._idle.get(key)
-            swarm = idle.pop() if idle else None
-            if idle is not None and not idle:
-                del self._idle[key]
-        if swarm is None:
-            swarm = self._make(request)
-        try:
-            yield swarm
-        except BaseException:
-            swarm.close()  # who knows what is left in it
-            raise
-        self._put_back(key, swarm)
+        self._pool.close()
 
     def _make(self, request: WasmRequest) -> SwarmManager:
         from ...manager import SwarmManager
@@ -220,43 +188,13 @@ class WasmExecutor:
             output_size=request.output_size, **self._options,
         )  # fmt: skip
 
-    def _put_back(self, key: tuple[Any, ...], swarm: SwarmManager) -> None:
-        surplus = []
-        with self._lock:
-            if self._closed:
-                surplus.append(swarm)
-            else:
-                self._idle.setdefault(key, []).append(swarm)
-                self._idle.move_to_end(key)
-                while sum(map(len, self._idle.values())) > self._kept:
-                    oldest = next(iter(self._idle))
-                    surplus.append(self._idle[oldest].pop(0))
-                    if not self._idle[oldest]:
-                        del self._idle[oldest]
-        for unused in surplus:
-            unused.close()
-
 
 def _dispatch(swarm: SwarmManager, request: WasmRequest, context: TaskContext) -> SwarmResult:
-    """Run the agents; a second thread interrupts them when the attempt should stop."""
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(_STEP):
-            if context.cancelled.is_set() or not context.remaining():
-                swarm.interrupt()  # once more each time: it may not have begun
-
-    watcher = threading.Thread(target=watch, name="swarmc-wasm-watch", daemon=True)
-    watcher.start()
-    try:
-        return swarm.run_agents(
-            request.agents, request.entry_point, request.args, waves=True, fuel=request.fuel,
-            seed=request.seed, clock=request.clock, stdin=request.stdin,
-            argv=request.argv, env=request.env,
-        )  # fmt: skip
-    finally:
-        done.set()
-        watcher.join()
+    return interruptible(swarm, context, lambda: swarm.run_agents(
+        request.agents, request.entry_point, request.args, waves=True, fuel=request.fuel,
+        seed=request.seed, clock=request.clock, stdin=request.stdin,
+        argv=request.argv, env=request.env,
+    ))  # fmt: skip
 
 
 def _value(result: SwarmResult, request: WasmRequest, name: str) -> dict[str, Any]:

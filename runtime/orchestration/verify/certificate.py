@@ -115,18 +115,22 @@ class ShardCertificate:
             raise BadCertificateError(f"not a certificate: {error}") from error
 
 
-def certify(shard: Shard, replicas: Sequence[ShardReplica], f: int = 1) -> ShardCertificate:
+def certify(
+    shard: Shard, replicas: Sequence[ShardReplica], f: int = 1, *, known_liars: int = 0
+) -> ShardCertificate:
     """Have 2f + 1 replicas run a shard, and certify what f + 1 of them agree upon.
 
     All of them are waited for, so that whoever lies is named.
 
     Args:
         replicas: 2f + 1 or more, no two of one fault domain.
+        known_liars: how many of the f are known and not among the replicas: so many replicas fewer
+            will do, though never fewer than f + 1.
 
     Raises:
         CertificationError: they are too few, or too near, or no f + 1 said the same.
     """
-    _check_replicas(replicas, f)
+    _check_replicas(replicas, f, known_liars)
     keys = {replica.id: replica.public_key for replica in replicas}
     verifier = Ed25519Verifier(keys)
     said: dict[str, list[Attestation]] = defaultdict(list)
@@ -216,10 +220,11 @@ def _check_accusation(
         raise BadCertificateError(f"{name} has not signed what it is accused of")
 
 
-def _check_replicas(replicas: Sequence[ShardReplica], f: int) -> None:
-    if f < 0 or len(replicas) < 2 * f + 1:
+def _check_replicas(replicas: Sequence[ShardReplica], f: int, known_liars: int) -> None:
+    needed = max(f + 1, 2 * f + 1 - known_liars)
+    if f < 0 or len(replicas) < needed:
         raise CertificationError(
-            f"{len(replicas)} replicas do not bear {f} that lie: it takes {2 * max(f, 0) + 1}"
+            f"{len(replicas)} replicas do not bear {f} that lie: it takes {max(needed, 1)}"
         )
     for what in ("id", "domain", "public_key"):
         seen = {getattr(replica, what) for replica in replicas}

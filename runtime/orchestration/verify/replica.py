@@ -128,14 +128,20 @@ class LocalReplica:
         with shard.manager(self._target) as swarm:
             result = shard.run(swarm)
             self._ran(swarm, result)
-            hashes = tuple(hash_agents(shard, swarm, result))
-            instructions = int(result.counts_array.sum())
-        root = merkle_root([b"".join(of_agent) for of_agent in hashes]).hex()
-        statement = Statement(
-            shard.module_digest, shard.inputs_digest, shard.agents, root, instructions
-        )
-        signature = self._signer.sign(statement.signed_bytes(self.id))
-        return Attestation(self.id, statement, signature, hashes)
+            return attest(shard, swarm, result, self.id, self._signer)
 
     def _ran(self, swarm: SwarmManager, result: SwarmResult) -> None:
         """The shard has run, and is not hashed yet: a place for those who look, or lie."""
+
+
+def attest(
+    shard: Shard, swarm: SwarmManager, result: SwarmResult, replica: str, signer: Signer
+) -> Attestation:
+    """Sign what came of a shard whose agents are still there."""
+    hashes = tuple(hash_agents(shard, swarm, result))
+    statement = Statement(
+        shard.module_digest, shard.inputs_digest, shard.agents,
+        merkle_root([b"".join(of_agent) for of_agent in hashes]).hex(),
+        int(result.counts_array.sum()),
+    )  # fmt: skip
+    return Attestation(replica, statement, signer.sign(statement.signed_bytes(replica)), hashes)

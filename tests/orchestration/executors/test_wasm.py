@@ -165,9 +165,9 @@ def test_swarms_are_kept_and_closed(tmp_path: Path) -> None:
     with_two = WasmExecutor(kept=2, cache=tmp_path, target="cpu")
     for agents in (1, 2, 4, 4):
         run(with_two, bytes=LIB, entry_point="add", args=[1, 2], agents=agents)
-    assert [key[-1] for key in with_two._idle] == [2, 4]
+    assert [str(key).rpartition(", ")[2] for key in with_two._pool._idle] == ["2)", "4)"]
     with_two.close()
-    assert not with_two._idle
+    assert not with_two._pool._idle
     with pytest.raises(ClosedError):
         run(with_two, bytes=LIB, entry_point="add", args=[1, 2])
 

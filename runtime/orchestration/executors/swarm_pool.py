@@ -1,0 +1,100 @@
+"""Swarms that executors keep for the next task of the same program, and how attempts end them."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..errors import ClosedError
+from ..tasks import TaskContext
+
+if TYPE_CHECKING:
+    from ...manager import SwarmManager
+    from ...results import SwarmResult
+
+_STEP = 0.01  # seconds between looks whether the attempt should stop
+
+
+class SwarmPool:
+    """Swarms by what they can run. May be used from several threads.
+
+    Args:
+        kept: most swarms that are kept while nobody uses them.
+    """
+
+    def __init__(self, kept: int = 8) -> None:
+        self._kept = kept
+        self._idle: OrderedDict[Hashable, list[SwarmManager]] = OrderedDict()
+        self._closed = False
+        self._lock = threading.Lock()  # guards _idle and _closed
+
+    @contextmanager
+    def swarm(self, key: Hashable, make: Callable[[], SwarmManager]) -> Iterator[SwarmManager]:
+        """A swarm for this caller alone: one that was used with this key, else a new one.
+
+        Raises:
+            ClosedError: the pool is closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise ClosedError("the executor is closed")
+            idle = self._idle.get(key)
+            swarm = idle.pop() if idle else None
+            if idle is not None and not idle:
+                del self._idle[key]
+        if swarm is None:
+            swarm = make()
+        try:
+            yield swarm
+        except BaseException:
+            swarm.close()  # who knows what is left in it
+            raise
+        self._put_back(key, swarm)
+
+    def close(self) -> None:
+        """Free the swarms that nobody uses; the others when they are done."""
+        with self._lock:
+            self._closed = True
+            swarms = [swarm for idle in self._idle.values() for swarm in idle]
+            self._idle.clear()
+        for swarm in swarms:
+            swarm.close()
+
+    def _put_back(self, key: Hashable, swarm: SwarmManager) -> None:
+        surplus = []
+        with self._lock:
+            if self._closed:
+                surplus.append(swarm)
+            else:
+                self._idle.setdefault(key, []).append(swarm)
+                self._idle.move_to_end(key)
+                while sum(map(len, self._idle.values())) > self._kept:
+                    oldest = next(iter(self._idle))
+                    surplus.append(self._idle[oldest].pop(0))
+                    if not self._idle[oldest]:
+                        del self._idle[oldest]
+        for unused in surplus:
+            unused.close()
+
+
+def interruptible(
+    swarm: SwarmManager, context: TaskContext, run: Callable[[], SwarmResult]
+) -> SwarmResult:
+    """Run agents; a second thread interrupts them when the attempt should stop."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(_STEP):
+            if context.cancelled.is_set() or not context.remaining():
+                swarm.interrupt()  # once more each time: it may not have begun
+
+    watcher = threading.Thread(target=watch, name="swarmc-wasm-watch", daemon=True)
+    watcher.start()
+    try:
+        return run()
+    finally:
+        done.set()
+        watcher.join()
