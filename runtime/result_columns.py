@@ -13,7 +13,8 @@ from ..errors import ArgumentError
 from ..targets.base import Int64s, Outcome
 from ..targets.executable import Entry, Executable
 from .mail.post import MailStatistics
-from .results import Stream, SwarmResult
+from .outputs import Stream
+from .results import SwarmResult
 from .values import slot_count
 
 Array = NDArray[Any]
