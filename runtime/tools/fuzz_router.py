@@ -145,7 +145,7 @@ class GoodClient:
     async def _open(self, hello: dict[str, Any]) -> ClientConnection:
         socket = await connect(
             self._url, max_size=4 * MAX_MESSAGE, compression=None, ping_interval=None,
-            max_queue=None,
+            max_queue=None, open_timeout=PATIENCE,
         )  # fmt: skip
         await socket.send(_request(0, "hello", {"protocol": PROTOCOL, **hello}))
         answer = msgspec.json.decode(await socket.recv())
