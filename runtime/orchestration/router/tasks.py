@@ -17,6 +17,7 @@ from ..errors import (
     QueueFullError,
     UnknownTaskError,
 )
+from ..store import DuplicateKeyError, DuplicateTaskError
 from ..tasks import Task, TaskRecord, new_id
 from .desk import Desk, Handler
 from .protocol import MAX_MESSAGE, Code, Params
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 MAX_RESULTS = MAX_MESSAGE - (2 << 20)
 
 _NOTHING = msgspec.Raw(b"null")
+#: What is wrong with tasks, not with the router. A task may be known to the store alone.
+_REFUSALS = (InvalidTaskError, QueueFullError, ClosedError, DuplicateTaskError, DuplicateKeyError)
 
 
 class Waiters:
@@ -147,7 +150,7 @@ class TaskDesk(Desk):
             ids = await self.router.call(self._dispatcher.scheduler.submit_many, tasks)
         except OrchestrationError as error:
             self._not_begun({task.id for task in tasks})
-            if isinstance(error, (InvalidTaskError, QueueFullError, ClosedError)):
+            if isinstance(error, _REFUSALS):
                 self.router.reject("task_submit", str(error), submit)
             raise
         self._not_begun({task.id for task in tasks} - set(ids))

@@ -231,3 +231,13 @@ def test_a_router_without_a_dispatcher_says_so(tmp_path: Path) -> None:
     with RunningRouter(tmp_path) as alone, alone.client() as client:
         with pytest.raises(CommandRejectedError, match="swarms only, and not task_submit"):
             submit(client, spec())
+
+
+def test_an_id_that_only_the_store_knows_is_not_given_twice(host: RunningDispatcher) -> None:
+    with host.client() as client:
+        submit(client, spec(value=1, task_id="one"))
+        status(client, "one")
+    host.restart()
+    with host.client() as client, pytest.raises(CommandRejectedError, match="stored already") as no:
+        submit(client, spec(value=2, task_id="one"))
+    assert no.value.code == Code.REJECTED
