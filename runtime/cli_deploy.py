@@ -6,26 +6,30 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 import typer
 
 from ..errors import ArgumentError
 from .cli_deploy_live import live_table
+from .cli_routed import RouterWanted, routed_runs
 from .orchestration.backends import make_executors, missing_executors, task_defaults
 from .orchestration.codec import dumps
 from .orchestration.config_file import SwarmConfig, load_config
 from .orchestration.dispatcher import Dispatcher
 from .orchestration.graph import GraphNode, render_plan
 from .orchestration.logger import Logger
+from .orchestration.workflow.manifest import load_manifest
 from .orchestration.workflow.result import SymbolResult, WorkflowResult, WorkflowState
 from .orchestration.workflow.schema import Symbol, WorkflowManifest
 
 _FAILED = 1
 _INTERRUPTED = 130
-_FRAME = 0.1  # seconds between looks at a run
+_FRAME = 0.1  # seconds between looks at a run that is shown
+_STEP = 1.0  # and at one that is only waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,20 @@ class DeployCommand:
     json: bool = False
     resume: bool = False
     format: str | None = None
+    router: RouterWanted = field(default_factory=RouterWanted)
+
+
+class Runs(Protocol):
+    """What runs workflows: this process, or a router."""
+
+    def wait(self, run_id: str, timeout: float) -> WorkflowResult:
+        """Wait until a run has ended. Raises TimeoutError if it has not by then."""
+
+    def result(self, run_id: str) -> WorkflowResult:
+        """How a run is now."""
+
+    def cancel(self, run_id: str, reason: str) -> bool:
+        """Stop a run and roll it back."""
 
 
 def deploy_workflow(command: DeployCommand) -> int:
@@ -56,23 +74,48 @@ def deploy_workflow(command: DeployCommand) -> int:
             level=config.logging.level.value, console=config.logging.console,
             format=config.logging.format.value,
         )  # fmt: skip
-    dispatcher = Dispatcher(config)
-    if command.resume:
-        with dispatcher, _terminable():
-            return _finish(dispatcher, dispatcher.resume(), command)
-    assert command.manifest is not None
-    manifest = dispatcher.load(command.manifest, command.format)
-    if command.dry_run:
+    manifest = _load(command, config)
+    if manifest is not None and command.dry_run:
         _show_plan(manifest, config, as_json=command.json)
         return 0
+    routed = routed_runs(command.router, config)
+    if routed is None:
+        return _run_here(Dispatcher(config), manifest, command)
+    with routed, _terminable():
+        run_ids = routed.active() if manifest is None else [routed.deploy(manifest)]
+        code = _finish(routed, run_ids, command)
+        return _left("the router goes on with it") if code is None else code
+
+
+def _load(command: DeployCommand, config: SwarmConfig) -> WorkflowManifest | None:
+    """The manifest that is meant; a router that was named knows which executors there are."""
+    if command.resume or command.manifest is None:
+        return None
+    elsewhere = command.router.url is not None and not command.dry_run
+    executors = None if elsewhere else config.backends.names()
+    return load_manifest(command.manifest, format=command.format, executors=executors)
+
+
+def _run_here(
+    dispatcher: Dispatcher, manifest: WorkflowManifest | None, command: DeployCommand
+) -> int:
+    """Run a workflow in this process, or go on with all that were left."""
     with dispatcher, _terminable():
-        left = dispatcher.unfinished()
-        if left:
-            typer.echo(
-                f"swarmc: {len(left)} earlier runs have not ended; `swarmc deploy --resume` goes on"
-                " with them", err=True,
-            )  # fmt: skip
-        return _finish(dispatcher, [dispatcher.deploy(manifest)], command)
+        if manifest is None:
+            run_ids = dispatcher.resume()
+        else:
+            left = dispatcher.unfinished()
+            if left:
+                typer.echo(
+                    f"swarmc: {len(left)} earlier runs have not ended; `swarmc deploy --resume`"
+                    " goes on with them", err=True,
+                )  # fmt: skip
+            run_ids = [dispatcher.deploy(manifest)]
+        code = _finish(dispatcher.runner, run_ids, command)
+        if code is None:
+            dispatcher.close(0)
+            return _left("`swarmc deploy --resume` goes on with it")
+        return code
 
 
 @contextmanager
@@ -92,51 +135,54 @@ def _terminable() -> Iterator[None]:
 # Running
 
 
-def _finish(dispatcher: Dispatcher, run_ids: list[str], command: DeployCommand) -> int:
-    """Wait for runs and show what became of them."""
+def _finish(runs: Runs, run_ids: list[str], command: DeployCommand) -> int | None:
+    """Wait for runs and show what became of them; None if they were left."""
     if not run_ids:
         typer.echo("swarmc: every run has ended", err=True)
     code = 0
     results = []
     try:
         for run_id in run_ids:
-            result = _wait(dispatcher, run_id, command)
+            result = _wait(runs, run_id, command)
             results.append(result)
             if not command.json:
                 typer.echo(result_text(result))
             if not result.success:
                 code = _INTERRUPTED if result.error == "interrupted" else code or _FAILED
     except KeyboardInterrupt:
-        typer.echo("swarmc: left; `swarmc deploy --resume` goes on with it", err=True)
-        dispatcher.close(0)
-        return _INTERRUPTED
+        return None
     if command.json:
         data = [result.to_data() for result in results]
         typer.echo(dumps(data if command.resume else data[0]))
     return code
 
 
-def _wait(dispatcher: Dispatcher, run_id: str, command: DeployCommand) -> WorkflowResult:
+def _left(who: str) -> int:
+    """Say who goes on with what was left, after a second Ctrl-C."""
+    typer.echo(f"swarmc: left; {who}", err=True)
+    return _INTERRUPTED
+
+
+def _wait(runs: Runs, run_id: str, command: DeployCommand) -> WorkflowResult:
     """Wait for a run; the first Ctrl-C stops it and has it rolled back."""
     try:
-        return _watch(dispatcher, run_id, command)
+        return _watch(runs, run_id, command)
     except KeyboardInterrupt:
         typer.echo("swarmc: interrupted: stopping and rolling back; Ctrl-C again leaves it",
                    err=True)  # fmt: skip
-        dispatcher.runner.cancel(run_id, "interrupted")
-        return _watch(dispatcher, run_id, command)
+        runs.cancel(run_id, "interrupted")
+        return _watch(runs, run_id, command)
 
 
-def _watch(dispatcher: Dispatcher, run_id: str, command: DeployCommand) -> WorkflowResult:
-    runner = dispatcher.runner
+def _watch(runs: Runs, run_id: str, command: DeployCommand) -> WorkflowResult:
     wanted = sys.stderr.isatty() if command.live is None else command.live
-    with live_table(runner.result(run_id)) if wanted else nullcontext() as view:
+    with live_table(runs.result(run_id)) if wanted else nullcontext() as view:
         while True:
             try:
-                return runner.wait(run_id, _FRAME)
+                return runs.wait(run_id, _STEP if view is None else _FRAME)
             except TimeoutError:
                 if view is not None:
-                    view.show(runner.result(run_id))
+                    view.show(runs.result(run_id))
 
 
 # Text

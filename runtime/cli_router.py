@@ -8,27 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
+from .cli_router_options import Certificate, Router, TokenFile
 from .cli_workflows import DEFAULT_CONFIG
-
-DEFAULT_ROUTER = "ws://127.0.0.1:8080"
 
 Cluster = Annotated[
     Path | None,
     typer.Option("--config", help="Cluster configuration, JSON or TOML: router, provider, default"
                  " module."),
 ]  # fmt: skip
-Router = Annotated[
-    str | None,
-    typer.Option("--router", envvar="SWARMC_ROUTER", help="Where the router is; default: as the"
-                 f" configuration says, else {DEFAULT_ROUTER}."),
-]  # fmt: skip
-TokenFile = Annotated[
-    Path | None,
-    typer.Option(envvar="SWARMC_ROUTER_TOKEN_FILE", help="File with the router's token."),
-]
-Certificate = Annotated[
-    Path | None, typer.Option(help="Certificate to trust, of a router that has its own; PEM.")
-]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Swarm = Annotated[str, typer.Argument(metavar="SWARM", help="Its id, as launch and list print it.")]
 Config = Annotated[

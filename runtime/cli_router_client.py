@@ -12,7 +12,7 @@ import typer
 
 from ..errors import ArgumentError
 from .cli_extras import needs_web
-from .cli_router import DEFAULT_ROUTER
+from .cli_router_options import DEFAULT_ROUTER
 
 with needs_web():
     import msgspec

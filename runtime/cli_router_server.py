@@ -31,6 +31,7 @@ with needs_web():
     from .orchestration.router.node import NodeConfig, NodeWorker
     from .orchestration.router.server import Listen, RouterServer
     from .orchestration.router.swarms import RouterConfig
+    from .orchestration.router_place import RouterPlace, announce
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ async def _serve(
 
     def ready() -> None:
         router.address = _url("wss" if listen.certificate else "ws", listen.host, server.port)
+        announce(dispatcher.store, RouterPlace(router.address, listen.certificate))
         page = web.page_url(listen.host, server.port, tls=listen.certificate is not None)
         _announce(command, router, server, adopted, page)
         if command.open:

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from ..errors import ArgumentError
 from .cli_terminal import write_file
 
+if TYPE_CHECKING:
+    from .cli_routed import RouterWanted
 
-def show_status(config_file: Path | None, *, as_json: bool) -> None:
-    """Print what the configured store tells."""
+
+def show_status(config_file: Path | None, wanted: RouterWanted, *, as_json: bool) -> None:
+    """Print what a router that runs tells, or else the configured store."""
+    from .cli_routed import routed_status
     from .orchestration.config_file import load_config
     from .orchestration.dispatcher_status import read_status
 
     config = load_config(config_file)
     path = config.path(config.dispatcher.state_db_path)
-    status, alive = read_status(path)
+    told = routed_status(wanted, config)
+    status, alive = (told[0], True) if told is not None else read_status(path)
     if as_json:
-        typer.echo(json.dumps({**status.to_data(), "alive": alive}, indent=2))
+        router = told[1] if told is not None else None
+        data = {**status.to_data(), "alive": alive, "router": router}
+        typer.echo(json.dumps(data, indent=2))
         return
     typer.echo("\n".join(status.lines()))
+    if told is not None:
+        return
     if not path.exists():
         typer.echo(f"swarmc: there is no state database {path} yet", err=True)
     elif not alive and status.workflows:

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from .cli_router_options import Certificate, RunningRouter, TokenFile
+
 DEFAULT_CONFIG = "./swarm-config.toml"
 
 
@@ -66,26 +68,42 @@ def add_commands(app: typer.Typer, command: Callable[[Callable[..., Any]], Any])
         json: Json = False,
         resume: Resume = False,
         format: Format = None,
+        router: RunningRouter = None,
+        token_file: TokenFile = None,
+        certificate: Certificate = None,
     ) -> int:
-        """Run a workflow in this process, and roll it back if a symbol fails.
+        """Run a workflow, and roll it back if a symbol fails.
 
-        A manifest is code: it says what the back ends are to do. Ctrl-C stops the workflow and
-        rolls it back; a second Ctrl-C leaves it as it is, for --resume. Exits with 1 unless
+        It runs in the router that is named, or that has the state database in use; else in this
+        process. A manifest is code: it says what the back ends are to do. Ctrl-C stops the workflow
+        and rolls it back; a second Ctrl-C leaves it as it is, for --resume. Exits with 1 unless
         every symbol completed.
         """
         from .cli_deploy import DeployCommand, deploy_workflow
+        from .cli_routed import RouterWanted
 
         return deploy_workflow(DeployCommand(
-            manifest, config, dry_run, live, json, resume, format and format.value
+            manifest, config, dry_run, live, json, resume, format and format.value,
+            RouterWanted(router, token_file, certificate),
         ))  # fmt: skip
 
     @app.command()
     @command
-    def status(config: Config = None, json: Json = False) -> None:
-        """Show the state of the swarm: workers, tasks, workflows, and the state database."""
+    def status(
+        config: Config = None,
+        json: Json = False,
+        router: RunningRouter = None,
+        token_file: TokenFile = None,
+        certificate: Certificate = None,
+    ) -> None:
+        """Show the state of the swarm: workers, tasks, workflows, and the state database.
+
+        The router that runs says it; without one, the state database does.
+        """
+        from .cli_routed import RouterWanted
         from .cli_swarm import show_status
 
-        show_status(config, as_json=json)
+        show_status(config, RouterWanted(router, token_file, certificate), as_json=json)
 
     @app.command("config")
     @command

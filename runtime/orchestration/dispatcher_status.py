@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,26 +82,14 @@ def read_status(path: Path) -> tuple[DispatcherStatus, bool]:
         StoreError: it cannot be read.
     """
     from .store import Store
+    from .store.lock import lock_holder
 
     if not path.exists():
         return DispatcherStatus(), False
-    alive = _is_open(path)
+    holder = lock_holder(path)
+    alive = holder is not None and holder.alive
     with Store.open_readonly(path) as store:
         return status_of(store, alive=alive), alive
-
-
-def _is_open(path: Path) -> bool:
-    """Whether the process lives that opened the store for writing last.
-
-    Asking for its lock would be exact, but could keep a process that is just starting from it.
-    """
-    try:
-        words = path.with_name(path.name + ".lock").read_text().split()
-    except OSError:
-        return False
-    if len(words) < 2 or not words[0].isdigit() or words[1] != socket.gethostname():
-        return len(words) >= 2
-    return Path("/proc", words[0]).exists()
 
 
 def status_of(

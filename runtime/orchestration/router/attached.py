@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import OrchestrationError
 from ..providers import ClusterConfig
+from ..router_place import RouterPlace, announce, retract
 from .core import Router
 from .hosting import desks_of
 from .server import Listen, RouterServer
@@ -87,6 +88,10 @@ class AttachedRouter:
 
         def begun() -> None:
             router.address = self.address
+            announce(dispatcher.store, RouterPlace(router.address))
             ready.set_result(None)
 
-        await self._server.run(begun)
+        try:
+            await self._server.run(begun)
+        finally:
+            await asyncio.to_thread(retract, dispatcher.store)

@@ -5,9 +5,35 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import StoreAccessError, StoreLockedError
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who opened a store for writing last."""
+
+    pid: int
+    host: str
+
+    @property
+    def alive(self) -> bool:
+        """Whether it may still run: of a process of another host, nobody can tell."""
+        return self.host != socket.gethostname() or Path("/proc", str(self.pid)).exists()
+
+
+def lock_holder(path: Path) -> Holder | None:
+    """Who opened the store at ``path`` for writing last; None if nobody did.
+
+    Asking for its lock would be exact, but could keep a process that is just starting from it.
+    """
+    try:
+        words = path.with_name(path.name + ".lock").read_text().split()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return Holder(int(words[0]), words[1]) if len(words) >= 2 and words[0].isdigit() else None
 
 
 class WriterLock:

@@ -33,13 +33,13 @@ def load_manifest(
     path: str | Path,
     *,
     format: ManifestFormat | str | None = None,
-    executors: Collection[str] = EXECUTORS,
+    executors: Collection[str] | None = EXECUTORS,
 ) -> WorkflowManifest:
     """Read a manifest from a file, or from standard input if the path is ``-``.
 
     Args:
         format: ``yaml`` or ``toml``; None: by the file's name, else by its first line.
-        executors: what ``dispatch`` may name.
+        executors: what ``dispatch`` may name; None: anything.
 
     Raises:
         DocumentError: with all mistakes, as ``FILE:LINE:COLUMN: what``.
@@ -61,7 +61,7 @@ def parse_manifest(
 
 
 def _parse(
-    name: str, text: str, format: ManifestFormat | str | None, executors: Collection[str]
+    name: str, text: str, format: ManifestFormat | str | None, executors: Collection[str] | None
 ) -> WorkflowManifest:
     kind = detect_format(text) if format is None else ManifestFormat(format)
     if kind is ManifestFormat.TOML:
@@ -82,9 +82,10 @@ def manifest_of(
     return _checked(Document(name, data), executors)
 
 
-def _checked(document: Document, executors: Collection[str]) -> WorkflowManifest:
+def _checked(document: Document, executors: Collection[str] | None) -> WorkflowManifest:
     def also(document: Document) -> None:
-        _check_executors(document, executors)
+        if executors is not None:
+            _check_executors(document, executors)
         _check_graph(document)
 
     return check(WorkflowManifest, document, unknown=_unknown, also=also)

@@ -1,0 +1,28 @@
+"""Options of all commands that may talk to a router."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_ROUTER = "ws://127.0.0.1:8080"
+
+Router = Annotated[
+    str | None,
+    typer.Option("--router", envvar="SWARMC_ROUTER", help="Where the router is; default: as the"
+                 f" configuration says, else {DEFAULT_ROUTER}."),
+]  # fmt: skip
+RunningRouter = Annotated[
+    str | None,
+    typer.Option("--router", envvar="SWARMC_ROUTER", help="Where the router is; default: the one"
+                 " that has the state database in use, if there is one."),
+]  # fmt: skip
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(envvar="SWARMC_ROUTER_TOKEN_FILE", help="File with the router's token."),
+]
+Certificate = Annotated[
+    Path | None, typer.Option(help="Certificate to trust, of a router that has its own; PEM.")
+]
