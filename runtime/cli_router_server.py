@@ -27,7 +27,7 @@ with needs_web():
     from .orchestration.providers.base import NO_USE
     from .orchestration.router.client import CommandRejectedError
     from .orchestration.router.core import Router
-    from .orchestration.router.hosting import desks_of
+    from .orchestration.router.hosting import Resuming, desks_of
     from .orchestration.router.node import NodeConfig, NodeWorker
     from .orchestration.router.server import Listen, RouterServer
     from .orchestration.router.swarms import RouterConfig
@@ -126,9 +126,11 @@ def _url(scheme: str, host: str, port: int) -> str:
 def _announce(
     command: ServeCommand, router: Router, server: RouterServer, adopted: int, page: str
 ) -> None:
+    resumed = sum(len(desk.resumed) for desk in router.desks if isinstance(desk, Resuming))
     if command.json:
         typer.echo(json.dumps({
-            "router": router.address, "page": page, "tcp_port": server.tcp_port, "adopted": adopted
+            "router": router.address, "page": page, "tcp_port": server.tcp_port,
+            "adopted": adopted, "resumed": resumed,
         }))  # fmt: skip
         sys.stdout.flush()
         return
@@ -137,6 +139,8 @@ def _announce(
         typer.echo(f"lines over TCP at port {server.tcp_port}")
     if adopted:
         typer.echo(f"{adopted} swarms of before go on")
+    if resumed:
+        typer.echo(f"{resumed} workflows of before go on")
     sys.stdout.flush()
 
 

@@ -25,7 +25,7 @@ class DispatcherSection(_Section):
     """``[dispatcher]``
 
     Args:
-        coordinator_endpoint: where workers find the dispatcher.
+        coordinator_endpoint: where commands find the router if none has the store in use.
         state_db_path: the store, a file.
         enable_websocket, websocket_port: whether and where workers can connect.
     """

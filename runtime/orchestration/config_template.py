@@ -5,7 +5,7 @@ TEMPLATE = """\
 # Times are in milliseconds. Relative paths begin at the folder of this file.
 
 [dispatcher]
-# Where workers of other processes find the dispatcher.
+# Where `swarmc status` finds the router, if none has the database below in use.
 coordinator_endpoint = "ws://localhost:8080"
 # Everything that happens is kept here; what a crash interrupted goes on from it.
 state_db_path = "./swarm-state.db"

@@ -3,77 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.request import urlopen
 
 import pytest
 
+from .shell import LONG, Shell, shell_in
+
 ROOT = Path(__file__).parents[3]
 HELLO = ROOT / "corpus" / "hello.wasm"
-LONG = 60
-
-
-class Shell:
-    """Runs commands in a folder, against a router of their own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.router: subprocess.Popen[str] | None = None
-        self.facts: dict[str, Any] = {}
-
-    def start(self, *args: str, port: int = 0) -> None:
-        self.router = subprocess.Popen(
-            [sys.executable, "-m", "swarmc", "start-dispatcher", "--json", "--port", str(port),
-             *args],
-            cwd=self.folder, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert self.router.stdout is not None
-        self.facts = json.loads(self.router.stdout.readline())
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        assert self.router is not None
-        self.router.send_signal(number)
-        self.router.communicate(timeout=LONG)
-        return self.router.returncode
-
-    def run(self, *args: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "swarmc", *args], cwd=self.folder, input=stdin, text=True,
-            capture_output=True, timeout=LONG, check=False,
-            env={**os.environ, "SWARMC_ROUTER": self.facts.get("router", "ws://127.0.0.1:1")},
-        )  # fmt: skip
-
-    def json(self, *args: str) -> Any:
-        done = self.run(*args, "--json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    def until_idle(self) -> dict[str, Any]:
-        end = time.monotonic() + LONG
-        while True:
-            (swarm,) = self.json("list")["swarms"]
-            if all(node["state"] == "idle" for node in swarm["nodes"]):
-                found: dict[str, Any] = swarm
-                return found
-            assert time.monotonic() < end, swarm
-            time.sleep(0.05)
 
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Shell]:
-    shell = Shell(tmp_path)
-    yield shell
-    if shell.router is not None and shell.router.poll() is None:
-        for swarm in shell.json("list")["swarms"]:
-            shell.run("terminate", swarm["swarm_id"])
-        shell.stop()
+    with shell_in(tmp_path) as shell:
+        yield shell
 
 
 def test_a_swarm_outlives_its_router(shell: Shell) -> None:
