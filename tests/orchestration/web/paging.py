@@ -19,7 +19,7 @@ from swarmc.runtime.orchestration.router.protocol import (
     TurnRun,
 )
 
-from ..router.routing import RunningRouter, ThreadProvider
+from ..router.routing import RunningDispatcher, RunningRouter, ThreadProvider
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -27,8 +27,8 @@ FLAGS = [
 ]  # fmt: skip
 
 
-class WebRouter(RunningRouter):
-    """A router that serves the page, too."""
+class WithPage(RunningRouter):
+    """Serves the page, too."""
 
     routes = web.routes()
 
@@ -54,6 +54,14 @@ class WebRouter(RunningRouter):
                     connection.cut()
 
         self._loop.call_soon_threadsafe(cut)
+
+
+class WebRouter(WithPage):
+    """A router of swarms with the page."""
+
+
+class WebDispatcher(WithPage, RunningDispatcher):
+    """A router with a dispatcher and the page."""
 
 
 class EchoNode:
@@ -156,3 +164,10 @@ def hold(page: Any, method: str) -> None:
         }""",
         method,
     )
+
+
+def deploy_by_form(page: Any, text: str) -> None:
+    """Deploy a workflow from the page."""
+    page.click("#deploy")
+    page.fill("#deploy-manifest", text)
+    page.click("#deploy-dialog button[type=submit]")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from .conftest import Tabs
-from .paging import counts, hold, see, shows
+from .paging import counts, deploy_by_form, hold, see, shows
 from .working import RELEASE, WorkRouter
 
 
@@ -37,12 +37,6 @@ def wide(count: int) -> dict[str, Any]:
     """A workflow of one task that many others wait for."""
     many = [{"name": f"t{n}", "type": "action", "dependencies": ["first"]} for n in range(count)]
     return {"name": "wide", "symbols": [{"name": "first", "type": "action"}, *many]}
-
-
-def deploy_by_form(page: Any, text: str) -> None:
-    page.click("#deploy")
-    page.fill("#deploy-manifest", text)
-    page.click("#deploy-dialog button[type=submit]")
 
 
 def test_a_graph_lives(running: WorkRouter, tabs: Tabs) -> None:

@@ -38,8 +38,10 @@ def test_workers_come_work_and_are_lost(running: WorkRouter, tabs: Tabs) -> None
     see(page, "[data-worker=rack-10] td", "777 ms ago")
     # It need not ask to know of one that is lost.
     page.evaluate("window.WebSocket.prototype.send = () => {}")
-    do(board.worker, "rack-9", state="lost", running=0, heard_ms=180)
+    do(board.worker, "rack-9", state="lost", running=0, reason="its connection was lost")
     see(page, "[data-worker=rack-9] .chip[data-state=lost]")
+    see(page, "[data-worker=rack-9] td", "its connection was lost")
+    assert page.inner_text("[data-worker=rack-9] [data-head='Heard of']").endswith(" ago")
     page.reload()
     see(page, "[data-worker=rack-9][data-state=lost]")
 

@@ -140,6 +140,8 @@ class Board(Desk):
             "resources": {"cpu": 2}, "capacity": 2, "running": 0, "completed": 0, "heard_ms": 20,
         })  # fmt: skip
         data.update(what)
+        if data["state"] == "lost":
+            data.pop("heard_ms", None)
         self.router.events.emit("worker_changed", data={"worker": dict(data)})  # type: ignore[arg-type]
 
 

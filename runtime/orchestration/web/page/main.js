@@ -108,7 +108,8 @@ function drawWorkers() {
 }
 
 function drawMetrics() {
-  show("metrics", null, () => new MetricsView()).update(samples, upkeep.there.metrics);
+  show("metrics", null, () => new MetricsView()).update(samples, upkeep.there.metrics,
+    connection.token !== null);
 }
 
 // -- the router --------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ const MOST = 600; // values of a figure
 const ROWS = 20; // of the table
 
 const rate = (value) => `${value < 10 ? value.toFixed(1) : short(Math.round(value))}/s`;
+const part = (value) => value.toFixed(2);
 const count = (value) => short(Math.round(value));
 
 /** `name` of the figure that is kept; `rate`: it counts up, and how quickly is shown. */
@@ -19,7 +20,8 @@ const CHARTS = [
   { title: "Turns ended", name: "turns_ended", rate: true, show: rate },
   { title: "Turns running", name: "turns_running", show: count },
   { title: "Injections waiting", name: "turns_queued", show: count },
-  { title: "Memory of the router", name: "process_resident_memory_bytes", show: bytes },
+  { title: "Processors that the router keeps busy", name: "swarmc_process_busy_processors", show: part },
+  { title: "Memory of the router", name: "swarmc_process_memory_bytes", show: bytes },
 ];
 
 /** Figures as they were told. */
@@ -77,7 +79,7 @@ export class MetricsView {
     this.text = h("pre");
     this.all = h("details", { class: "table all", hidden: true },
       h("summary", {}, "All metrics, as Prometheus reads them"), this.text);
-    this.link = h("p", { class: "note" }, "For Prometheus: ", h("a", { href: "/metrics" }, "/metrics"));
+    this.link = h("p", { class: "note" });
     this.root = h("article", { class: "metrics", "aria-labelledby": "metrics-title" },
       h("header", { class: "head" }, h("h2", { id: "metrics-title", tabindex: -1 }, "Metrics"), this.link),
       this.none, h("div", { class: "figures" }, ...this.charts.map(({ lines }) => lines.root)),
@@ -85,9 +87,17 @@ export class MetricsView {
     for (const part of [this.table, this.all]) part.addEventListener("toggle", () => this.#closer());
   }
 
-  /** `there`: whether the router tells of metrics; what `status` tells is shown in any case. */
-  update(samples, there) {
+  /**
+   * `there`: whether the router tells of metrics; what `status` tells is shown in any case.
+   * `token`: whether the router wants one, which a link cannot give it.
+   */
+  update(samples, there, token) {
     if (this.rev === samples.rev) return;
+    if (!this.link.hasChildNodes()) {
+      this.link.append("For Prometheus: ", ...(token
+        ? [h("code", {}, "/metrics"), ", with the token as ", h("code", {}, "Authorization: Bearer")]
+        : [h("a", { href: "/metrics" }, "/metrics")]));
+    }
     this.rev = samples.rev;
     this.samples = samples;
     for (const { chart, lines } of this.charts) lines.update(samples.of(chart));

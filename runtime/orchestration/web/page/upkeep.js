@@ -55,7 +55,7 @@ export class Upkeep {
   }
 
   /** Ask; `taken(result, asked)` with the latest event before. Whether it can be asked is noted. */
-  async #ask(part, method, params, taken, refused = () => {}) {
+  async #ask(part, method, params, taken, refused = () => (this.there[part] = false)) {
     const asked = this.connection.last ?? 0;
     try {
       const result = await this.connection.call(method, params);

@@ -147,10 +147,13 @@ export class Work {
 
   /** An event that is new. */
   event(event) {
-    const { workflow, task, worker } = event.data ?? {};
+    const { workflow, task, worker, gone } = event.data ?? {};
     if (event.type === "workflow_changed" && workflow) this.put(workflow, event.seq);
     else if (event.type === "task_changed" && task) this.#task(task, event);
-    else if (event.type === "worker_changed" && worker) this.worker(worker, event.seq);
+    else if (event.type === "worker_changed" && worker) {
+      this.worker(worker, event.seq);
+      if (gone) this.workers.delete(worker.worker_id);
+    }
   }
 
   #task(told, event) {
@@ -207,7 +210,10 @@ export class Work {
   worker(data, seq) {
     const known = this.workers.get(data.worker_id);
     if (known && known.seq > seq) return;
-    this.workers.set(data.worker_id, { id: data.worker_id, data, seq, at: performance.now() });
+    // Of one that is gone the router does not say when it was heard of: it was when it last did.
+    const told = data.heard_ms ?? null;
+    const heard = told === null ? known?.heard ?? null : performance.now() - told;
+    this.workers.set(data.worker_id, { id: data.worker_id, data, seq, heard });
     this.workersRev += 1;
     this.changed();
   }

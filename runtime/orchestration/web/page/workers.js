@@ -7,7 +7,7 @@ import { stateChip } from "./workflow.js";
 const ORDER = ["busy", "ready", "joining", "draining", "suspect", "lost", "excluded"];
 const SILENT = new Set(["suspect", "lost"]);
 const SHOWN = 500;
-const HEADS = ["Worker", "State", "Host", "Runs on", "Tasks", "Done", "Heard of"];
+const HEADS = ["Worker", "State", "Host", "Runs on", "Tasks", "Done", "Heard of", "Why"];
 const COMMAND = "swarmc start-worker";
 
 export class WorkersView {
@@ -33,7 +33,8 @@ export class WorkersView {
     if (there === null) text(this.none, "Loading…");
     else if (!there) text(this.none, "This router does not tell of workers of tasks.");
     else if (this.none.childElementCount === 0) {
-      this.none.replaceChildren("No workers have joined. Start one with ", h("code", {}, COMMAND), ".");
+      this.none.replaceChildren("No workers have joined: tasks run where the router is. Start one with ",
+        h("code", {}, COMMAND), ".");
     }
     const sums = ORDER.map((state) => [state, workers.filter(({ data }) => data.state === state).length]);
     text(this.counts, sums.filter(([, n]) => n).map(([state, n]) => `${whole(n)} ${state}`).join(" · "));
@@ -45,8 +46,8 @@ export class WorkersView {
   }
 }
 
-function row(element, { id, data, at }) {
-  const [name, state, host, targets, tasks, done, heard] = element.children;
+function row(element, { id, data, heard: last }) {
+  const [name, state, host, targets, tasks, done, heard, why] = element.children;
   attribute(element, "data-worker", data.name || id);
   attribute(element, "data-state", data.state);
   text(name, visible(data.name || id));
@@ -57,14 +58,14 @@ function row(element, { id, data, at }) {
   attribute(targets, "title", (data.capabilities ?? []).join(", ") || null);
   text(tasks, `${whole(data.running ?? 0)} of ${whole(data.capacity ?? 1)}`);
   text(done, whole(data.completed ?? 0));
-  text(heard, heardOf(data, at));
+  text(heard, heardOf(data, last));
+  text(why, visible(data.reason ?? ""));
 }
 
 /** Those that are silent are silent for longer each time one looks. */
-function heardOf(data, at) {
-  if (data.heard_ms === undefined || data.heard_ms === null) return "never";
-  const since = SILENT.has(data.state) ? performance.now() - at : 0;
-  const age = Math.round(data.heard_ms + since);
+function heardOf(data, last) {
+  if (last === null) return "";
+  const age = Math.round(SILENT.has(data.state) ? performance.now() - last : data.heard_ms ?? 0);
   return `${age < 1000 ? `${age} ms` : milliseconds(age)} ago`;
 }
 
