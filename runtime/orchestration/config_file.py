@@ -27,13 +27,13 @@ class DispatcherSection(_Section):
     Args:
         coordinator_endpoint: where commands find the router if none has the store in use.
         state_db_path: the store, a file.
-        enable_websocket, websocket_port: whether and where workers can connect.
+        enable_websocket, websocket_port: whether and where others can connect; 0: any free port.
     """
 
     coordinator_endpoint: Text = "ws://localhost:8080"
     state_db_path: Text = "./swarm-state.db"
     enable_websocket: Flag = True
-    websocket_port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 8080
+    websocket_port: Annotated[int, Field(strict=True, ge=0, le=65535)] = 8080
 
 
 class CoordinatorSection(_Section):
