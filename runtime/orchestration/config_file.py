@@ -28,12 +28,14 @@ class DispatcherSection(_Section):
         coordinator_endpoint: where commands find the router if none has the store in use.
         state_db_path: the store, a file.
         enable_websocket, websocket_port: whether and where others can connect; 0: any free port.
+        retention: milliseconds for which a router keeps tasks and workflows that have ended.
     """
 
     coordinator_endpoint: Text = "ws://localhost:8080"
     state_db_path: Text = "./swarm-state.db"
     enable_websocket: Flag = True
     websocket_port: Annotated[int, Field(strict=True, ge=0, le=65535)] = 8080
+    retention: Milliseconds = 7 * _DAY
 
 
 class CoordinatorSection(_Section):

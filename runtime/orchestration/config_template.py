@@ -11,6 +11,8 @@ coordinator_endpoint = "ws://localhost:8080"
 state_db_path = "./swarm-state.db"
 enable_websocket = true
 websocket_port = 8080
+# For how long a router keeps tasks and workflows that have ended: 7 days.
+retention = 604800000
 
 [coordinator]
 max_workers = 100

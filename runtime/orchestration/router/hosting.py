@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
+from ..store import StoreError
 from .counts import MetricsDesk
 from .desk import Desk
 from .tasks import TaskDesk
@@ -12,6 +14,9 @@ from .workflows import WorkflowDesk
 if TYPE_CHECKING:
     from ..dispatcher import Dispatcher
     from .core import Router
+
+
+_LOG = logging.getLogger(__name__)
 
 
 class Resuming(Desk):
@@ -27,10 +32,40 @@ class Resuming(Desk):
         self.resumed = await router.call(self._dispatcher.resume)
 
 
+class Cleaning(Desk):
+    """Removes from the store what ended long ago, now and then.
+
+    Args:
+        every: seconds between looks.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, every: float = 600.0) -> None:
+        self._dispatcher = dispatcher
+        self._retention = dispatcher.config.dispatcher.retention / 1000
+        self._every = every
+        self._next = float("-inf")
+        self._cleaning = False
+
+    async def sweep(self) -> None:
+        """Begin, if it is time; nobody waits for it."""
+        now = self.router.clock()
+        if now >= self._next and not self._cleaning:
+            self._next, self._cleaning = now + self._every, True
+            self.router.spawn(self._clean())
+
+    async def _clean(self) -> None:
+        try:
+            await self.router.call(self._dispatcher.store.cleanup, self._retention)
+        except StoreError:
+            _LOG.exception("what ended long ago could not be removed; it is tried again")
+        finally:
+            self._cleaning = False
+
+
 def desks_of(dispatcher: Dispatcher) -> tuple[Desk, ...]:
     """What clients and workers ask of a dispatcher, which must be open."""
     references: dict[str, str] = {}
     return (
         TaskDesk(dispatcher, references), WorkflowDesk(dispatcher, references),
-        MetricsDesk(dispatcher), Resuming(dispatcher),
+        MetricsDesk(dispatcher), Cleaning(dispatcher), Resuming(dispatcher),
     )  # fmt: skip

@@ -139,21 +139,23 @@ class TaskDesk(Desk):
 
     async def _submit(self, connection: Connection, submit: TaskSubmit) -> TasksNamed:
         try:
-            tasks = [_task_of(spec) for spec in submit.tasks]
+            tasks = await self.router.call(_tasks_of, submit.tasks)
         except ValueEncodingError as error:
             raise RequestError(Code.INVALID_PARAMS, f"task_submit: payload: {error}") from error
         except InvalidTaskError as error:
             self.router.reject("task_submit", str(error), submit)
+        ours: set[str] = set()  # an id that is taken already has the reference of who took it
         if submit.reference is not None:
-            self._references.update((task.id, submit.reference) for task in tasks)
+            ours = {task.id for task in tasks} - self._references.keys()
+            self._references.update(dict.fromkeys(ours, submit.reference))
         try:
             ids = await self.router.call(self._dispatcher.scheduler.submit_many, tasks)
         except OrchestrationError as error:
-            self._not_begun({task.id for task in tasks})
+            self._not_begun(ours)
             if isinstance(error, _REFUSALS):
                 self.router.reject("task_submit", str(error), submit)
             raise
-        self._not_begun({task.id for task in tasks} - set(ids))
+        self._not_begun(ours - set(ids))
         return TasksNamed(task_ids=ids)
 
     def _not_begun(self, ids: Iterable[str]) -> None:
@@ -199,6 +201,10 @@ class TaskDesk(Desk):
             return [task_id for task_id in cancel.task_ids if scheduler.cancel(task_id, reason)]
 
         return TasksNamed(task_ids=await self.router.call(end))
+
+
+def _tasks_of(specs: Sequence[TaskSpec]) -> list[Task]:
+    return [_task_of(spec) for spec in specs]
 
 
 def _task_of(spec: TaskSpec) -> Task:

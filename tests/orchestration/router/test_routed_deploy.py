@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -19,6 +20,8 @@ from swarmc.runtime.cli import app
 from swarmc.runtime.orchestration import create_dispatcher
 from swarmc.runtime.orchestration.events import EventKind
 from swarmc.runtime.orchestration.logger import Logger
+from swarmc.runtime.orchestration.router.client import RouterClient
+from swarmc.runtime.orchestration.router.protocol_tasks import TaskSpec, TaskStatus, TaskSubmit
 from swarmc.runtime.orchestration.router.runs import RoutedRuns
 from swarmc.runtime.orchestration.router_place import RouterPlace, announce, find_router
 from swarmc.runtime.orchestration.store import Store
@@ -242,6 +245,12 @@ def test_a_deployment_outlives_its_router(shell: Shell) -> None:
     port = int(shell.facts["router"].rpartition(":")[2])
     waiting = shell.begin("deploy", "long.yaml", "--json", named=False)
     until_log(shell, 1)
+    sleep = msgspec.Raw(b'{"parameters": {"operation": "sleep", "milliseconds": 100}}')
+    spec = TaskSpec(name="nap", executor="internal", payload=sleep)
+    with RouterClient(shell.facts["router"]) as client:
+        task_ids = client.call("task_submit", TaskSubmit(tasks=[spec] * 30)).task_ids
+        wanted = TaskStatus(task_ids=task_ids[:1], wait_ms=LONG * 1000)
+        assert client.call("task_status", wanted).tasks[0].state == "completed"
     shell.stop(signal.SIGKILL)
     shell.start(port=port)
     assert shell.facts["resumed"] == 1
@@ -253,13 +262,17 @@ def test_a_deployment_outlives_its_router(shell: Shell) -> None:
     assert (result["state"], result["completed_tasks"]) == ("completed", 2)
     assert [symbol["attempts"] for symbol in result["symbols"]] == [2, 1]
     assert result["symbols"][1]["result"] == {"first": 5}
-    assert shell.run("status", named=False).stdout.splitlines()[6] == "  Completed tasks: 2"
+    with RouterClient(shell.facts["router"]) as client:
+        wanted = TaskStatus(task_ids=task_ids, wait_ms=LONG * 1000)
+        assert {t.state for t in client.call("task_status", wanted).tasks} == {"completed"}
+    assert shell.run("status", named=False).stdout.splitlines()[6] == "  Completed tasks: 32"
     assert shell.stop() == 0
     ended = [EventKind.TASK_COMPLETED]
     with Store.open_readonly(shell.folder / "here.db") as store:
         for name in ("first", "second"):
-            events = store.events(subject=f"{result['id']}/{name}", kinds=ended)
-            assert len(list(events)) == 1
+            task_ids.append(f"{result['id']}/{name}")
+        told = [event.subject for event in store.events(kinds=ended)]
+        assert sorted(told) == sorted(task_ids)  # each of them once
 
 
 def test_ctrl_c_rolls_back_at_the_router(shell: Shell) -> None:

@@ -26,7 +26,7 @@ from swarmc.runtime.orchestration.router.protocol_tasks import (
     TaskSubmit,
 )
 
-from .routing import LONG, Holding, RunningDispatcher, RunningRouter, collect
+from .routing import LONG, Holding, RunningDispatcher, RunningRouter, collect, until
 
 
 @pytest.fixture
@@ -225,6 +225,27 @@ def test_a_router_takes_up_what_it_accepted(tmp_path: Path) -> None:
             tasks = status(client, *ids)
             assert [task.state for task in tasks] == ["completed", "completed"]
             assert tasks[0].attempts == 2
+
+
+def test_what_ended_long_ago_is_removed(tmp_path: Path) -> None:
+    with RunningDispatcher(tmp_path, settings={"retention": 1}) as host:
+        with host.client() as client:
+            (name,) = submit(client, spec())
+            status(client, name)
+        host.restart()  # it looks for it when it begins, and every ten minutes
+        until(lambda: host.dispatcher.store.record_counts()["tasks"] == 0)
+        with host.client() as client, pytest.raises(CommandRejectedError, match="no task"):
+            status(client, name)
+
+
+def test_a_reference_stays_with_who_has_the_id(client: RouterClient, operations: Holding) -> None:
+    submit(client, spec(operation="hold", task_id="h"), reference="first")
+    with pytest.raises(CommandRejectedError, match="there is a task 'h' already"):
+        submit(client, spec(task_id="h"), reference="second")
+    client.subscribe()
+    operations.go.set()
+    events = collect(client, lambda event: event.data["task"]["state"] == "completed")
+    assert {event.reference for event in events} == {"first"}
 
 
 def test_a_router_without_a_dispatcher_says_so(tmp_path: Path) -> None:
