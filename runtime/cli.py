@@ -180,36 +180,36 @@ def compile_(
         opt_level, missing_imports and missing_imports.value, layout, arch, max_registers, users,
     )  # fmt: skip
     if emit is None:
-        compile_file(file, output, options, users, cached=not no_cache)
+        compile_file(file, output, options, users, cached=not no_cache, as_json=json)
     else:
         emit_text(file, output, options, emit.value, users, as_json=json)
 
 
 @app.command()
 @_command
-def inspect(file: o.Module) -> None:
+def inspect(file: o.Module, json: o.JustJson = False) -> None:
     """Show what a module imports, exports and needs, and how many agents fit on this machine."""
     from .cli_inspect import inspect_file
 
-    inspect_file(file)
+    inspect_file(file, as_json=json)
 
 
 @cache_app.command("list")
 @_command
-def cache_list() -> None:
+def cache_list(json: o.JustJson = False) -> None:
     """List what is in the cache."""
     from .cli_cache import list_cache
 
-    list_cache()
+    list_cache(as_json=json)
 
 
 @cache_app.command("clear")
 @_command
-def cache_clear() -> None:
+def cache_clear(json: o.JustJson = False) -> None:
     """Remove everything from the cache."""
     from .cli_cache import clear_cache
 
-    clear_cache()
+    clear_cache(as_json=json)
 
 
 @pipeline_app.command("run")
@@ -238,23 +238,23 @@ def pipeline_run(
 
 @pipeline_app.command("check")
 @_command
-def pipeline_check(manifest: o.PipelineManifest) -> None:
+def pipeline_check(manifest: o.PipelineManifest, json: o.JustJson = False) -> None:
     """Check a manifest and all that it names, and show the order of its nodes.
 
     Python modules that it names are imported; none of its nodes runs.
     """
     from .cli_pipeline import check_pipeline
 
-    check_pipeline(manifest)
+    check_pipeline(manifest, as_json=json)
 
 
 @app.command()
 @_command
-def doctor() -> int:
+def doctor(json: o.JustJson = False) -> int:
     """Check this machine: targets, versions, cache, and why a GPU is not used."""
     from .doctor import report
 
-    return report()
+    return report(as_json=json)
 
 
 @app.command()

@@ -13,9 +13,9 @@ from ..errors import ArgumentError, SwarmcError
 from .cli_terminal import (
     duration_text,
     per_second,
+    report_console,
     size_text,
     stage_progress,
-    stdout_console,
     write_file,
 )
 from .tools.bench import BenchOptions, run_benchmark
@@ -37,7 +37,7 @@ def bench(options: BenchOptions, saved: Path | None, json_file: Path | None, doc
             report = run_benchmark(options, progress=progress)
     else:
         report = read_report(saved)
-    _show(report)
+    _show(report, report_console(json_file))
     if json_file is not None:
         _write_json(report, json_file)
     if docs is not None:
@@ -78,8 +78,7 @@ def _write_json(report: BenchReport, path: Path) -> None:
     write_file(path, lambda file: file.write(text), binary=False)
 
 
-def _show(report: BenchReport) -> None:
-    console = stdout_console()
+def _show(report: BenchReport, console: Console) -> None:
     for name, value in report.machine.items():
         console.print(f"{name:<12}  {value}", highlight=False, markup=False)
     if report.cases:

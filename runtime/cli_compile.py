@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+
+import typer
 
 from ..errors import ArgumentError
 from ..ir.module import DEFAULT_HEAP
@@ -66,7 +69,7 @@ def compile_options(
 
 def compile_file(
     path: Path, output: Path | None, options: CompileOptions,
-    users: Sequence[HostFunction] = (), *, cached: bool,
+    users: Sequence[HostFunction] = (), *, cached: bool, as_json: bool = False,
 ) -> None:  # fmt: skip
     """Compile a module to a .swarmc file."""
     from .cache import open_cache
@@ -83,8 +86,14 @@ def compile_file(
         )
     data = executable.to_bytes()
     _write(output, data)
-    elapsed = duration_text((time.perf_counter() - started) * 1000)
-    if str(output) != "-":
+    milliseconds = (time.perf_counter() - started) * 1000
+    if as_json and str(output) != "-":
+        typer.echo(json.dumps({
+            "file": str(output), "bytes": len(data), "target": executable.target,
+            "milliseconds": round(milliseconds, 3),
+        }))  # fmt: skip
+    elif str(output) != "-":
+        elapsed = duration_text(milliseconds)
         stdout_console().print(f"{output}: {size_text(len(data))}, in {elapsed}", soft_wrap=True)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..targets.addressing import parse_layout
 from .choosing import target_named
-from .cli_terminal import stage_progress, stdout_console, write_file
+from .cli_terminal import report_console, stage_progress, write_file
 from .tools import malformed
 from .tools.fuzz import GeneratorName, run
 from .tools.fuzz_report import FuzzReport
@@ -25,7 +25,7 @@ def fuzz(seconds: float, seed: int | None, directory: Path, target: str, layout:
     """Fuzz for a time and print the report; the exit code is 1 if there were mismatches."""
     seed = _seed(seed)
     chosen = target_named(target, None if layout is None else parse_layout(layout))
-    stdout_console().print(f"seed {seed}", highlight=False)
+    report_console(json_file).print(f"seed {seed}", highlight=False)
     with stage_progress() as progress:
 
         def show(report: FuzzReport) -> None:
@@ -43,7 +43,7 @@ def fuzz_malformed(count: int, seed: int | None, directory: Path, *,
                    json_file: Path | None) -> int:
     """Damage modules so many times; the exit code is 1 if a verdict differs from wasmtime's."""
     seed = _seed(seed)
-    stdout_console().print(f"seed {seed}", highlight=False)
+    report_console(json_file).print(f"seed {seed}", highlight=False)
     with stage_progress() as progress:
 
         def show(report: MalformedReport) -> None:
@@ -60,7 +60,8 @@ def _seed(seed: int | None) -> int:
 
 
 def _show(report: FuzzReport | MalformedReport, json_file: Path | None) -> None:
-    stdout_console().print(str(report), highlight=False, markup=False, soft_wrap=True)
+    console = report_console(json_file)
+    console.print(str(report), highlight=False, markup=False, soft_wrap=True)
     if json_file is not None:
         text = json.dumps(report.to_json(), indent=1) + "\n"
         write_file(json_file, lambda file: file.write(text), binary=False)

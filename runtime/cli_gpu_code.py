@@ -9,7 +9,7 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from .cli_terminal import spinner, stdout_console, write_file
+from .cli_terminal import report_console, spinner, write_file
 from .tools.gpu_code import Code, compare
 
 _KINDS = 8  # of instructions that are listed
@@ -29,7 +29,7 @@ def gpu_code(corpus: Path, arch: str, names: Sequence[str], json_file: Path | No
         times = f"{one.ours.per_unit / one.theirs.per_unit:.2f} times"
         table.add_row(one.workload, one.unit, "swarmc", *_cells(one.ours))
         table.add_row("", times, "hand", *_cells(one.theirs))
-    stdout_console().print(table)
+    report_console(json_file).print(table)
     if json_file is not None:
         text = json.dumps([one.to_json() for one in found], indent=1) + "\n"
         write_file(json_file, lambda file: file.write(text), binary=False)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -28,7 +31,7 @@ _OUTPUT_SIZE = 4096
 _PER_STREAMS = 2
 
 
-def inspect_file(path: Path) -> None:
+def inspect_file(path: Path, *, as_json: bool = False) -> None:
     """Print what there is to know about a module, without compiling it."""
     wasm = read_wasm(path, "swarmc inspect")
     with stage_progress() as progress, naming(path):
@@ -38,6 +41,9 @@ def inspect_file(path: Path) -> None:
         validate(module)
         progress("translate", 0.0)
         layout = interruptible(lambda: _plan(module))
+    if as_json:
+        typer.echo(json.dumps(_as_data(path, len(wasm), module, layout)))
+        return
     console = stdout_console()
     _print_head(console, path, len(wasm), module)
     if module.imports:
@@ -45,6 +51,58 @@ def inspect_file(path: Path) -> None:
     if module.exports:
         console.print(_export_table(module))
     _print_fit(console, layout)
+
+
+def _as_data(
+    path: Path, size: int, module: Module, layout: AgentLayout | SwarmcError
+) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "file": str(path), "size": size, "kind": _kind(module),
+        "features": list(module_features(module)),
+        "functions": len(module.funcs),
+        "start": None if module.start is None else module.function_name(module.start),
+        "memories": [_bounds(item.limits) for item in module.memory_types()],
+        "tables": [
+            {**_bounds(item.limits), "element": item.element.value}
+            for item in module.table_types()
+        ],
+        "globals": len(module.globals) + len(module.imported("global")),
+        "data_segments": len(module.data),
+        "imports": [
+            {"module": item.module, "name": item.name, "type": _import_type(module, item),
+             "provided": _provided(module, item).plain == "yes"}
+            for item in module.imports
+        ],
+        "exports": [
+            {"name": item.name, "type": _export_type(module, item.kind, item.index)}
+            for item in module.exports
+        ],
+    }  # fmt: skip
+    if isinstance(layout, SwarmcError):
+        return {**data, "agent": None, "problem": str(layout)}
+    initial, largest = _sizes(layout)
+    available = available_memory()
+    fit = None if available is None else available // initial
+    return {**data, "agent": {"initial": initial, "largest": largest, "fit": fit}, "problem": None}
+
+
+def _bounds(limits: Limits) -> dict[str, Any]:
+    wide = limits.index_type is Type.I64
+    return {"minimum": limits.minimum, "maximum": limits.maximum, "wide": wide}
+
+
+def _kind(module: Module) -> str:
+    if is_command(module):
+        return "a WASI command"
+    reactor = any(e.name == "_initialize" for e in module.exports)
+    return "a WASI reactor" if reactor else "a library"
+
+
+def _sizes(layout: AgentLayout) -> tuple[int, int]:
+    """Bytes of an agent when it begins, and when its memories have grown."""
+    smallest = layout.state_size + _PER_STREAMS * _OUTPUT_SIZE
+    initial = smallest + sum(slot.minimum for slot in layout.memories)
+    return initial, smallest + sum(slot.reserve for slot in layout.memories)
 
 
 def _plan(module: Module) -> AgentLayout | SwarmcError:
@@ -61,11 +119,8 @@ def _plan(module: Module) -> AgentLayout | SwarmcError:
 def _print_head(console: Console, path: Path, size: int, module: Module) -> None:
     code = sum(func.end - func.start for func in module.funcs)
     data = sum(len(segment.data) for segment in module.data)
-    kind = "a WASI command" if is_command(module) else "a library"
-    if not is_command(module) and any(e.name == "_initialize" for e in module.exports):
-        kind = "a WASI reactor"
     rows = [
-        ("file", f"{path}: {size_text(size)}, {kind}"),
+        ("file", f"{path}: {size_text(size)}, {_kind(module)}"),
         ("features", ", ".join(module_features(module)) or "WebAssembly 1.0"),
         ("functions", f"{len(module.funcs):,} ({size_text(code)} of code)"
          + (f", start function {module.function_name(module.start)}"
@@ -168,9 +223,7 @@ def _print_fit(console: Console, layout: AgentLayout | SwarmcError) -> None:
     if isinstance(layout, SwarmcError):
         console.print(Text.assemble(("  cannot run: ", "bold red"), str(layout)), soft_wrap=True)
         return
-    smallest = layout.state_size + _PER_STREAMS * _OUTPUT_SIZE
-    initial = smallest + sum(slot.minimum for slot in layout.memories)
-    largest = smallest + sum(slot.reserve for slot in layout.memories)
+    initial, largest = _sizes(layout)
     text = f"{size_text(initial)} each"
     if largest != initial:
         text += f", {size_text(largest)} when grown as far as --max-memory allows by default"

@@ -117,7 +117,9 @@ MaxRegisters = Annotated[int | None, _option(
     min=32, max=255, help="Most registers of a thread on a GPU; fewer leave room for more agents at"
     " a time.", show_default="as the assembler likes",
 )]  # fmt: skip
-EmitJson = Annotated[bool, _option("--json", help="With --emit resources: print JSON.")]
+EmitJson = Annotated[bool, _option(
+    "--json", help="Print JSON: what was written, or with --emit resources those.",
+)]  # fmt: skip
 NoCache = Annotated[bool, _option("--no-cache", help="Neither read nor write the cache.")]
 Output = Annotated[Path | None, _option(
     "--output", "-o", metavar="FILE", help="Where to write; - prints.",
@@ -191,6 +193,7 @@ MailboxSize = Annotated[str | None, _running(
 
 Show = Annotated[int, _report(min=0, help="Agents to list.")]
 Json = Annotated[bool, _report("--json", help="Print everything as JSON.")]
+JustJson = Annotated[bool, _option("--json", help="Print JSON.")]
 Csv = Annotated[Path | None, _report(
     metavar="FILE", help="Write a row for each agent; - prints them.",
 )]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,7 +69,7 @@ def run_pipeline(command: PipelineCommand) -> int:
     return 0
 
 
-def check_pipeline(path: Path) -> None:
+def check_pipeline(path: Path, *, as_json: bool = False) -> None:
     """Check a manifest and all that it names, and print in which order its nodes run.
 
     Raises:
@@ -77,6 +78,14 @@ def check_pipeline(path: Path) -> None:
     manifest = load_manifest(str(path))
     with _importable(manifest.directory), Executor() as executor, spinner("compiling"):
         asyncio.run(executor.prepare(manifest))
+    if as_json:
+        graph = manifest.graph
+        typer.echo(json.dumps({
+            "name": manifest.name, "connections": len(manifest.connections),
+            "nodes": {name: " ".join(_described(graph[name])) for name in graph.order()},
+            "steps": [list(names) for names in graph.levels()],
+        }))  # fmt: skip
+        return
     typer.echo(f"pipeline {manifest.name}: {_number(len(manifest.nodes), 'node')},"
                f" {_number(len(manifest.connections), 'connection')}")  # fmt: skip
     if manifest.nodes:

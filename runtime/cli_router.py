@@ -87,12 +87,13 @@ def _add_servers(app: typer.Typer, command: Callable[[Callable[..., Any]], Any])
         open: Annotated[
             bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
         ] = True,
+        json: Json = False,
     ) -> None:
         """Run the router as start-dispatcher does, and open its page in a browser."""
         from .cli_router_server import ServeCommand, serve
 
         serve(ServeCommand(
-            None, config, host, port, None, token_file, tls_certificate, tls_key, open=open
+            None, config, host, port, None, token_file, tls_certificate, tls_key, json, open
         ))  # fmt: skip
 
     @app.command("start-worker")

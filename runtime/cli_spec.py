@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
 from ..targets.addressing import parse_layout
 from .choosing import target_named
-from .cli_terminal import printable, stage_progress, stdout_console, write_file
+from .cli_terminal import printable, report_console, stage_progress, write_file
 from .tools.spec import Score, SuiteReport, kind_of, run_suite, to_markdown
 from .tools.spec_script import State
 
@@ -25,7 +26,7 @@ def spec(
     chosen = target_named(target, None if layout is None else parse_layout(layout))
     with stage_progress() as progress:
         report = run_suite(path, chosen, progress=progress)
-    _show(report)
+    _show(report, report_console(json_file))
     if json_file is not None:
         text = json.dumps(report.to_json(), indent=1) + "\n"
         write_file(json_file, lambda file: file.write(text), binary=False)
@@ -36,8 +37,7 @@ def spec(
     return 0 if total.passed == total.total else _FAILED
 
 
-def _show(report: SuiteReport) -> None:
-    console = stdout_console()
+def _show(report: SuiteReport, console: Console) -> None:
     failed = [
         f"{name}:{verdict.command.line}: {kind_of(verdict)}: {verdict.reason}"
         for name, verdicts in report.files.items()

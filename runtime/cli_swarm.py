@@ -42,12 +42,14 @@ def show_status(config_file: Path | None, wanted: RouterWanted, *, as_json: bool
         )  # fmt: skip
 
 
-def write_config(output: Path, *, force: bool) -> None:
+def write_config(output: Path, *, force: bool, as_json: bool = False) -> None:
     """Write the default configuration."""
     from .orchestration.config_template import TEMPLATE
 
     if str(output) != "-" and output.exists() and not force:
         raise ArgumentError(f"{output} is there already", hint="--force overwrites it")
-    write_file(output, lambda file: file.write(TEMPLATE), binary=False)
     if str(output) != "-":
-        typer.echo(f"wrote {output}")
+        write_file(output, lambda file: file.write(TEMPLATE), binary=False)
+        typer.echo(json.dumps({"file": str(output)}) if as_json else f"wrote {output}")
+    else:
+        typer.echo(json.dumps({"configuration": TEMPLATE}) if as_json else TEMPLATE, nl=as_json)

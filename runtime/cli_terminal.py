@@ -41,6 +41,13 @@ def stdout_console() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=_MAX_WIDTH_OF_FILES)
 
 
+def report_console(json_file: Path | None) -> Console:
+    """The console for a report; standard error where the report's JSON goes to standard output."""
+    if json_file is None or str(json_file) != "-":
+        return stdout_console()
+    return Console(stderr=True, width=None if sys.stderr.isatty() else _MAX_WIDTH_OF_FILES)
+
+
 @contextmanager
 def stage_progress() -> Iterator[Callable[[str, float], None]]:
     """A progress bar on standard error, if that is a terminal; gives the callback for it."""

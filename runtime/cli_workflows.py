@@ -107,8 +107,10 @@ def add_commands(app: typer.Typer, command: Callable[[Callable[..., Any]], Any])
 
     @app.command("config")
     @command
-    def config_(output: Output = Path(DEFAULT_CONFIG), force: Force = False) -> None:
+    def config_(
+        output: Output = Path(DEFAULT_CONFIG), force: Force = False, json: Json = False
+    ) -> None:
         """Write a configuration with all settings, their defaults, and what they mean."""
         from .cli_swarm import write_config
 
-        write_config(output, force=force)
+        write_config(output, force=force, as_json=json)

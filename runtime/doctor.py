@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import json
 import os
 import platform
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import typer
 from rich.text import Text
 
 from .. import __version__
@@ -37,19 +39,25 @@ _WRONG = "agents gave wrong results"
 _Check = tuple[bool | None, str, str]  # right, wrong or neither; what; how it is
 
 
-def report() -> int:
+def report(*, as_json: bool = False) -> int:
     """Print every check; the exit code is 1 if swarmc cannot run agents here."""
     console = stdout_console()
     failed = False
+    checks = []
     for check in (_machine, _packages, _cpu_target, _gpu, _cuda_tools, _cache, _optional):
         for good, what, text in check():
             failed |= good is False
+            if as_json:
+                checks.append({"check": what, "good": good, "text": text})
+                continue
             mark, style = {True: ("ok  ", "green"), False: ("FAIL", "red"), None: ("-   ", "dim")}[
                 good
             ]
             console.print(
                 Text.assemble((mark, style), "  ", (f"{what:<14}", "bold"), text), soft_wrap=True
             )
+    if as_json:
+        typer.echo(json.dumps({"good": not failed, "checks": checks}))
     return 1 if failed else 0
 
 
