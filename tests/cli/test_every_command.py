@@ -56,6 +56,7 @@ ELSEWHERE = {
     "terminate": "router/test_router_cli.py", "start-dispatcher": "router/test_router_cli.py",
     "web": "router/test_router_cli.py",
 }  # fmt: skip
+CLIENTS = ("launch", "inject", "list", "terminate")
 #: Something that each command refuses, and what it says.
 WRONG = {
     "run": ("run none.wasm", "cannot read none.wasm: No such file or directory"),
@@ -96,7 +97,7 @@ COMMANDS = dict(commands())
 def folder(tmp_path: Path, wasm: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with something for every command."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SWARMC_ROUTER", "ws://127.0.0.1:1")  # where nobody listens
+    monkeypatch.delenv("SWARMC_ROUTER", raising=False)
     shutil.copy(wasm, "m.wasm")
     Path("w.yaml").write_text(WORKFLOW)
     Path("p.json").write_text(PIPELINE)
@@ -165,6 +166,8 @@ def test_errors_are_one_line_and_the_exit_code_is_two(
         monkeypatch.delenv("HOME")
         monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("PATH", "/nowhere")
+    if name in CLIENTS:
+        monkeypatch.setenv("SWARMC_ROUTER", "ws://127.0.0.1:1")  # where nobody listens
     line, message = WRONG[name]
     result = swarmc(*shlex.split(line))
     assert (result.exit_code, result.stdout) == (2, "")
