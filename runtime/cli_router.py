@@ -1,4 +1,4 @@
-"""The router's commands: ``web launch inject list terminate start-dispatcher start-worker``."""
+"""The router's commands: ``web launch inject list terminate workers`` and ``start-…``."""
 
 from __future__ import annotations
 
@@ -101,13 +101,44 @@ def _add_servers(app: typer.Typer, command: Callable[[Callable[..., Any]], Any])
     def start_worker(
         config: Config = None,
         name: Annotated[str | None, typer.Argument(help="Of the worker, for people.")] = None,
-        router: Annotated[str | None, typer.Option("--router", help="Where the router is.")] = None,
+        router: Annotated[
+            str | None,
+            typer.Option("--router", envvar="SWARMC_ROUTER", help="Where the dispatcher is;"
+                         " default: as the configuration says."),
+        ] = None,
+        token_file: TokenFile = None,
         certificate: Certificate = None,
+        domain: Annotated[
+            str | None, typer.Option(help="What fails together with it; default: its host.")
+        ] = None,
+        patience: Annotated[
+            float, typer.Option(min=0, help="Seconds without a dispatcher, after which it ends.")
+        ] = 60.0,
+        json: Json = False,
     ) -> None:
-        """Run one node of a swarm. Providers start this; ``swarmc launch`` asks them to."""
-        from .cli_router_server import work
+        """Run tasks for a dispatcher until it is told to stop: then what runs ends first.
 
-        work(config, name, router, certificate)
+        Its executors and how many tasks it runs at once are in the configuration. Providers start
+        nodes of swarms by the same command, in an environment that says so.
+        """
+        from .cli_router_server import WorkCommand, work
+
+        work(WorkCommand(config, name, router, token_file, certificate, domain, patience, json))
+
+    @app.command()
+    @command
+    def workers(
+        config: Cluster = None,
+        router: Router = None,
+        token_file: TokenFile = None,
+        certificate: Certificate = None,
+        json: Json = False,
+    ) -> None:
+        """List workers of tasks."""
+        from .cli_router_client import RouterOptions
+        from .cli_workers import list_workers
+
+        list_workers(RouterOptions.of(router, config, token_file, certificate, json))
 
 
 def _add_clients(app: typer.Typer, command: Callable[[Callable[..., Any]], Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -144,23 +145,71 @@ def _announce(
     sys.stdout.flush()
 
 
-def work(
-    config: Path | None, name: str | None, router: str | None, certificate: Path | None
-) -> None:
-    """Run a node until it is drained, by the router or SIGTERM.
+@dataclass(frozen=True, slots=True)
+class WorkCommand:
+    """The options of ``swarmc start-worker``."""
+
+    config: Path | None = None
+    name: str | None = None
+    router: str | None = None
+    token_file: Path | None = None
+    certificate: Path | None = None
+    domain: str | None = None
+    patience: float = 60.0
+    json: bool = False
+
+
+def work(command: WorkCommand) -> None:
+    """Run tasks, or a node of a swarm, until it is drained: by the router, SIGTERM or SIGINT.
 
     Raises:
-        SwarmcError: nobody launched this process as a node, or no router answers.
+        SwarmcError: no router answers, or it does not want this worker.
     """
+    if "SWARMC_SWARM_ID" in os.environ:
+        _work_as_node(command.config, command.name, command.router, command.certificate)
+    else:
+        _work_on_tasks(command)
+
+
+def _work_on_tasks(command: WorkCommand) -> None:
+    from .orchestration.cluster.worker import TaskWorker, TaskWorkerConfig
+
+    settings = load_config(command.config)
+    name = command.name or settings.worker.node_name
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", name):
+        raise ArgumentError(
+            f"a worker cannot be called {name!r}", hint="letters, digits, dots, dashes, underscores"
+        )
+    token = read_bytes(command.token_file).decode().strip() if command.token_file else None
+    url = command.router or settings.worker.dispatcher_url
+    os.umask(0o077)
+    worker = TaskWorker(TaskWorkerConfig(
+        url, name, token, command.certificate,
+        settings.path("swarm-keys"), command.domain, command.patience,
+    ), settings, joined=lambda worker_id: _say_joined(command, name, worker_id))  # fmt: skip
+    signal.signal(signal.SIGTERM, lambda number, frame: worker.drain())
+    signal.signal(signal.SIGINT, lambda number, frame: worker.drain())
+    if not worker.run():
+        raise SwarmcError(f"no router answers at {url}")
+
+
+def _say_joined(command: WorkCommand, name: str, worker_id: str) -> None:
+    facts = {"worker": name, "worker_id": worker_id, "pid": os.getpid()}
+    typer.echo(json.dumps(facts) if command.json else f"worker {name} runs tasks as {worker_id}")
+    sys.stdout.flush()
+
+
+def _work_as_node(
+    config: Path | None, name: str | None, router: str | None, certificate: Path | None
+) -> None:
     try:
         node = NodeConfig.from_environment(
             router or load_config(config).worker.dispatcher_url, certificate
         )
     except KeyError as error:
         raise ArgumentError(
-            f"{error.args[0]} is not set: workers are started by `swarmc launch`",
-            hint="workers that run tasks of workflows are not there yet: `swarmc deploy` runs them"
-            " in its own process",
+            f"{error.args[0]} is not set, but SWARMC_SWARM_ID is: nodes of swarms are started by"
+            " `swarmc launch`"
         ) from None
     worker = NodeWorker(node, name)
 

@@ -169,6 +169,11 @@ class Dispatcher:
         return self._open_parts.runner
 
     @property
+    def engine(self) -> Engine:
+        """Where attempts run."""
+        return self._open_parts.engine
+
+    @property
     def registry(self) -> AgentRegistry:
         """Who runs tasks."""
         return self._open_parts.registry

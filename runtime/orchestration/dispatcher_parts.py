@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from .agents.registry import AgentRegistry
 from .backends import make_executors, task_defaults
 from .config_file import SwarmConfig
-from .engine import Engine
+from .engine import Engine, LocalEngine
+from .engine.dask import DaskEngine
 from .events import Event, EventKind
 from .executors.internal import Operation
 from .interfaces import AgentState, Executor
@@ -50,10 +51,11 @@ class Parts:
         )
         self.executors: dict[str, Executor] = {**configured, **options.executors}
         self.registry = AgentRegistry(self.store, max_agents=config.coordinator.max_workers)
+        settings = SchedulerConfig(load_balancing=config.coordinator.enable_load_balancing)
+        # Workers of other processes may come; until one does, nothing of Dask is loaded.
+        self.engine = options.engine or DaskEngine(LocalEngine(settings.max_concurrent_tasks))
         self.scheduler = Scheduler(
-            self.registry, self.store,
-            SchedulerConfig(load_balancing=config.coordinator.enable_load_balancing),
-            engine=options.engine,
+            self.registry, self.store, settings, engine=self.engine
         )  # fmt: skip
         self.runner = WorkflowRunner(self.scheduler, self.store, defaults=task_defaults(config))
         self._worker: Worker | None = None

@@ -70,6 +70,7 @@ class RouterClient:
         token: what the router asks for.
         certificate: file with the certificate to trust, for a router with its own.
         asked: of a worker.
+        ended: called, in a thread of the client's, when the connection has ended.
 
     Raises:
         RouterUnavailableError: nobody is there.
@@ -79,10 +80,12 @@ class RouterClient:
     def __init__(
         self, url: str, *, hello: Hello | None = None, token: str | None = None,
         certificate: Path | None = None, asked: Asked | None = None, timeout: float = _TIMEOUT,
+        ended: Callable[[], object] = lambda: None,
     ) -> None:  # fmt: skip
         self.url = url
         self._timeout = timeout
         self._asked = asked
+        self._ended = ended
         self._ids = itertools.count(1)
         self._lock = threading.Lock()  # guards the answers that are waited for
         self._answers: dict[int, queue.SimpleQueue[Message | None]] = {}
@@ -120,23 +123,27 @@ class RouterClient:
     ) -> None:  # fmt: skip
         self.close()
 
-    def call(self, method: str, params: Params) -> Any:
+    def call(self, method: str, params: Params, timeout: float | None = None) -> Any:
         """Ask for something and wait for the answer, of the type that the protocol says.
+
+        Args:
+            timeout: seconds; None: as the connection has it.
 
         Raises:
             CommandRejectedError: the router refused.
             RouterUnavailableError: the connection is lost, or there is no answer in time.
         """
         number = next(self._ids)
+        limit = self._timeout if timeout is None else timeout
         answer: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         with self._lock:
             self._answers[number] = answer
         try:
             self._send(Request(id=number, method=method, params=params))
-            message = answer.get(timeout=self._timeout)
+            message = answer.get(timeout=limit)
         except queue.Empty:
             raise RouterUnavailableError(
-                f"{self.url} does not answer {method} within {self._timeout:g} s"
+                f"{self.url} does not answer {method} within {limit:g} s"
             ) from None
         finally:
             with self._lock:
@@ -209,6 +216,7 @@ class RouterClient:
             for answer in waiting:
                 answer.put(None)
             self._events.put(None)
+            self._ended()
 
     def _take(self, message: Message) -> None:
         if message.method == "event":

@@ -9,6 +9,7 @@ from ..store import StoreError
 from .counts import MetricsDesk
 from .desk import Desk
 from .tasks import TaskDesk
+from .workers import WorkerDesk
 from .workflows import WorkflowDesk
 
 if TYPE_CHECKING:
@@ -67,5 +68,6 @@ def desks_of(dispatcher: Dispatcher) -> tuple[Desk, ...]:
     references: dict[str, str] = {}
     return (
         TaskDesk(dispatcher, references), WorkflowDesk(dispatcher, references),
-        MetricsDesk(dispatcher), Cleaning(dispatcher), Resuming(dispatcher),
+        MetricsDesk(dispatcher), WorkerDesk(dispatcher), Cleaning(dispatcher),
+        Resuming(dispatcher),
     )  # fmt: skip

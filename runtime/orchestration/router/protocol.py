@@ -26,6 +26,7 @@ from .protocol_base import Nothing as Nothing
 from .protocol_base import Params as Params
 from .protocol_tasks import METHODS as TASK_METHODS
 from .protocol_tasks import TaskCounts, WorkerCounts
+from .protocol_workers import METHODS as WORKERS_METHODS
 
 #: Bytes that one injection may give a node.
 MAX_INPUT = 8 << 20
@@ -284,6 +285,7 @@ EventType = Literal[
     "swarm_launched", "swarm_changed", "swarm_terminated", "swarm_removed", "node_changed",
     "turn_started", "reasoning_delta", "assistant_delta", "command_started", "command_completed",
     "usage", "turn_complete", "command_rejected", "task_changed", "workflow_changed",
+    "worker_changed",
 ]  # fmt: skip
 
 
@@ -293,8 +295,8 @@ class Event(Struct, kw_only=True, frozen=True, omit_defaults=True):
     Args:
         seq: counts up by one.
         at: seconds since 1970.
-        type: the seven of a turn, what happens to swarms, nodes, tasks and workflows, and rejected
-            commands.
+        type: the seven of a turn, what happens to swarms, nodes, tasks, workflows and workers, and
+            rejected commands.
         reference: of the command that led to it, if it had one.
     """
 
@@ -329,6 +331,7 @@ METHODS: dict[str, tuple[str, type[Params], Any]] = {
     "node_drain": ("worker", Nothing, None),
     "turn_event": ("worker", TurnEvent, None),
     **TASK_METHODS,
+    **WORKERS_METHODS,
 }
 #: What the router asks of a worker.
 WORKER_METHODS: dict[str, tuple[type[Params], Any]] = {
