@@ -38,4 +38,6 @@ def list_workers(options: RouterOptions) -> None:
         )  # fmt: skip
     console = Console()
     whole = Console(width=10_000).measure(table).maximum
-    console.print(table, width=max(console.width, whole), soft_wrap=True)
+    if whole > console.width:  # ids must be whole, or they cannot be copied
+        console = Console(width=whole)
+    console.print(table, soft_wrap=True)

@@ -85,13 +85,17 @@ def test_a_turn_that_fails(shell: Shell) -> None:
     assert "turn failed: agent 0: out of fuel (in function ackermann" in done.stderr
 
 
-def test_mistakes(shell: Shell, tmp_path: Path) -> None:
+def test_mistakes(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = shell.run("list")
     assert done.returncode == 2
     assert "no router answers at ws://127.0.0.1:1" in done.stderr
     assert "start one with `swarmc start-dispatcher`" in done.stderr
+    done = shell.run("start-worker", "--patience", "0")
+    assert (done.returncode, "no router answers at ws://127.0.0.1:1" in done.stderr) == (2, True)
+    monkeypatch.setenv("SWARMC_SWARM_ID", "swarm-1")
     done = shell.run("start-worker")
     assert (done.returncode, "SWARMC_TOKEN_FILE is not set" in done.stderr) == (2, True)
+    monkeypatch.delenv("SWARMC_SWARM_ID")
     done = shell.run("start-dispatcher", "--host", "0.0.0.0", "--port", "0")
     assert (done.returncode, "needs a token and TLS" in done.stderr) == (2, True)
     shell.start()
