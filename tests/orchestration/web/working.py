@@ -142,7 +142,7 @@ class Board(Desk):
         data.update(what)
         if data["state"] == "lost":
             data.pop("heard_ms", None)
-        self.router.events.emit("worker_changed", data={"worker": dict(data)})  # type: ignore[arg-type]
+        self.router.events.emit("worker_changed", data={"worker": dict(data)})
 
 
 class WorkRouter(WebRouter):
