@@ -94,13 +94,17 @@ class EchoNode:
         for agent in range(turn.agents):
             tell("command_started", agent=agent, name="read", args=[0, 64])
             tell("command_completed", agent=agent, name="read", result=len(given))
+            call = {"agent": agent, "module": "wasi_snapshot_preview1", "name": "sched_yield"}
+            tell("command_started", **call, args=[])
+            tell("command_completed", **call, result=0, errno="success")
             tell("reasoning_delta", agent=agent, text=f"{len(given)} characters\n")
             tell("assistant_delta", agent=agent, text=f"{self.node}: {given}\n")
-        tell("usage", instructions=48231, milliseconds=3.1, bytes=len(given), agents=turn.agents)
+        tell("usage", instructions=48231, milliseconds=3.1, bytes=len(given), agents=turn.agents,
+             host_calls=2000, host_calls_told=2)  # fmt: skip
         failed = "fail" in given
         if failed:
-            tell("command_started", agent=0, name="open", args=["/nowhere"])
-            tell("command_completed", agent=0, name="open", error="no such file")
+            tell("command_started", agent=0, module="env", name="open", args=["/nowhere"])
+            tell("command_completed", agent=0, module="env", name="open", error="no such file")
             tell("command_started", agent=0, name="exit", args=[])
         answer(TurnDone(
             outcome="failed" if failed else "completed",

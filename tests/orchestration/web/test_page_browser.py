@@ -89,7 +89,9 @@ def test_streams_are_told_apart_and_nodes_can_be_chosen(running: WebRouter, tabs
     assert sorted(page.locator(".piece.stdout pre").all_inner_texts()) == ["0: some", "2: some"]
     assert page.locator(".piece.stderr pre").all_inner_texts() == ["4 characters"] * 2
     commands = page.locator(".piece.command pre").all_inner_texts()
-    assert commands == ["read(0, 64) → 4"] * 2
+    assert commands == ["read(0, 64) → 4", "sched_yield() → success"] * 2
+    see(page, ".turn .used", "2,000 host calls")
+    see(page, ".turn .untold", "1,998 host calls more, which the worker did not tell of")
     page.click(".tile[data-node='2']")
     shows(page, "#targets", "To node 0")
     counts(page, ".turn", 1)
@@ -99,7 +101,8 @@ def test_streams_are_told_apart_and_nodes_can_be_chosen(running: WebRouter, tabs
     assert page.inner_text(".turn > .error") == "agent 0: unreachable"
     calls = page.locator(".turn").first.locator(".piece.command")
     assert calls.locator("pre").all_inner_texts() == [
-        "read(0, 64) → 13", 'open("/nowhere") ✕ no such file', "exit() (did not return)",
+        "read(0, 64) → 13", "sched_yield() → success", 'env.open("/nowhere") ✕ no such file',
+        "exit() (did not return)",
     ]  # fmt: skip
     assert page.locator(".turn").first.locator(".piece.failed").count() == 1
 

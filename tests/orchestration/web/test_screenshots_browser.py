@@ -7,15 +7,24 @@ takes them anew.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import pytest
+
 from swarmc.runtime.orchestration.router.client import RouterClient
 from swarmc.runtime.orchestration.router.protocol import Inject, Launch, Nothing, OfSwarm
+from swarmc.runtime.orchestration.router.protocol_tasks import (
+    TaskSpec,
+    TaskSubmit,
+    WorkflowDeploy,
+)
 
-from ..router.routing import ThreadProvider, until
+from ..router.routing import Holding, ThreadProvider, until
 from .conftest import Tabs
-from .paging import WebRouter
+from .paging import WebDispatcher, WebRouter, see
 
 CORPUS = Path("corpus")
 LARGEST = 150_000  # bytes of a picture
@@ -85,3 +94,69 @@ def test_pictures(tmp_path: Path, tabs: Tabs) -> None:
             taken.append(folder / f"{name}.png")
             page.screenshot(path=taken[-1])
         assert all(0 < picture.stat().st_size < LARGEST for picture in taken)
+
+
+def report() -> dict[str, Any]:
+    """A workflow that waits in its middle, where one of its tasks is tried again."""
+
+    def symbol(name: str, operation: str, *dependencies: str) -> dict[str, Any]:
+        return {"name": name, "type": "action", "parameters": {"operation": operation},
+                "dependencies": list(dependencies)}  # fmt: skip
+
+    regions = ("north", "east", "south", "west")
+    return {"name": "nightly report", "version": "3.1.0", "symbols": [
+        symbol("calendar", "echo"), symbol("fetch", "echo"), symbol("check", "echo", "fetch"),
+        *(symbol(f"parse {name}", "again" if name == "east" else
+                 "hold" if name in ("south", "west") else "echo", "check") for name in regions),
+        symbol("merge", "inputs", *(f"parse {name}" for name in regions)),
+        symbol("draw", "inputs", "merge"), symbol("totals", "inputs", "merge"),
+        symbol("publish", "inputs", "draw", "totals", "calendar"),
+    ]}  # fmt: skip
+
+
+@pytest.fixture
+def working(tmp_path: Path) -> Iterator[WebDispatcher]:
+    holding = Holding()
+    tried: list[int] = []
+
+    def again(call: Any) -> Any:
+        tried.append(1)
+        if len(tried) == 1:
+            raise RuntimeError("the table is not there yet")
+        return holding.hold(call)
+
+    with WebDispatcher(tmp_path, {**holding.table(), "again": again}) as host:
+        yield host
+        holding.go.set()
+
+
+def picture(page: Any, path: Path) -> None:
+    page.evaluate("window.scrollTo(0, 0)")
+    width = page.viewport_size["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    page.screenshot(path=path)
+    assert 0 < path.stat().st_size < LARGEST
+
+
+def test_pictures_of_work(working: WebDispatcher, tmp_path: Path, tabs: Tabs) -> None:
+    folder = Path(os.environ.get("SWARMC_SCREENSHOTS", tmp_path))
+    figures = tabs(f"{working.page_url}#/metrics", 1280, 620, color_scheme="dark")
+    echo = msgspec.Raw(b'{"parameters": {"operation": "echo"}}')
+    with working.client() as client:
+        for count in (40, 160, 90):
+            tasks = [TaskSpec(name="echo", executor="internal", payload=echo)] * count
+            client.call("task_submit", TaskSubmit(tasks=tasks))
+            figures.wait_for_timeout(1100)
+        manifest = msgspec.Raw(msgspec.json.encode(report()))
+        run = client.call("workflow_deploy", WorkflowDeploy(manifest=manifest)).workflow_id
+    for name, width, height, colours in (
+        ("web-workflow", 1280, 800, "light"), ("web-workflow-phone", 390, 780, "dark"),
+    ):  # fmt: skip
+        page = tabs(f"{working.page_url}#/workflow/{run}", width, height, color_scheme=colours)
+        for region in ("east", "south", "west"):
+            see(page, f"[data-task$='/parse {region}'][data-state=running]")
+        see(page, ".graph", "attempt 2")
+        page.click("[data-task$='/parse east']")
+        picture(page, folder / f"{name}.png")
+    see(figures, ".chart [aria-label^='Tasks running'][aria-label$='most 3']")
+    picture(figures, folder / "web-metrics.png")

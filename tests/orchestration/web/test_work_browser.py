@@ -134,7 +134,9 @@ def test_a_refused_manifest_is_given_back(
     file = tmp_path / "release.json"
     file.write_text(json.dumps(RELEASE))
     page.set_input_files("#deploy-file", file)
-    page.wait_for_function("document.getElementById('deploy-manifest').value.includes('publish')")
+    page.wait_for_function(
+        "() => document.getElementById('deploy-manifest').value.includes('publish')"
+    )
     page.click("#deploy-dialog button[type=submit]")
     shows(page, "#workflow-title", "release")
 

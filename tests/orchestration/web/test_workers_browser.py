@@ -53,8 +53,8 @@ def test_figures_are_drawn_over_time(running: WorkRouter, tabs: Tabs) -> None:
     assert chart.locator("b").inner_text() == "3"
     running.board.values["swarmc_tasks_queued"] = 12.0
     see(page, ".chart", "most 12")
-    page.wait_for_function(
-        "parseFloat(document.querySelector('.chart b').textContent) > 0"  # 40 each time it asks
+    page.wait_for_function(  # there are 40 more each time it asks
+        "() => parseFloat(document.querySelector('.chart b').textContent) > 0"
     )
     assert page.locator(".figures .chart:visible").count() == 5
     path = chart.locator(".line").get_attribute("d")

@@ -20,12 +20,17 @@ function list(given) {
 }
 
 /** What was called, with what: of the event `command_started`. */
-export const called = (data) => `${list(String(data.name ?? "?"))}(${list(data.args)})`;
+export function called({ name = "?", module, args }) {
+  const from = module && !module.startsWith("wasi_") ? `${module}.` : "";
+  return `${list(`${from}${name}`)}(${list(args)})`;
+}
 
 /** What came of it: of the event `command_completed`. */
-export function returned(data) {
-  if (data.error !== undefined && data.error !== null) return ` ✕ ${list(String(data.error))}`;
-  const result = data.result ?? [];
-  const told = list(Array.isArray(result) ? result : [result]);
+export function returned({ result, error, errno, exit_code: code }) {
+  if (error !== undefined && error !== null) return ` ✕ ${list(String(error))}`;
+  if (code !== undefined && code !== null) return ` → exit ${list(String(code))}`;
+  if (errno !== undefined && errno !== null) return ` → ${list(String(errno))}`;
+  const all = result === undefined || result === null ? [] : [result].flat();
+  const told = list(all);
   return told === "" ? " ✓" : ` → ${told}`;
 }

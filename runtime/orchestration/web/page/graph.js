@@ -10,6 +10,10 @@ export const MOST = { tasks: 120, lines: 2000, cells: 3000 };
 const NARROW = 640; // pixels of width below which layers are put below each other
 const WIDE = { along: 176, across: 46, gap: 44, space: 14 };
 const TALL = { along: 46, across: 148, gap: 34, space: 12 };
+const LEAST = 0.68; // of its width, to which a task is made smaller so that all fit
+const TIGHT = 160; // pixels of width of a task, below which its words need a line more
+const HIGH = 62; // and its height then
+const PADDING = 24; // of the frame, both sides
 const EDGE = 3; // around the drawing, for outlines
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
@@ -23,7 +27,8 @@ export const words = (state) => state.replaceAll("_", " ");
 export class Graph {
   constructor(choose, turned) {
     this.choose = choose;
-    this.down = null; // whether layers are below each other
+    this.width = null; // of the frame, for which it was drawn
+    this.down = false; // whether layers are below each other
     this.boxes = new Map(); // task id -> what is drawn of it
     this.places = new Map(); // task id -> {layer, index}
     this.focused = null; // the one that Tab goes to
@@ -36,7 +41,7 @@ export class Graph {
     this.root = h("div", {}, this.frame, this.more);
     this.frame.addEventListener("keydown", (event) => this.#key(event));
     this.frame.addEventListener("focusin", (event) => this.#focus(event.target));
-    new ResizeObserver(() => this.down !== this.#narrow() && turned()).observe(this.frame);
+    new ResizeObserver(() => this.width !== this.frame.clientWidth && turned()).observe(this.frame);
   }
 
   /** Put the focus on a task. */
@@ -44,15 +49,33 @@ export class Graph {
     this.boxes.get(id)?.button.focus();
   }
 
-  #narrow() {
-    return this.frame.clientWidth > 0 && this.frame.clientWidth < NARROW;
+  /** How large tasks are drawn, so that they fit if that can be. */
+  #size(tasks) {
+    const room = this.width - PADDING - 2 * EDGE;
+    const base = this.down ? TALL : WIDE;
+    const rows = [...inLayers(tasks).values()];
+    const layers = Math.max(0, ...rows) + 1;
+    const fit = (side, gap, count) => {
+      const wanted = Math.floor((room - (count - 1) * gap) / count);
+      return Math.max(Math.round(side * LEAST), Math.min(side, wanted));
+    };
+    if (!this.down) {
+      const gap = Math.min(base.gap, Math.max(26, Math.floor(room / layers / 5)));
+      const along = fit(base.along, gap, layers);
+      return { ...base, gap, along, across: along < TIGHT ? HIGH : base.across };
+    }
+    const counts = new Map();
+    for (const layer of rows) counts.set(layer, (counts.get(layer) ?? 0) + 1);
+    const across = fit(base.across, base.space, Math.max(1, ...counts.values()));
+    return { ...base, across, along: across < TIGHT ? HIGH : base.along };
   }
 
   /** Draw a workflow; `chosen` is the id of the task that is told about elsewhere, or null. */
   update(workflow, chosen, agentName) {
-    const down = this.#narrow();
-    if (this.workflow !== workflow || this.shape !== workflow.shape || this.down !== down) {
-      Object.assign(this, { workflow, shape: workflow.shape, down, chosen: undefined });
+    const width = this.frame.clientWidth;
+    if (this.workflow !== workflow || this.shape !== workflow.shape || this.width !== width) {
+      const down = width > 0 && width < NARROW;
+      Object.assign(this, { workflow, shape: workflow.shape, width, down, chosen: undefined });
       this.#shape([...workflow.tasks.values()].filter((task) => !task.rollback));
     }
     for (const [id, box] of this.boxes) this.#state(box, workflow.tasks.get(id), agentName);
@@ -78,7 +101,7 @@ export class Graph {
 
   #drawBoxes(tasks) {
     this.cells.replaceChildren();
-    const size = this.down ? TALL : WIDE;
+    const size = this.#size(tasks);
     const { places, edges, layers, along, across } = layered(tasks, size);
     this.places = places;
     const [width, height] = this.#point(along, across).map((side) => side + 2 * EDGE);
@@ -86,6 +109,7 @@ export class Graph {
       width, height, viewBox: `${-EDGE} ${-EDGE} ${width} ${height}`,
     })) attribute(this.drawing, name, value);
     const [w, t] = this.#point(size.along, size.across);
+    this.frame.classList.toggle("tight", w < TIGHT);
     keyed(this.tasks, tasks, ({ id }) => id, (task) => svg("foreignObject", {}, this.#button(task, "task")),
       (element, { id }) => {
         const [x, y] = this.#point(places.get(id).along, places.get(id).across);
@@ -175,7 +199,7 @@ export class Graph {
     text(name, task.symbol);
     text(how.firstChild, SIGNS[state]);
     text(how.lastChild, words(state));
-    text(more, tries ?? agent ?? task.executor);
+    text(more, [tries, agent].filter(Boolean).join(" · ") || task.executor);
     for (const { from, path } of this.edges) {
       if (from === box.id) attribute(path, "data-done", state === "completed");
     }

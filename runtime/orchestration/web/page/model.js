@@ -26,7 +26,7 @@ function newTurn(id, node, state) {
   counter += 1;
   return {
     id, node, state, order: counter, attempt: 1, started: null, ended: null, error: null,
-    prompt: null, usage: null, pieces: [], dropped: 0, characters: 0, rev: 0,
+    prompt: null, usage: null, calls: null, untold: 0, pieces: [], dropped: 0, characters: 0, rev: 0,
   };
 }
 
@@ -255,6 +255,8 @@ export class Model {
   #usage(swarm, turn, data) {
     const { instructions = 0, milliseconds = 0, bytes = 0 } = data;
     turn.usage = { instructions, milliseconds, bytes };
+    turn.calls = data.host_calls ?? null;
+    turn.untold = turn.calls === null ? 0 : turn.calls - (data.host_calls_told ?? turn.calls);
     swarm.points.push({ turn: turn.id, node: turn.node, instructions, milliseconds, bytes });
     if (swarm.points.length > LIMITS.points) swarm.points.shift();
     for (const [name, value] of Object.entries(turn.usage)) swarm.totals[name] += value;

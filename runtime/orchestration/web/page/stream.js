@@ -45,13 +45,14 @@ class Card {
     this.time = h("time");
     this.used = h("span", { class: "used" });
     this.prompt = h("p", { class: "prompt", hidden: true });
+    this.untold = h("p", { class: "note untold", hidden: true });
     this.error = h("p", { class: "error", hidden: true });
     this.dropped = h("p", { class: "note dropped", hidden: true });
     this.pieces = h("div", { class: "pieces" });
     this.output = h("div", { class: "output", hidden: true }, this.dropped, this.pieces);
     this.root = h("li", { class: "turn" },
       h("header", {}, this.where, this.state, this.time, this.used),
-      this.prompt, this.output, this.error);
+      this.prompt, this.output, this.untold, this.error);
     this.rev = -1;
     this.dom = new WeakMap();
   }
@@ -70,6 +71,8 @@ class Card {
     attribute(this.used, "title", turn.usage && `${whole(turn.usage.instructions)} instructions`);
     this.prompt.hidden = turn.prompt === null;
     text(this.prompt, visible(turn.prompt ?? ""));
+    this.untold.hidden = turn.untold <= 0;
+    text(this.untold, `${plural(turn.untold, "host call")} more, which the worker did not tell of`);
     this.error.hidden = !turn.error;
     text(this.error, turn.error ?? "");
     this.#output(turn);
@@ -141,5 +144,6 @@ function used(turn) {
     parts.push(`${short(turn.usage.instructions)} instr`, milliseconds(turn.usage.milliseconds),
       bytes(turn.usage.bytes));
   }
+  if (turn.calls) parts.push(plural(turn.calls, "host call"));
   return parts.join(" · ");
 }

@@ -134,7 +134,7 @@ export class WorkflowView {
       ["State", words(shownState(task))], ["Executor", task.executor],
       ["Agent", task.agent && name(task.agent)], ["Attempts", whole(task.attempts)],
       ["Time", took(task)], ["After", of(task.dependencies)], ["Before", of(next)],
-      ["Error", task.error], ["Rollback", task.undo && words(task.undo.state)],
+      [task.state === "failed" ? "Error" : "Latest error", task.error], ["Rollback", task.undo && words(task.undo.state)],
       ["Rollback’s error", task.undo?.error],
     ].filter(([, value]) => value);
     if (this.detail.dataset.task !== task.id) {
