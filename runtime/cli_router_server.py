@@ -32,7 +32,7 @@ with needs_web():
     from .orchestration.router.node import NodeConfig, NodeWorker
     from .orchestration.router.server import Listen, RouterServer
     from .orchestration.router.swarms import RouterConfig
-    from .orchestration.router_place import RouterPlace, announce
+    from .orchestration.router_place import RouterPlace, announce, announce_soon
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,7 @@ def serve(command: ServeCommand) -> None:
     listen.check(token)
     os.umask(0o077)  # the state has the tokens of workers in it
     with Dispatcher(config, local_worker=command.worker) as dispatcher:
+        announce_soon(dispatcher.store)
         asyncio.run(_serve(command, dispatcher, cluster, listen, token))
 
 

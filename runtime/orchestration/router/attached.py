@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import OrchestrationError
 from ..providers import ClusterConfig
-from ..router_place import RouterPlace, announce, retract
+from ..router_place import RouterPlace, announce, announce_soon, retract
 from .core import Router
 from .hosting import desks_of
 from .server import Listen, RouterServer
@@ -81,6 +81,7 @@ class AttachedRouter:
             heartbeat_interval=coordinator.heartbeat_interval / 1000,
             heartbeat_timeout=coordinator.heartbeat_timeout / 1000,
         ), desks=desks_of(dispatcher))  # fmt: skip
+        await asyncio.to_thread(announce_soon, dispatcher.store)
         router.recover()
         self._loop = asyncio.get_running_loop()
         port = dispatcher.config.dispatcher.websocket_port

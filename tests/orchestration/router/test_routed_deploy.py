@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,12 +24,17 @@ from swarmc.runtime.orchestration.logger import Logger
 from swarmc.runtime.orchestration.router.client import RouterClient
 from swarmc.runtime.orchestration.router.protocol_tasks import TaskSpec, TaskStatus, TaskSubmit
 from swarmc.runtime.orchestration.router.runs import RoutedRuns
-from swarmc.runtime.orchestration.router_place import RouterPlace, announce, find_router
+from swarmc.runtime.orchestration.router_place import (
+    RouterPlace,
+    announce,
+    announce_soon,
+    find_router,
+)
 from swarmc.runtime.orchestration.store import Store
 from swarmc.runtime.orchestration.workflow.manifest import manifest_of
 
 from ..ports import free_port
-from .routing import RunningDispatcher
+from .routing import Holding, RunningDispatcher
 from .shell import LONG, Shell, shell_in
 
 WELL = """\
@@ -82,9 +88,9 @@ def swarmc(*args: str, **env: str) -> Any:
 
 
 def alike(text: str) -> str:
-    """Without ids of runs and times."""
+    """Without ids of runs and times, however wide these are."""
     text = re.sub(r"run-[0-9a-f]+", "RUN", text)
-    return re.sub(r'\d[\d,]* ms|"duration_ms":[\d.]+', "TIME", text)
+    return re.sub(r" +", " ", re.sub(r'\d[\d,]* ms|"duration_ms":[\d.]+', "TIME", text))
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)], ids=["text", "json"])
@@ -128,6 +134,22 @@ def test_results_that_are_too_large_together(host: RunningDispatcher) -> None:
         for run_id, count in zip(run_ids, (2, 3), strict=True):
             result = runs.wait(run_id, LONG)
             assert [len(value) for value in result.results.values()] == [6_000_000] * count
+
+
+def test_runs_that_go_on_are_waited_for(tmp_path: Path) -> None:
+    holding = Holding()
+    with RunningDispatcher(tmp_path, holding.table()) as host:
+        done = swarmc("deploy", "--resume", "--router", host.url)
+        assert (done.exit_code, "every run has ended" in done.stderr) == (0, True)
+        symbols = [{"name": "a", "type": "action", "parameters": {"operation": "hold"}}]
+        run_ids = [
+            host.dispatcher.deploy(host.dispatcher.parse({"name": name, "symbols": symbols}))
+            for name in ("one", "two")
+        ]
+        threading.Timer(0.3, holding.go.set).start()
+        done = swarmc("deploy", "--resume", "--json", "--router", host.url)
+        assert done.exit_code == 0
+        assert [run["id"] for run in json.loads(done.stdout)] == run_ids
 
 
 # Status
@@ -188,6 +210,16 @@ def test_a_router_is_found_by_its_database(tmp_path: Path) -> None:
         assert find_router(path) is None  # of a process before
 
 
+def test_a_router_that_begins_is_waited_for(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.db") as store:
+        announce_soon(store)
+        assert find_router(tmp_path / "s.db", 0.0) is None
+        later = threading.Timer(0.2, announce, (store, RouterPlace("ws://h:1")))
+        later.start()
+        assert find_router(tmp_path / "s.db", LONG) == RouterPlace("ws://h:1")
+        later.join()
+
+
 def test_an_attached_router_does_the_same() -> None:
     """``create_dispatcher(enable_websocket=True)``: found and used as start-dispatcher is."""
     dispatcher = create_dispatcher(
@@ -224,8 +256,17 @@ symbols:
     rollback: {name: undo, type: action, parameters: {operation: noop}}
   - {name: second, type: query, dependencies: [first], parameters: {operation: inputs}}
 """)
+    (tmp_path / "slow.yaml").write_text("""\
+name: slow
+symbols:
+  - name: first
+    type: action
+    dispatch: hold
+    rollback: {name: undo, type: action, dispatch: hold}
+""")
     with shell_in(tmp_path) as shell:
         yield shell
+        (tmp_path / "go").touch()
 
 
 def until_log(shell: Shell, lines: int) -> list[str]:
@@ -277,6 +318,16 @@ def test_a_deployment_outlives_its_router(shell: Shell) -> None:
 
 def test_ctrl_c_rolls_back_at_the_router(shell: Shell) -> None:
     shell.start()
+    left = shell.begin("deploy", "slow.yaml", named=False)
+    until_log(shell, 1)
+    left.send_signal(signal.SIGINT)
+    assert left.stderr is not None
+    assert "stopping and rolling back" in left.stderr.readline()
+    until_log(shell, 2)  # the rollback
+    left.send_signal(signal.SIGINT)
+    _, err = left.communicate(timeout=LONG)
+    assert (left.returncode, err) == (130, "swarmc: left; the router goes on with it\n")
+    (shell.folder / "log").unlink()
     waiting = shell.begin("deploy", "long.yaml", named=False)
     until_log(shell, 1)
     waiting.send_signal(signal.SIGINT)
