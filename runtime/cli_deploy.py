@@ -16,7 +16,12 @@ import typer
 from ..errors import ArgumentError
 from .cli_deploy_live import live_table
 from .cli_routed import RouterWanted, routed_runs
-from .orchestration.backends import make_executors, missing_executors, task_defaults
+from .orchestration.backends import (
+    make_executors,
+    missing_executors,
+    symbol_problems,
+    task_defaults,
+)
 from .orchestration.codec import dumps
 from .orchestration.config_file import SwarmConfig, load_config
 from .orchestration.dispatcher import Dispatcher
@@ -27,6 +32,7 @@ from .orchestration.workflow.result import SymbolResult, WorkflowResult, Workflo
 from .orchestration.workflow.schema import Symbol, WorkflowManifest
 
 _FAILED = 1
+_WRONG = 2
 _INTERRUPTED = 130
 _FRAME = 0.1  # seconds between looks at a run that is shown
 _STEP = 1.0  # and at one that is only waited for
@@ -76,8 +82,7 @@ def deploy_workflow(command: DeployCommand) -> int:
         )  # fmt: skip
     manifest = _load(command, config)
     if manifest is not None and command.dry_run:
-        _show_plan(manifest, config, as_json=command.json)
-        return 0
+        return _show_plan(manifest, config, as_json=command.json)
     routed = routed_runs(command.router, config)
     if routed is None:
         return _run_here(Dispatcher(config), manifest, command)
@@ -220,8 +225,12 @@ def _row(symbol: SymbolResult, of: str = "") -> tuple[str, str, str, str, str]:
     return symbol.state.value, name, symbol.executor, f"{took} {tries}".strip(), error
 
 
-def _show_plan(manifest: WorkflowManifest, config: SwarmConfig, *, as_json: bool) -> None:
-    problems = missing_executors(manifest, config, make_executors(config))
+def _show_plan(manifest: WorkflowManifest, config: SwarmConfig, *, as_json: bool) -> int:
+    """Print in which order symbols would run, and what would keep them from it."""
+    executors = make_executors(config)
+    problems = missing_executors(manifest, config, executors)
+    symbols = symbol_problems(manifest, executors)
+    code = _WRONG if problems or symbols else 0
     defaults = task_defaults(config)
     graph = manifest.graph()
     if as_json:
@@ -229,8 +238,9 @@ def _show_plan(manifest: WorkflowManifest, config: SwarmConfig, *, as_json: bool
             "name": manifest.name, "version": manifest.version,
             "steps": [list(names) for names in graph.levels()],
             "rollback_order": _rollback_order(manifest), "problems": problems,
+            "symbols": symbols,
         }))  # fmt: skip
-        return
+        return code
 
     def describe(node: GraphNode[Symbol]) -> list[str]:
         symbol = node.value
@@ -255,6 +265,9 @@ def _show_plan(manifest: WorkflowManifest, config: SwarmConfig, *, as_json: bool
         typer.echo(f"rollback order: {', '.join(rollbacks)}")
     for problem in problems.values():
         typer.echo(f"swarmc: {problem}", err=True)
+    for name, problem in symbols.items():
+        typer.echo(f"swarmc: symbol {name}: {problem}", err=True)
+    return code
 
 
 def _rollback_order(manifest: WorkflowManifest) -> list[str]:

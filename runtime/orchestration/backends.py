@@ -7,10 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from .config_file import SwarmConfig
-from .errors import OrchestrationError
+from .errors import OrchestrationError, TaskError
+from .executors.calls import Call
 from .executors.internal import Operation, State
 from .interfaces import Executor
-from .workflow.schema import WorkflowManifest
+from .workflow.schema import Rollback, Symbol, WorkflowManifest
 from .workflow.tasks import TaskDefaults
 
 #: Which capability of a worker stands for which back end.
@@ -94,6 +95,29 @@ def missing_executors(
         problem = find() if find is not None else None
         if problem is not None:
             problems[name] = str(problem)
+    return problems
+
+
+def symbol_problems(
+    manifest: WorkflowManifest, executors: Mapping[str, Executor]
+) -> dict[str, str]:
+    """What symbols ask for and cannot have, by symbol, found out without running anything.
+
+    An executor that is not there, or cannot work, is no symbol's problem: see
+    :func:`missing_executors`.
+    """
+    problems: dict[str, str] = {}
+    for symbol in manifest.symbols:
+        named: list[tuple[str, Symbol | Rollback]] = [(symbol.name, symbol)]
+        if symbol.rollback is not None:
+            named.append((f"{symbol.name} (rollback {symbol.rollback.name})", symbol.rollback))
+        for name, one in named:
+            review = getattr(executors.get(one.dispatch), "review", None)
+            try:
+                if review is not None:
+                    review(Call(one.name, dict(one.parameters), one.type.value, one.context.value))
+            except TaskError as error:
+                problems[name] = str(error)
     return problems
 
 

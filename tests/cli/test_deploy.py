@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import wasmtime
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
@@ -146,7 +147,73 @@ def test_missing_back_ends(swarmc: Swarmc) -> None:
     result = swarmc("deploy", "rust.yaml")
     assert (result.exit_code, result.stderr) == (2, f"swarmc: error: {expected}")
     dry = swarmc("deploy", "rust.yaml", "--dry-run")
-    assert (dry.exit_code, dry.stderr) == (0, f"swarmc: {expected}")
+    assert (dry.exit_code, dry.stderr) == (2, f"swarmc: {expected}")
+
+
+@pytest.mark.parametrize(
+    ("dispatch", "parameters", "problem"),
+    [
+        ("wasm", "{module: none.wasm}", "cannot read none.wasm: No such file or directory"),
+        ("wasm", "{module: good.yaml}", "magic header not detected"),
+        ("wasm", "{module: invalid.wasm}", "type mismatch"),
+        ("wasm", "{module: lib.wasm, entry_point: ad}", "exports no function 'ad'; it exports add"),
+        ("wasm", "{module: lib.wasm}", "no entry point was chosen"),
+        ("wasm", "{module: needy.wasm}", "imports env.magic, which nobody provides"),
+        ("wasm", "{module: lib.wasm, entry_point: add, args: [1]}", "add takes 2 arguments, not 1"),
+        ("wasm", "{module: lib.wasm, entry_point: add, args: [[1, 2], [3, 4]], agents: 3}",
+         "there are 2 rows of arguments for 3 agents"),
+        ("wasm", "{module: lib.wasm, entrypoint: add}", "has no parameter 'entrypoint': did you"),
+        ("wasm", "{module: lib.wasm, entry_point: add, fuel: 0}", "fuel of a must be positive"),
+        ("wasm", "{}", "needs one of the parameters 'module'"),
+        ("internal", "{}", "names no operation"),
+        ("internal", "{operation: ecko}", "no internal operation 'ecko': did you mean echo?"),
+        ("internal", "{operation: sleep}", "needs the parameter 'milliseconds'"),
+        ("internal", "{operation: sleep, milliseconds: x}", "must be int or float, not 'x'"),
+        ("internal", "{operation: get_state, key: k, defalt: 1}", "no parameter 'defalt': did you"),
+    ],
+)  # fmt: skip
+def test_a_dry_run_looks_into_symbols(
+    swarmc: Swarmc, dispatch: str, parameters: str, problem: str
+) -> None:
+    for name, wat in (
+        ("lib", '(func (export "add") (param i32 i32) (result i32) local.get 0)'
+                '(func (export "nothing"))'),
+        ("needy", '(import "env" "magic" (func)) (func (export "run"))'),
+    ):  # fmt: skip
+        Path(f"{name}.wasm").write_bytes(wasmtime.wat2wasm(f"(module {wat})"))
+    valid = wasmtime.wat2wasm('(module (func (export "f") (result i32) i32.const 7))')
+    Path("invalid.wasm").write_bytes(valid.replace(b"\x41\x07", b"\x01\x01"))  # two nops instead
+    symbol = f"type: action, dispatch: {dispatch}, parameters: {parameters}"
+    Path("w.yaml").write_text(
+        f"name: w\nsymbols:\n  - {{name: a, {symbol}}}\n"
+        "  - {name: b, type: action, parameters: {operation: noop}, dependencies: [a],\n"
+        f"     rollback: {{name: undo, {symbol}}}}}\n"
+    )
+    dry = swarmc("deploy", "w.yaml", "--dry-run")
+    first, second = dry.stderr.splitlines()
+    assert dry.exit_code == 2 and "step 2" in dry.stdout
+    assert first.startswith("swarmc: symbol a: ") and problem in first
+    assert second.startswith("swarmc: symbol b (rollback undo): ")
+    told = swarmc("deploy", "w.yaml", "--dry-run", "--json")
+    assert told.exit_code == 2
+    assert problem in json.loads(told.stdout)["symbols"]["a"]
+    assert not Path("swarm-state.db").exists()
+
+
+def test_a_dry_run_of_a_module_that_is_right(swarmc: Swarmc) -> None:
+    Path("lib.wasm").write_bytes(wasmtime.wat2wasm(
+        '(module (import "wasi_snapshot_preview1" "proc_exit" (func (param i32)))'
+        ' (func (export "add") (param i32 i32) (result i32) local.get 0))'
+    ))  # fmt: skip
+    parameters = "{module: lib.wasm, entry_point: add, args: [[1, 2], [3, 4]], agents: 2}"
+    Path("w.yaml").write_text(
+        "name: w\nsymbols:\n  - {name: a, type: action, dispatch: wasm, parameters: "
+        f"{parameters}}}\n"
+    )
+    dry = swarmc("deploy", "w.yaml", "--dry-run")
+    assert (dry.exit_code, dry.stderr) == (0, "")
+    ran = swarmc("deploy", "w.yaml", "--json")  # what is said to be right, is
+    assert json.loads(ran.stdout)["symbols"][0]["result"]["result"] == [1, 3]
 
 
 def test_wrong_options(swarmc: Swarmc) -> None:

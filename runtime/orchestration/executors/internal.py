@@ -97,7 +97,8 @@ class InternalExecutor:
 
         self.name = name
         self.state: State = DictState() if state is None else state
-        self._operations: dict[str, Operation] = built_in(self.state)
+        self._built_in: dict[str, Operation] = built_in(self.state)
+        self._operations = dict(self._built_in)
         for operation, function in (operations or {}).items():
             self.register(operation, function)
 
@@ -127,10 +128,24 @@ class InternalExecutor:
             TaskError: it did not succeed, or there is no such operation.
         """
         call = Call.of(task, context)
-        name = call.parameters.pop("operation", None)
+        operation = self._operation(call)
+        del call.parameters["operation"]
+        context.check()
+        return operation(call)
+
+    def review(self, call: Call) -> None:
+        """See that a call could be run, without running it. Raises TaskError."""
+        from .operations import check_parameters
+
+        operation = self._operation(call)
+        if operation is self._built_in.get(call.parameters["operation"]):
+            check_parameters(call)
+
+    def _operation(self, call: Call) -> Operation:
+        name = call.parameters.get("operation")
         if name is None:
             raise TaskError(
-                f"{task.name} names no operation", retry=False,
+                f"{call.name} names no operation", retry=False,
                 hint=f"set the parameter operation to one of {', '.join(self.operations)}",
             )  # fmt: skip
         operation = self._operations.get(name) if isinstance(name, str) else None
@@ -140,8 +155,7 @@ class InternalExecutor:
                 f"{suggestion(str(name), self.operations)}", retry=False,
                 hint=f"there are {', '.join(self.operations)}",
             )  # fmt: skip
-        context.check()
-        return operation(call)
+        return operation
 
     def close(self) -> None:
         """Nothing to free."""

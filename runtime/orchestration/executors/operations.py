@@ -6,7 +6,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from ..errors import TaskError
-from .calls import Call
+from ..graph import suggestion
+from .calls import Call, Kind
 
 if TYPE_CHECKING:
     from .internal import Operation, State
@@ -54,6 +55,36 @@ def fail(call: Call) -> None:
     if limit is None or call.attempt <= limit:
         retry = call.parameter("retry", bool, True)
         raise TaskError(call.parameter("message", str, "asked to fail"), retry=retry)
+
+
+_NUMBER = (int, float)
+#: What built-in operations take, and of which kind; those with ``...`` must be given.
+_TAKES: dict[str, dict[str, tuple[Kind, Any]]] = {
+    "log": {"message": (str, ...)}, "sleep": {"milliseconds": (_NUMBER, ...)},
+    "fail": {"attempts": (int, None), "retry": (bool, True), "message": (str, "")},
+    "set_state": {"key": (str, ...), "value": (object, None)},
+    "get_state": {"key": (str, ...), "default": (object, None)},
+    "delete_state": {"key": (str, ...)},
+}  # fmt: skip
+
+
+def check_parameters(call: Call) -> None:
+    """See that a built-in operation has what it needs, and nothing that it would not look at.
+
+    Raises:
+        TaskError: it has not.
+    """
+    operation = call.parameters["operation"]
+    takes = _TAKES.get(operation)
+    if takes is None:  # those that take anything
+        return
+    for name in call.parameters.keys() - {"operation"}:
+        if name not in takes:
+            known = suggestion(name, takes)
+            raise TaskError(f"operation {operation} has no parameter {name!r}{known}", retry=False)
+    for name, (kind, default) in takes.items():
+        if kind is not object or default is ...:
+            call.parameter(name, kind, default)
 
 
 def built_in(state: State) -> dict[str, Operation]:

@@ -16,6 +16,7 @@ from ..graph import suggestion
 from ..tasks import Task, TaskContext
 from .calls import Call
 from .swarm_pool import SwarmPool, interruptible
+from .wasm_check import check_module
 
 if TYPE_CHECKING:
     from ...manager import SwarmManager
@@ -153,6 +154,14 @@ class WasmExecutor:
         self.name = name
         self._root = Path(root) if root is not None else Path()
         self._pool, self._options = SwarmPool(kept), options
+
+    def review(self, call: Call) -> None:
+        """See that a call could be run, without running it. Raises TaskError."""
+        request = WasmRequest.of(call, self._root)
+        try:
+            check_module(request.data, request.entry_point, request.args, request.agents)
+        except SwarmcError as error:
+            raise TaskError(str(error), retry=False) from error
 
     def run(self, task: Task, context: TaskContext) -> Any:
         """Run the agents and give what became of them.
