@@ -106,10 +106,11 @@ async def _serve(
         loop.add_signal_handler(number, server.stop)
 
     def ready() -> None:
-        router.address = _url("wss" if listen.certificate else "ws", listen.host, server.port)
-        announce(dispatcher.store, RouterPlace(router.address, listen.certificate))
+        address = _url("wss" if listen.certificate else "ws", listen.host, server.port)
+        router.address = cluster.router_for_nodes or address
+        announce(dispatcher.store, RouterPlace(address, listen.certificate))
         page = web.page_url(listen.host, server.port, tls=listen.certificate is not None)
-        _announce(command, router, server, adopted, page)
+        _announce(command, address, router, server, adopted, page)
         if command.open:
             webbrowser.open(page)
 
@@ -126,17 +127,18 @@ def _url(scheme: str, host: str, port: int) -> str:
 
 
 def _announce(
-    command: ServeCommand, router: Router, server: RouterServer, adopted: int, page: str
-) -> None:
+    command: ServeCommand, address: str, router: Router, server: RouterServer, adopted: int,
+    page: str,
+) -> None:  # fmt: skip
     resumed = sum(len(desk.resumed) for desk in router.desks if isinstance(desk, Resuming))
     if command.json:
         typer.echo(json.dumps({
-            "router": router.address, "page": page, "tcp_port": server.tcp_port,
+            "router": address, "page": page, "tcp_port": server.tcp_port,
             "adopted": adopted, "resumed": resumed,
         }))  # fmt: skip
         sys.stdout.flush()
         return
-    typer.echo(f"router at {router.address}, page at {page}")
+    typer.echo(f"router at {address}, page at {page}")
     if server.tcp_port is not None:
         typer.echo(f"lines over TCP at port {server.tcp_port}")
     if adopted:

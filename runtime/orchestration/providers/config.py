@@ -27,6 +27,7 @@ _DAY = 24 * 3600 * 1000
 Milliseconds = Annotated[int, Field(strict=True, gt=0, le=30 * _DAY)]
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
+Url = Annotated[str, Field(pattern=r"^wss?://[^/\s]+$")]
 
 
 class _Section(BaseModel):
@@ -135,6 +136,8 @@ class ClusterConfig(_Section):
         provider: ``local`` or ``slurm``. The section of the other one is not looked into.
         router: where the router of these swarms is; commands find it, and ``swarmc web`` listens
             there.
+        router_for_nodes: where nodes find it, if that is not where it listens: through a proxy, or
+            by the name that other machines know it by.
         module: what swarms run if nothing else is named; relative to the file's folder.
         workspace: folder of the jobs' folders; relative to the file's folder, but on another
             machine absolute.
@@ -143,7 +146,8 @@ class ClusterConfig(_Section):
     """
 
     provider: Text
-    router: Annotated[str, Field(pattern=r"^wss?://[^/\s]+$")] | None = None
+    router: Url | None = None
+    router_for_nodes: Url | None = None
     module: Text | None = None
     workspace: Text = "runs"
     environment: dict[str, str] = {}

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import msgspec
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import connect
 
 from ..errors import OrchestrationError
@@ -100,7 +100,7 @@ class RouterClient:
                 url.rstrip("/") + "/ws", ssl=context, open_timeout=timeout, max_size=MAX_MESSAGE,
                 ping_interval=None, compression=None, proxy=None,
             ))  # fmt: skip
-        except (OSError, InvalidHandshake, InvalidURI, TimeoutError) as error:
+        except (OSError, EOFError, WebSocketException) as error:
             raise RouterUnavailableError(
                 f"no router answers at {url}: {error}",
                 hint="start one with `swarmc start-dispatcher`",
