@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -120,6 +121,7 @@ def judge(
         if turn in seen.outputs and seen.outputs[turn] != undisturbed.outputs(node, data):
             wrong.append(f"turn {turn} of node {node} told {seen.outputs[turn]}")
     wrong += _written(runs, stored, undisturbed)
+    wrong += _deaths(runs)
     unknown = seen.completes.keys() - stored.turns.keys()
     wrong += [f"turn {turn} ended, and was never accepted" for turn in sorted(unknown)]
     return Verdict(
@@ -164,6 +166,14 @@ class _Stored:
 
 
 _ENDS = (EventKind.TASK_COMPLETED, EventKind.TASK_FAILED, EventKind.TASK_CANCELLED)
+
+
+def _deaths(runs: Path) -> Iterator[str]:
+    """Workers that ended otherwise than by what was done to them."""
+    for path in sorted(runs.glob("*/node_*/exit.*.json")):
+        code = json.loads(path.read_bytes())["code"]
+        if code != -signal.SIGKILL:
+            yield f"a worker exited with {code}, which nobody had it do: {path}"
 
 
 def _written(runs: Path, stored: _Stored, undisturbed: Undisturbed) -> Iterator[str]:

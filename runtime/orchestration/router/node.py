@@ -124,10 +124,12 @@ class NodeWorker:
         while not self._draining.is_set():
             try:
                 with self._connect() as client:
-                    self._beat(client)
-                    if self._draining.is_set():
-                        self._leave(client)
-                seen = time.monotonic()
+                    try:
+                        self._beat(client)
+                        if self._draining.is_set():
+                            self._leave(client)
+                    finally:
+                        seen = time.monotonic()
             except RouterUnavailableError as error:
                 if time.monotonic() - seen > self._config.patience:
                     _LOG.error("giving up: %s", error)

@@ -150,6 +150,12 @@ def _twice(past: Past) -> None:
     past.seen.completes["t0"] = ["completed"]
 
 
+def _died(past: Past) -> None:
+    folder = past.folder / "runs" / "job" / "node_07"
+    folder.mkdir(parents=True)
+    (folder / "exit.0.json").write_text('{"code": 2}')
+
+
 def _gap(past: Past) -> None:
     past.seqs = [1, 2, 3, 5, 6, 7, 8, 9]
 
@@ -165,7 +171,8 @@ def _back(past: Past) -> None:
         (_failed, r"ended so: \['task.failed'\]"), (_out_of_order, "out of its order"),
         (_wrong_output, "wrote"), (_wrong_word, "told"), (_never_run, "was never run"),
         (_elsewhere, "node 1 ran turn t0"), (_unknown, "was never accepted"),
-        (_twice, "told to end so"), (_gap, "in the place of 4"), (_back, "came after 3"),
+        (_twice, "told to end so"), (_died, "exited with 2, which nobody"),
+        (_gap, "in the place of 4"), (_back, "came after 3"),
     ],
 )  # fmt: skip
 def test_histories_that_are_wrong(

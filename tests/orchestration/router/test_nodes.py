@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -201,9 +202,9 @@ def test_a_worker_that_drains_takes_no_more(tmp_path: Path) -> None:
 class HeldWorker:
     """A worker in a thread that runs turns when it is let."""
 
-    def __init__(self, running: RunningRouter, swarm: str) -> None:
+    def __init__(self, running: RunningRouter, swarm: str, patience: float = LONG) -> None:
         token = running.provider.specs["job-1"].secrets["SWARMC_TOKEN"]
-        self.worker = NodeWorker(NodeConfig(running.url, swarm, 0, token, patience=LONG))
+        self.worker = NodeWorker(NodeConfig(running.url, swarm, 0, token, patience=patience))
         self.running, self.going = threading.Event(), threading.Event()
         self.runs: list[str] = []
         self.thread = threading.Thread(target=self.worker.run, daemon=True)
@@ -255,6 +256,19 @@ def test_a_turn_whose_worker_comes_back_is_run_once(tmp_path: Path) -> None:
             assert held.runs == [turn]
             held.worker.drain()
             held.thread.join(LONG)
+
+
+def test_the_patience_of_a_worker_begins_when_its_connection_ends(tmp_path: Path) -> None:
+    with RunningRouter(tmp_path) as running, running.client() as client:
+        running.provider.start = False
+        swarm = client.call("swarm_launch", Launch(nodes=1, module=HELLO)).swarm_id
+        held = HeldWorker(running, swarm, patience=0.5)
+        held.begin()
+        until(lambda: nodes_of(client, swarm)[0].state == "idle")
+        time.sleep(0.7)
+        cut(running, swarm)  # which waits until it is back
+        held.worker.drain()
+        held.thread.join(LONG)
 
 
 def test_a_turn_that_three_workers_were_lost_with(tmp_path: Path) -> None:
