@@ -93,6 +93,7 @@ class CallTrace:
         self.counts = counts
         self._hosts = hosts
         self._kept = kept
+        self._ends = np.cumsum(kept)
         self._records = records
 
     @classmethod
@@ -123,10 +124,12 @@ class CallTrace:
 
     def calls(self) -> list[list[HostCall]]:
         """The calls of each agent, in their order."""
-        found = [self._call(record) for record in self._records.tolist()]
-        ends = np.cumsum(self._kept)
-        starts = (ends - self._kept).tolist()
-        return [found[start:end] for start, end in zip(starts, ends.tolist(), strict=True)]
+        return [self.calls_of(place) for place in range(len(self.counts))]
+
+    def calls_of(self, place: int) -> list[HostCall]:
+        """Those of one agent."""
+        end = int(self._ends[place])
+        return [self._call(row) for row in self._records[end - self._kept[place] : end].tolist()]
 
     def _call(self, record: list[int]) -> HostCall:
         number, status, stdout, stderr, *slots = record

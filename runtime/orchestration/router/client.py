@@ -7,7 +7,7 @@ import itertools
 import queue
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -39,6 +39,8 @@ _MESSAGES = msgspec.json.Decoder(Message | list[Message])
 _EVENTS = msgspec.json.Decoder(Event)
 _R = TypeVar("_R")
 _TIMEOUT = 30.0
+#: Bytes after which a frame of several messages is sent.
+_FRAME = 65536
 
 #: Called for what the router asks of a worker: method, parameters, and whom to give the result.
 Asked = Callable[[str, Params, Callable[[Any], None]], None]
@@ -161,6 +163,23 @@ class RouterClient:
         """Send a notification. Raises RouterUnavailableError if the connection is lost."""
         self._send(Notification(method=method, params=params))
 
+    def tell_all(self, method: str, many: Iterable[Params]) -> None:
+        """Send notifications, in few frames."""
+        frame: list[bytes] = []
+        size = 0
+        for params in many:
+            frame.append(_ENCODER.encode(Notification(method=method, params=params)))
+            size += len(frame[-1])
+            if size >= _FRAME:
+                self._send_frame(frame)
+                size = 0
+        if frame:
+            self._send_frame(frame)
+
+    def _send_frame(self, messages: list[bytes]) -> None:
+        self._send_data(messages[0] if len(messages) == 1 else b"[" + b",".join(messages) + b"]")
+        messages.clear()
+
     def subscribe(self, after: int | None = None, swarm_id: str | None = None) -> Subscribed:
         """Have events sent, for :meth:`events`."""
         wanted = Subscribe(after=after, swarm_id=swarm_id)
@@ -190,7 +209,9 @@ class RouterClient:
             self._reader.join(5)
 
     def _send(self, message: Request | Notification | Answer) -> None:
-        data = _ENCODER.encode(message)
+        self._send_data(_ENCODER.encode(message))
+
+    def _send_data(self, data: bytes) -> None:
         if len(data) > MAX_MESSAGE:
             raise MessageTooLargeError(
                 f"a message has at most {MAX_MESSAGE:,} bytes, and this one {len(data):,}",

@@ -10,11 +10,11 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -24,17 +24,15 @@ from ...manager import SwarmManager
 from ...results import SwarmResult
 from ..errors import OrchestrationError
 from .client import CommandRejectedError, RouterClient, RouterUnavailableError
-from .protocol import PROTOCOL, Drain, Hello, Nothing, Params, TurnDone, TurnEvent, TurnRun
+from .protocol import PROTOCOL, Drain, Hello, Nothing, Params, TurnDone, TurnRun
+from .turn_events import traced_calls, turn_events
 
 _LOG = logging.getLogger(__name__)
-#: Bytes of output that are told in one event.
-_DELTA = 65536
 _REASON = 1024  # characters of a reason that a router takes
 #: Seconds for which a worker that lost its router looks for it, before it ends.
 PATIENCE = 60.0
 
 Answer = Callable[[Any], None]
-DeltaType = Literal["reasoning_delta", "assistant_delta", "usage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +225,10 @@ class NodeWorker:
         """The node's agents, made by the first turn."""
         if self._swarm is None:
             data = Path(turn.module).read_bytes()
-            swarm = SwarmManager.from_wasm(data, max_agents=turn.agents)
+            swarm = SwarmManager.from_wasm(
+                data, max_agents=turn.agents,
+                trace_host_calls=traced_calls(turn.agents) if turn.trace else None,
+            )  # fmt: skip
             swarm.spawn_agents(turn.agents)
             self._swarm = swarm
         return self._swarm
@@ -244,31 +245,12 @@ class NodeWorker:
         if log and path is not None:
             try:
                 with open(path, "ab") as file:
-                    file.writelines(msgspec.json.encode(e) + b"\n" for e in _events(turn, result))
+                    file.writelines(
+                        msgspec.json.encode(event) + b"\n" for event in turn_events(turn, result)
+                    )
             except OSError as error:
                 _LOG.error("turn %s is not in the log of events: %s", turn.turn_id, error)
-        for event in _events(turn, result):
-            client.result().tell("turn_event", event)
-
-
-def _events(turn: TurnRun, result: SwarmResult) -> Iterator[TurnEvent]:
-    """What the agents wrote, agent by agent, and what it took."""
-    streams: tuple[tuple[DeltaType, dict[int, bytes]], ...] = (
-        ("reasoning_delta", result.agent_errors), ("assistant_delta", result.agent_outputs),
-    )  # fmt: skip
-    for number, agent in enumerate(result.agent_errors):
-        for type, outputs in streams:
-            output = outputs[agent]
-            for start in range(0, len(output), _DELTA):
-                text = output[start : start + _DELTA].decode("utf-8", "replace")
-                data = {"agent": number, "text": text}
-                yield TurnEvent(turn_id=turn.turn_id, type=type, data=data)
-    usage = {
-        "instructions": sum(result.instruction_counts.values()),
-        "milliseconds": result.total_time_ms, "agents": turn.agents,
-        "bytes": sum(map(len, result.agent_outputs.values())) + len(turn.data) * 3 // 4,
-    }  # fmt: skip
-    yield TurnEvent(turn_id=turn.turn_id, type="usage", data=usage)
+        client.result().tell_all("turn_event", turn_events(turn, result))
 
 
 def _outcome(result: SwarmResult) -> TurnDone:

@@ -147,6 +147,7 @@ class Launch(Params, kw_only=True, frozen=True):
         agents: on each node.
         fuel: instructions that an agent may execute in a turn; None: no limit.
         name: for people.
+        trace: whether events tell of agents' host calls.
     """
 
     nodes: Annotated[int, Meta(ge=1, le=MAX_NODES)] = 1
@@ -155,6 +156,7 @@ class Launch(Params, kw_only=True, frozen=True):
     agents: Annotated[int, Meta(ge=1, le=MAX_AGENTS)] = 1
     fuel: Annotated[int, Meta(ge=1, le=(1 << 63) - 1)] | None = None
     name: Annotated[str, Meta(max_length=128)] = ""
+    trace: bool = True
     reference: Reference | None = None
 
 
@@ -248,6 +250,7 @@ class TurnRun(Params, kw_only=True, frozen=True):
 
     Args:
         data: base64 of what the agents read on standard input.
+        trace: whether host calls are told.
         environment: of the agents.
     """
 
@@ -256,6 +259,7 @@ class TurnRun(Params, kw_only=True, frozen=True):
     agents: int
     data: str
     fuel: int | None = None
+    trace: bool = True
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -271,7 +275,9 @@ class TurnEvent(Params, kw_only=True, frozen=True):
 
     Args:
         data: what the kind says: ``agent`` and ``text`` of deltas; ``instructions``,
-            ``milliseconds``, ``bytes``, ``agents`` of usage; ``name`` of commands.
+            ``milliseconds``, ``bytes``, ``agents`` of usage, and ``host_calls``, how many there
+            were, and ``host_calls_told``; ``agent``, ``module``, ``name`` of commands, with
+            ``args`` when they start, and ``result``, ``errno``, ``error``, ``exit_code`` after.
     """
 
     turn_id: Annotated[str, Meta(max_length=128)]

@@ -88,7 +88,8 @@ class Turns:
         }  # fmt: skip
         request = TurnRun(
             turn_id=turn.task.id, module=entry.module, agents=entry.launch.agents,
-            data=turn.task.payload["data"], fuel=entry.launch.fuel, environment=environment,
+            data=turn.task.payload["data"], fuel=entry.launch.fuel, trace=entry.launch.trace,
+            environment=environment,
         )  # fmt: skip
         try:
             done = _DONE.decode(await connection.ask("turn_run", request))
