@@ -127,6 +127,7 @@ def run(
     output_size: o.OutputSize = "4KiB",
     rounds: o.Rounds = "1",
     mailbox_size: o.MailboxSize = None,
+    trace_host_calls: o.TraceHostCalls = None,
     show: o.Show = 10,
     json: o.Json = False,
     csv: o.Csv = None,
@@ -144,6 +145,7 @@ def run(
         max_memory, heap, call_depth, missing_imports and missing_imports.value, opt_level, layout,
         not no_cache, output_size, show, json, csv, save_stdout,
         tuple(host_functions or ()), at_a_time, max_registers, rounds, mailbox_size,
+        trace_host_calls,
     ))  # fmt: skip
 
 

@@ -189,6 +189,10 @@ MailboxSize = Annotated[str | None, _running(
     " one dispatch.", show_default="4KiB",
 )]  # fmt: skip
 
+TraceHostCalls = Annotated[str | None, _running(
+    metavar="N", help="Note the first N host calls of each agent, and show those of the first.",
+)]  # fmt: skip
+
 # What is shown
 
 Show = Annotated[int, _report(min=0, help="Agents to list.")]

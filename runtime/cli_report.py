@@ -107,6 +107,7 @@ def _print_tables(report: Report, show: int, console: Console) -> None:
     if show:
         console.print(_agent_table(report, show))
         _print_output(report, console)
+        _print_calls(report, console)
     if report.result.trapped_array.any():
         console.print(_trap_table(report))
     _print_summary(report, console)
@@ -204,6 +205,19 @@ def _print_output(report: Report, console: Console) -> None:
     console.print(Panel(Text("\n".join(shown)), title=title, title_align="left", expand=False))
 
 
+def _print_calls(report: Report, console: Console) -> None:
+    """The host calls of the first agent, if they were noted."""
+    if report.result.trace is None or not len(report.result):
+        return
+    id_ = int(report.result.ids[0])
+    lines = [printable(str(call).encode()) for call in report.result.trace.calls_of(0)]
+    more = report.result.host_call_counts[id_] - len(lines[:_OUTPUT_LINES])
+    shown = lines[:_OUTPUT_LINES] + ([f"… {more:,} more"] if more else [])
+    shown = shown or ["none"]
+    title = f"host calls of agent {id_}"
+    console.print(Panel(Text("\n".join(shown)), title=title, title_align="left", expand=False))
+
+
 def _trap_table(report: Report) -> Table:
     kinds: dict[str, list[int]] = {}
     for id_, trap in report.result.traps.items():
@@ -240,6 +254,8 @@ def _print_summary(report: Report, console: Console) -> None:
     if counts["truncated"]:
         lines.append(("truncated", f"{counts['truncated']:,} agents wrote more than was kept"
                       " (--output-size)"))
+    if report.result.trace is not None:
+        lines.append(("host calls", f"{int(report.result.trace.counts.sum()):,}"))
     mail = report.result.mail
     if mail is not None:
         refused = mail.mailbox_full + mail.outbox_full + mail.too_long + mail.no_such_agent

@@ -157,6 +157,9 @@ def _add_clients(app: typer.Typer, command: Callable[[Callable[..., Any]], Any])
             int | None, typer.Option(min=1, help="Instructions an agent may execute in a turn.")
         ] = None,
         name: Annotated[str, typer.Option(help="For people.")] = "",
+        trace: Annotated[
+            bool, typer.Option("--trace/--no-trace", help="Tell of agents' host calls in events.")
+        ] = True,
         config: Cluster = None,
         router: Router = None,
         token_file: TokenFile = None,
@@ -168,7 +171,7 @@ def _add_clients(app: typer.Typer, command: Callable[[Callable[..., Any]], Any])
 
         launch_swarm(
             RouterOptions.of(router, config, token_file, certificate, json),
-            LaunchCommand(module, nodes, prompt, agents, fuel, name, config),
+            LaunchCommand(module, nodes, prompt, agents, fuel, name, config, trace),
         )
 
     @app.command()
@@ -185,6 +188,9 @@ def _add_clients(app: typer.Typer, command: Callable[[Callable[..., Any]], Any])
         wait: Annotated[
             bool, typer.Option("--wait/--no-wait", help="Show what happens, until it has ended.")
         ] = True,
+        commands: Annotated[
+            bool, typer.Option("--commands", help="Show agents' host calls as well.")
+        ] = False,
         config: Cluster = None,
         router: Router = None,
         token_file: TokenFile = None,
@@ -198,7 +204,7 @@ def _add_clients(app: typer.Typer, command: Callable[[Callable[..., Any]], Any])
         from .cli_router_client import InjectCommand, RouterOptions, inject_swarm
 
         options = RouterOptions.of(router, config, token_file, certificate, json)
-        return inject_swarm(options, InjectCommand(swarm, prompt, stdin, nodes, wait))
+        return inject_swarm(options, InjectCommand(swarm, prompt, stdin, nodes, wait, commands))
 
     @app.command("list")
     @command

@@ -13,12 +13,13 @@ import typer
 from ..errors import ArgumentError
 from .cli_extras import needs_web
 from .cli_router_options import DEFAULT_ROUTER
+from .cli_turns import TurnPrinter
 
 with needs_web():
     import msgspec
 
     from .orchestration.router.client import RouterClient
-    from .orchestration.router.protocol import Event, Inject, Launch, Nothing, OfSwarm, Swarm
+    from .orchestration.router.protocol import Inject, Launch, Nothing, OfSwarm, Swarm
 
 _FAILED = 1
 _STANDARD = Path("-")
@@ -64,6 +65,7 @@ class LaunchCommand:
     fuel: int | None
     name: str
     config: Path | None
+    trace: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class InjectCommand:
     stdin: Path | None
     nodes: str | None
     wait: bool
+    commands: bool = False
 
 
 def launch_swarm(options: RouterOptions, command: LaunchCommand) -> None:
@@ -87,6 +90,7 @@ def launch_swarm(options: RouterOptions, command: LaunchCommand) -> None:
     launch = Launch(
         nodes=command.nodes, prompt=command.prompt, agents=command.agents, fuel=command.fuel,
         name=command.name, module=str(module.absolute()) if module is not None else None,
+        trace=command.trace,
     )  # fmt: skip
     with options.connect() as client:
         _print_swarms(options, client.call("swarm_launch", launch))
@@ -108,45 +112,25 @@ def inject_swarm(options: RouterOptions, command: InjectCommand) -> int:
             for node, turn in turns.items():
                 typer.echo(f"node {node}: {turn}")
             return 0
-        return _follow(options, client, set(turns.values()))
+        printer = TurnPrinter(json=options.json, commands=command.commands)
+        return _follow(printer, client, set(turns.values()))
 
 
-def _follow(options: RouterOptions, client: RouterClient, turns: set[str]) -> int:
+def _follow(printer: TurnPrinter, client: RouterClient, turns: set[str]) -> int:
     failed = 0
     for event in client.events():
         if event.type == "swarm_terminated":
-            _show(options, event)
+            printer.show(event)
             return _FAILED
         if event.turn_id not in turns:
             continue
-        _show(options, event)
+        printer.show(event)
         if event.type == "turn_complete":
             failed += event.data["outcome"] != "completed"
             turns.discard(event.turn_id or "")
             if not turns:
                 return _FAILED if failed else 0
     raise ArgumentError("the connection to the router was lost", hint="the turns go on")
-
-
-def _show(options: RouterOptions, event: Event) -> None:
-    if options.json:
-        typer.echo(msgspec.json.encode(event).decode())
-        return
-    data = event.data
-    where = f"[node {event.node}]" if event.node is not None else f"[{event.swarm_id}]"
-    if event.type in ("assistant_delta", "reasoning_delta"):
-        stream = sys.stderr if event.type == "reasoning_delta" else sys.stdout
-        for line in data["text"].splitlines():
-            typer.echo(f"{where} agent {data['agent']}: {line}", file=stream)
-        return
-    text = {
-        "turn_started": "turn started",
-        "usage": "{instructions:,} instructions, {milliseconds:.1f} ms, {bytes:,} bytes",
-        "turn_complete": "turn {outcome}",
-    }.get(event.type, event.type)
-    if event.type == "turn_complete" and data["error"]:
-        text += ": {error}"
-    typer.echo(f"{where} {text.format(**data)}", err=True)
 
 
 def list_swarms(options: RouterOptions) -> None:

@@ -68,6 +68,7 @@ class RunCommand:
     max_registers: int | None = None
     rounds: str = "1"
     mailbox_size: str | None = None
+    trace_host_calls: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +248,9 @@ def _load(command: RunCommand, program: bytes | Executable, count: int) -> Swarm
             seed=command.seed,
             clock=inputs.parse_clock(command.clock),
             stdin=b"" if command.stdin is None else inputs.read_bytes(command.stdin),
+            trace_host_calls=inputs.parse_count(
+                command.trace_host_calls or "0", "--trace-host-calls"
+            ),
             cache=command.cached,
             progress=progress,
         )
