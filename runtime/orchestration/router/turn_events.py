@@ -1,8 +1,9 @@
 """What the agents of a turn did, as events: text that they wrote, host calls, usage.
 
 A turn is one dispatch, which is told when it has ended: one agent after the other, and of each what
-it did in its order. Where host calls are noted, text stands within the call that wrote it. What an
-agent wrote after the last call that is told comes behind that, standard error first.
+it did in its order. Where host calls are noted, text comes behind the calls that wrote it: as one
+what several in a row wrote to one stream. What an agent wrote after the last call that is told
+comes at the end, standard error first.
 """
 
 from __future__ import annotations
@@ -62,19 +63,31 @@ class _Agent:
         self._number = number
         self._output = _Text("assistant_delta", output)
         self._error = _Text("reasoning_delta", error)
+        self._writing: _Text | None = None  # what the latest call wrote to
 
     def call(self, call: HostCall) -> Iterator[TurnEvent]:
-        """A host call, and what was written in it."""
+        """A host call, and before it what was written by those before, unless it writes on."""
+        written = None
+        for text, length in ((self._error, call.stderr), (self._output, call.stdout)):
+            if length > text.written:
+                written = text
+        if written is not self._writing:
+            yield from self._written()
+            self._writing = written
+        self._error.written, self._output.written = call.stderr, call.stdout
         what = {"agent": self._number, "module": call.module, "name": call.name}
         yield self._event("command_started", {**what, "args": plain(call.args)})
-        yield from self._told(self._error, call.stderr)
-        yield from self._told(self._output, call.stdout)
         yield self._event("command_completed", what | _ending(call))
 
     def rest(self) -> Iterator[TurnEvent]:
         """What is left of what it wrote."""
+        yield from self._written()
         for text in (self._error, self._output):
             yield from self._told(text, None)
+
+    def _written(self) -> Iterator[TurnEvent]:
+        if self._writing is not None:
+            yield from self._told(self._writing, self._writing.written)
 
     def _told(self, text: _Text, end: int | None) -> Iterator[TurnEvent]:
         for piece in text.until(end):
@@ -85,10 +98,11 @@ class _Agent:
 
 
 class _Text:
-    """What an agent wrote to one stream; characters are not cut."""
+    """What an agent wrote to one stream; characters are not cut in two."""
 
     def __init__(self, type: DeltaType, data: bytes) -> None:
         self.type: DeltaType = type
+        self.written = 0  # bytes after the latest call
         self._data = data
         self._at = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")

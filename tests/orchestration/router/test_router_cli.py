@@ -43,9 +43,12 @@ def test_a_swarm_outlives_its_router(shell: Shell) -> None:
     assert [node["pid"] for node in again["nodes"]] == pids
     done = shell.run("inject", swarm_id, "--stdin", "-", "--nodes", "1", "--json", stdin="bytes")
     events = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [e["type"] for e in events] == [
+    assert [e["type"] for e in events if "command" not in e["type"]] == [
         "turn_started", *["assistant_delta"] * 3, "usage", "turn_complete",
     ]  # fmt: skip
+    assert [e["data"]["name"] for e in events if e["type"] == "command_started"] == [
+        "args_sizes_get", "args_get", "fd_fdstat_get", "fd_write", "fd_write",
+    ] * 3  # fmt: skip
     assert {event["node"] for event in events} == {1}
 
     log = shell.folder / "runs" / job / "node_01" / "events.jsonl"
