@@ -57,6 +57,22 @@ def test_rounds_that_cannot_be(swarmc: Swarmc, options: tuple[str, ...], message
     assert (done.exit_code, message in text_of(done)) == (2, True), done.output
 
 
+def test_host_calls_are_shown(swarmc: Swarmc) -> None:
+    hello = str(CORPUS / "hello.wasm")
+    done = swarmc("run", hello, "--agents", "2", "--trace-host-calls", "4")
+    shown = text_of(done)
+    assert done.exit_code == 0 and "host calls of agent 0" in shown and "… 1 more" in shown
+    assert "fd_write(1, 65472, 2, 65468) = success" in shown and "host calls 10" in shown
+    done = swarmc("run", hello, "--json", "--trace-host-calls", "2")
+    (agent,) = json.loads(done.output)["agents"]
+    assert agent["host_call_count"] == 5
+    assert [call["name"] for call in agent["host_calls"]] == ["args_sizes_get", "args_get"]
+    done = swarmc("run", str(CORPUS / "lib.wasm"), "--invoke", "count", "--trace-host-calls", "2")
+    assert "host calls of agent 0" in done.output and "host calls 0" in text_of(done)
+    done = swarmc("run", hello, "--trace-host-calls", "some")
+    assert done.exit_code == 2 and "--trace-host-calls" in done.output
+
+
 def test_help_needs_no_compiler() -> None:
     script = (
         "import sys\n"
