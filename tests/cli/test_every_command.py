@@ -54,9 +54,10 @@ ELSEWHERE = {
     "launch": "router/test_router_cli.py",
     "inject": "router/test_router_cli.py", "list": "router/test_router_cli.py",
     "terminate": "router/test_router_cli.py", "start-dispatcher": "router/test_router_cli.py",
-    "web": "router/test_router_cli.py",
+    "web": "router/test_router_cli.py", "workers": "cluster/test_workers.py",
+    "start-worker": "cluster/test_workers.py",
 }  # fmt: skip
-CLIENTS = ("launch", "inject", "list", "terminate")
+CLIENTS = ("launch", "inject", "list", "terminate", "workers")
 #: Something that each command refuses, and what it says.
 WRONG = {
     "run": ("run none.wasm", "cannot read none.wasm: No such file or directory"),
@@ -76,6 +77,7 @@ WRONG = {
     "web": ("web --config none.json --no-open", "none.json"),
     "launch": ("launch m.wasm", "no router"), "list": ("list", "no router"),
     "inject": ("inject s --prompt x", "no router"), "terminate": ("terminate s", "no router"),
+    "workers": ("workers", "no router"),
     "start-dispatcher": ("start-dispatcher none.toml", "none.toml"),
     "start-worker": ("start-worker none.toml", "none.toml"),
 }
@@ -108,7 +110,7 @@ def folder(tmp_path: Path, wasm: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_these_are_all_commands() -> None:
-    assert PRINTS.keys() | ELSEWHERE.keys() | {"start-worker"} == COMMANDS.keys()
+    assert PRINTS.keys() | ELSEWHERE.keys() == COMMANDS.keys()
     assert WRONG.keys() | {"doctor"} == COMMANDS.keys()
 
 
@@ -116,7 +118,7 @@ def test_these_are_all_commands() -> None:
 def test_every_command_has_json_and_says_what_it_does(name: str) -> None:
     command = COMMANDS[name]
     options = {option for param in command.params for option in param.opts}
-    assert "--json" in options or name == "start-worker"
+    assert "--json" in options
     assert command.help
     assert all(getattr(param, "help", "") for param in command.params if param.name != "help")
 
