@@ -70,6 +70,7 @@ class Router(Swarms):
     ) -> None:  # fmt: skip
         super().__init__(store, cluster, config, clock)
         self.desks = tuple(desks)
+        self._opened = contextlib.AsyncExitStack()
         self.feed = Feed()  #: what other threads tell
         self._pool = ThreadPoolExecutor(_THREADS, "swarmc-desk")
         self._handlers: dict[str, Handler] = {
@@ -87,13 +88,15 @@ class Router(Swarms):
         self.feed.open()
         for desk in self.desks:
             await desk.open(self)
+            self._opened.push_async_callback(desk.close)
 
     async def close(self) -> None:
-        """End, when there are no connections any more."""
-        for desk in reversed(self.desks):
-            await desk.close()
-        self.feed.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """End, when there are no connections any more: all desks, whatever one of them raises."""
+        try:
+            await self._opened.aclose()
+        finally:
+            self.feed.close()
+            self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def request(self, connection: Connection, method: str, params: Params) -> Any:
         """Do what is asked."""

@@ -184,7 +184,12 @@ class RunningRouter:
 
 
 class RunningDispatcher(RunningRouter):
-    """A router that serves with a dispatcher, until the block ends."""
+    """A router that serves with a dispatcher, until the block ends.
+
+    ``patience``: seconds for tasks that run when it ends; 0: they are left as they are.
+    """
+
+    patience = 10.0
 
     def __init__(
         self, folder: Path, operations: Mapping[str, Operation | str] | None = None,
@@ -201,7 +206,7 @@ class RunningDispatcher(RunningRouter):
         return self.dispatcher.store
 
     def close_store(self) -> None:
-        self.dispatcher.close()
+        self.dispatcher.close(self.patience)
 
     def desks(self) -> tuple[Desk, ...]:
         return desks_of(self.dispatcher)

@@ -190,7 +190,7 @@ def test_a_router_goes_on_with_workflows(tmp_path: Path) -> None:
                 symbol("a", "hold", parameters={"value": 4}), symbol("b", "inputs", "a")
             ))  # fmt: skip
             assert first.begun.acquire(timeout=LONG)
-            host.dispatcher.close(0)
+        host.patience = 0
         host.stop()
         first.go.set()
         host.start_again()
