@@ -90,8 +90,8 @@ def test_a_task_can_be_chosen_and_states_filter_the_table(
     assert [text.splitlines()[0] for text in aside] == ["compile", "test"]
     assert page.locator(".lines path.on").count() == 3
     page.click(".detail button")
-    assert not page.is_visible(".detail")
-    assert page.locator(".task.aside").count() == 0
+    page.locator(".detail").wait_for(state="hidden")
+    counts(page, ".task.aside", 0)
     page.click(".states [data-state=waiting]")
     counts(page, ".tasks tbody tr", 3)
     do(board.task, "run-1", "compile", "queued")

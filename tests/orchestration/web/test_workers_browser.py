@@ -9,12 +9,11 @@ import pytest
 
 from .conftest import Tabs
 from .paging import EchoProvider, WebRouter, counts, see, shows
-from .working import WorkRouter, tell_of_workers
+from .working import WorkRouter
 
 
 @pytest.fixture
-def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkRouter]:
-    tell_of_workers(monkeypatch)
+def running(tmp_path: Path) -> Iterator[WorkRouter]:
     with WorkRouter(tmp_path) as router:
         yield router
 

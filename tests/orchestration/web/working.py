@@ -10,9 +10,8 @@ from typing import Any
 
 import msgspec
 
-from swarmc.runtime.orchestration.router import wire
 from swarmc.runtime.orchestration.router.desk import Desk, Handler
-from swarmc.runtime.orchestration.router.protocol import METHODS, Nothing
+from swarmc.runtime.orchestration.router.protocol import Nothing
 from swarmc.runtime.orchestration.router.protocol_tasks import (
     MetricsText,
     TaskInfo,
@@ -158,10 +157,3 @@ class WorkRouter(WebRouter):
     def do(self, act: Callable[..., Any], *args: Any, **what: Any) -> None:
         """Have the board do something."""
         self._loop.call_soon_threadsafe(lambda: act(*args, **what))
-
-
-def tell_of_workers(monkeypatch: Any) -> None:
-    """Have the router take ``worker_list``, if its protocol has none."""
-    if "worker_list" not in METHODS:
-        monkeypatch.setitem(METHODS, "worker_list", ("client", Nothing, None))
-        monkeypatch.setitem(wire._PARAMS, "worker_list", msgspec.json.Decoder(Nothing))
