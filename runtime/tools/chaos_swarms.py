@@ -28,6 +28,7 @@ from typing import Any
 import psutil
 
 from ..orchestration.errors import OrchestrationError
+from ..orchestration.providers import load_cluster_config
 from ..orchestration.providers.node import start_time
 from ..orchestration.router.client import (
     CommandRejectedError,
@@ -262,9 +263,8 @@ class Chaos:
         self._end_swarms()
         code = self.router.terminate()
         runs = self.folder / "runs"
-        verdict = judge(
-            self.folder / "state.db", runs, client.accepted, client.seen, undisturbed
-        )
+        state = self.folder / "state.db"
+        verdict = judge(state, runs, client.accepted, client.seen, undisturbed)
         if code != 0:
             verdict = _with(verdict, f"the router exited with {code}: {self.router.errors()}")
         if bad := [why for why in client.counts if why.startswith("refused")]:
@@ -332,6 +332,9 @@ class Chaos:
     def _end_swarms(self) -> None:
         """Terminate what runs, whichever way the run went."""
         if not self.router.running:
+            provider = load_cluster_config(self.folder / "cluster.json").make_provider()
+            for job in provider.jobs():
+                provider.cancel(job.id)
             return
         self.router.end(FaultKind.FREEZE)
         with RouterClient(self.direct, timeout=_SETTLE) as client:

@@ -17,6 +17,7 @@ from ..codec import ValueEncodingError, dumps, loads
 from ..errors import TaskCancelledError, TaskError, TaskTimeoutError
 from ..tasks import Task, TaskContext
 from .calls import Call
+from .reaper import REAPER
 
 _STEP = 0.02  # seconds between looks whether the attempt should stop
 _DRAIN = 0.2  # for output that a child's children may still hold, once it has ended
@@ -35,7 +36,7 @@ class ProcessExecutor:
 
     The program gets a process group of its own. When the attempt is cancelled or times out, the
     whole group is asked to end by SIGTERM, and killed ``grace`` seconds later; what its children
-    left running when it ended is killed, too.
+    left running when it ended is killed, too, and so is all of it if this process is killed.
 
     Args:
         name: as tasks name it.
@@ -110,7 +111,7 @@ class ProcessExecutor:
         problem = self.problem()
         if problem is not None:
             raise problem
-        with self._start() as process:
+        with self._start() as process, REAPER.watching(process.pid):
             running = _Running(process, self, context)
             try:
                 running.exchange(request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from swarmc.runtime.orchestration.errors import (
@@ -24,6 +26,7 @@ from swarmc.runtime.orchestration.executors import (
     powershell_engine,
     rust_injector,
 )
+from swarmc.runtime.orchestration.executors.reaper import Reaper
 from swarmc.runtime.orchestration.tasks import Task, TaskContext
 
 ECHO = "import json, sys; json.dump(json.load(sys.stdin), sys.stdout)"
@@ -289,3 +292,56 @@ def test_rust(tmp_path: Path) -> None:
     injector.chmod(0o755)
     given = run(rust_injector(injector), {"table": "wp_posts"})
     assert given["parameters"] == {"table": "wp_posts"}
+
+
+KILLED = """
+import sys
+from swarmc.runtime.orchestration.executors import ProcessExecutor
+from swarmc.runtime.orchestration.tasks import Task, TaskContext
+
+code = 'sleep 300 & echo $! >child; echo $$ >program.new; mv program.new program; wait'
+ProcessExecutor("stub", ["/bin/sh", "-c", code]).run(Task("t", None, id="t"), TaskContext())
+"""
+
+
+def lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_programs_of_a_killed_process_end_with_all_that_they_started(tmp_path: Path) -> None:
+    dispatcher = subprocess.Popen([sys.executable, "-c", KILLED], cwd=tmp_path)
+    try:
+        until((tmp_path / "program").exists)
+        pids = [int((tmp_path / name).read_text()) for name in ("program", "child")]
+        assert all(map(lives, pids))
+    finally:
+        dispatcher.kill()
+        dispatcher.wait()
+    until(lambda: not any(map(lives, pids)))
+
+
+def test_a_reaper_that_was_ended_is_started_again() -> None:
+    """And told of all that is to be watched; what ended is forgotten."""
+    reaper = Reaper()
+    bystander, ours, later = (subprocess.Popen(["sleep", "300"], process_group=0) for _ in "abc")
+    try:
+        with reaper.watching(bystander.pid):
+            first = reaper._process
+            assert first is not None
+        with reaper.watching(ours.pid):
+            first.kill()
+            first.wait()
+            with reaper.watching(later.pid):
+                second = reaper._process
+                assert second is not None and second is not first
+                reaper._forget()  # as the end of this process would
+                assert (ours.wait(WAIT_SECONDS), later.wait(WAIT_SECONDS)) == (-9, -9)
+        assert bystander.poll() is None
+    finally:
+        reaper.close()
+        for process in (bystander, ours, later):
+            process.kill()
+            process.wait()

@@ -19,8 +19,6 @@ from pathlib import Path
 
 import pytest
 
-from ..ports import free_ports
-
 PROGRAMS = (
     "slurmctld", "slurmd", "munged", "sbatch", "squeue", "scancel", "srun", "sinfo", "setpriv",
 )  # fmt: skip
@@ -112,6 +110,8 @@ class SlurmCluster:
         wait(lambda: (self.folder / "munge.socket").exists(), 10, "munged has a socket")
 
     def _configure(self) -> None:
+        from ..ports import free_ports  # here, because the reaper runs this file by itself
+
         (self.folder / "state").mkdir(parents=True)
         key = self.folder / "munge.key"
         key.write_bytes(os.urandom(128))
@@ -154,14 +154,18 @@ class SlurmCluster:
         daemon.kill()
         daemon.wait()
 
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a daemon a signal."""
+        self._daemons[name].send_signal(number)
+
     @contextlib.contextmanager
     def frozen(self, name: str) -> Iterator[None]:
         """Stop a daemon for a while: it takes connections, and never answers."""
-        self._daemons[name].send_signal(signal.SIGSTOP)
+        self.signal(name, signal.SIGSTOP)
         try:
             yield
         finally:
-            self._daemons[name].send_signal(signal.SIGCONT)
+            self.signal(name, signal.SIGCONT)
 
     def running(self, name: str) -> bool:
         """Whether a daemon was started, not killed, and has not ended by itself."""
