@@ -128,6 +128,13 @@ def run(
     rounds: o.Rounds = "1",
     mailbox_size: o.MailboxSize = None,
     trace_host_calls: o.TraceHostCalls = None,
+    router: o.RunRouter = None,
+    token_file: o.RunTokenFile = None,
+    router_certificate: o.RouterCertificate = None,
+    shard_size: o.ShardSize = None,
+    verify: o.Verify = None,
+    f: o.RunFaulty = None,
+    certificates: o.Certificates = None,
     show: o.Show = 10,
     json: o.Json = False,
     csv: o.Csv = None,
@@ -138,15 +145,21 @@ def run(
     Exits with 1 if an agent trapped, or exited with another code than 0.
     """
     from .cli_run import RunCommand, run_swarm
+    from .cli_run_cluster import RemoteOptions, run_remotely
 
-    return run_swarm(RunCommand(
+    command = RunCommand(
         file, tuple(argv or ()), agents, invoke, tuple(args or ()), args_file, argv_lines, stdin,
         stdin_lines, stdin_dir, tuple(env or ()), seed, clock, fuel, target and target.value,
         max_memory, heap, call_depth, missing_imports and missing_imports.value, opt_level, layout,
         not no_cache, output_size, show, json, csv, save_stdout,
         tuple(host_functions or ()), at_a_time, max_registers, rounds, mailbox_size,
         trace_host_calls,
-    ))  # fmt: skip
+    )  # fmt: skip
+    remote = RemoteOptions(
+        router, token_file, router_certificate, shard_size, verify, f, certificates
+    )
+    remote.check()
+    return run_swarm(command) if router is None else run_remotely(command, remote)
 
 
 @app.command("compile")

@@ -193,6 +193,35 @@ TraceHostCalls = Annotated[str | None, _running(
     metavar="N", help="Note the first N host calls of each agent, and show those of the first.",
 )]  # fmt: skip
 
+# Where they run
+
+_elsewhere = partial(typer.Option, rich_help_panel="Where they run, if not here")
+
+RunRouter = Annotated[str | None, _elsewhere(
+    "--router", metavar="URL", help="A router, such as ws://127.0.0.1:8080, whose workers run the"
+    " agents; what comes of it is the same.",
+)]  # fmt: skip
+RunTokenFile = Annotated[Path | None, _elsewhere(
+    "--token-file", envvar="SWARMC_ROUTER_TOKEN_FILE", metavar="FILE",
+    help="File with the router's token.",
+)]  # fmt: skip
+RouterCertificate = Annotated[Path | None, _elsewhere(
+    metavar="PEM", help="Certificate to trust, of a router that has its own.",
+)]  # fmt: skip
+ShardSize = Annotated[int | None, _elsewhere(
+    min=1, metavar="N", help="Agents that a worker is given at a time.", show_default="1024",
+)]  # fmt: skip
+Verify = Annotated[str | None, _elsewhere(
+    metavar="bft", help="Have 2f + 1 workers that fail apart run each shard, and certify what"
+    " f + 1 of them sign.",
+)]  # fmt: skip
+RunFaulty = Annotated[int | None, _elsewhere(
+    "--f", min=0, metavar="N", help="How many workers may lie.", show_default="1",
+)]  # fmt: skip
+Certificates = Annotated[Path | None, _elsewhere(
+    metavar="DIR", help="Where certificates go, a file a shard, for swarmc verify.",
+)]  # fmt: skip
+
 # What is shown
 
 Show = Annotated[int, _report(min=0, help="Agents to list.")]

@@ -121,7 +121,7 @@ class _Interface:
 
 
 @dataclass(frozen=True, slots=True)
-class _Spawning:
+class Spawning:
     """What agents are made with; all of it is checked before anything is compiled."""
 
     count: int
@@ -177,6 +177,18 @@ def run_swarm(command: RunCommand) -> int:
                 return _INTERRUPTED
             failed = failed or report.failed
     return _FAILED if failed else 0
+
+
+def plan_run(command: RunCommand, program: bytes) -> Spawning:
+    """What the agents of a module are made with, all of it checked.
+
+    Raises:
+        ArgumentError: an option is wrong.
+    """
+    lists = _read_lists(command)
+    with naming(command.file):
+        interface = _interface(program)
+    return _plan(command, lists, lists.count(command.agents), interface)
 
 
 def _dispatch(
@@ -292,7 +304,7 @@ def _interface(program: bytes | Executable) -> _Interface:
     return _Interface(functions, not hosts.isdisjoint(_ARGUMENT_READERS))
 
 
-def _plan(command: RunCommand, lists: _Lists, count: int, interface: _Interface) -> _Spawning:
+def _plan(command: RunCommand, lists: _Lists, count: int, interface: _Interface) -> Spawning:
     functions = interface.functions
     name = default_name(functions) if command.invoke is None else command.invoke
     if name is None:
@@ -305,7 +317,7 @@ def _plan(command: RunCommand, lists: _Lists, count: int, interface: _Interface)
             hint=None if name == "_start" else "--args gives them to a function",
         )
     lines = inputs.CommandLines(command.file.name, command.argv, lists.argv, command.env)
-    return _Spawning(
+    return Spawning(
         count, name, _arguments(command, lists, count, functions[name], name),
         None if lists.stdin is None else lists.stdin[:count],
         lines.argvs(count), lines.envs(count),

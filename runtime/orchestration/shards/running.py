@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import ArgumentError
+from ....targets.executable import Executable
 from ...results import SwarmResult
 from ..codec import dumps
 from ..errors import OrchestrationError
@@ -76,6 +77,11 @@ class ClusterResult(SwarmResult):
     targets: tuple[str, ...]
     shards: tuple[Shard, ...]
     certificates: tuple[ShardCertificate, ...]
+
+    @property
+    def program(self) -> Executable:
+        """What the agents ran, without machine code: functions and their types."""
+        return self._executable
 
     @classmethod
     def of(
