@@ -188,7 +188,6 @@ MailboxSize = Annotated[str | None, _running(
     metavar="SIZE", help="Bytes for messages that wait for an agent, and for those that it sends in"
     " one dispatch.", show_default="4KiB",
 )]  # fmt: skip
-
 TraceHostCalls = Annotated[str | None, _running(
     metavar="N", help="Note the first N host calls of each agent, and show those of the first.",
 )]  # fmt: skip

@@ -22,8 +22,10 @@ from .cli_inputs import read_bytes
 
 with needs_web():
     from .orchestration import web
+    from .orchestration.cluster.modules import ModuleFolder, module_path
     from .orchestration.config_file import SwarmConfig, load_config
     from .orchestration.dispatcher import Dispatcher
+    from .orchestration.executors.shard import ShardExecutor
     from .orchestration.providers import ClusterConfig, load_cluster_config
     from .orchestration.providers.base import NO_USE
     from .orchestration.router.client import CommandRejectedError
@@ -75,7 +77,10 @@ def serve(command: ServeCommand) -> None:
     )  # fmt: skip
     listen.check(token)
     os.umask(0o077)  # the state has the tokens of workers in it
-    with Dispatcher(config, local_worker=command.worker) as dispatcher:
+    modules = ModuleFolder(module_path(config))
+    with Dispatcher(
+        config, local_worker=command.worker, executors=[ShardExecutor(modules.get)]
+    ) as dispatcher:
         announce_soon(dispatcher.store)
         asyncio.run(_serve(command, dispatcher, cluster, listen, token))
 

@@ -79,7 +79,7 @@ def run_remotely(command: RunCommand, remote: RemoteOptions) -> int:
             **_options(command, remote), "entry_point": spawning.name, "args": spawning.args,
             "argv": spawning.argv, "env": spawning.env,
         }  # fmt: skip
-        stdin = spawning.stdin
+        stdin: list[bytes] | bytes | None = spawning.stdin
         if stdin is None:
             stdin = inputs.read_bytes(command.stdin) if command.stdin is not None else b""
         with spinner(f"running {spawning.count:,} agents"), naming(command.file):

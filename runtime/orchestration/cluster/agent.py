@@ -12,6 +12,11 @@ from ..tasks import Task, TaskContext
 _joins = itertools.count(1)
 
 
+def pin_of(worker_id: str) -> str:
+    """The capability that this worker alone has: tasks that require it run there or nowhere."""
+    return f"worker:{worker_id}"
+
+
 class RemoteAgent:
     """An ``Agent``. Its attempts are run by a :class:`~..engine.dask.DaskEngine`.
 

@@ -10,9 +10,16 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
+from ..config_file import SwarmConfig
 from .errors import ModuleError
 
 _KEPT = 64 << 20  # bytes of modules that a worker keeps in memory
+
+
+def module_path(config: SwarmConfig) -> Path | None:
+    """Where a dispatcher keeps modules: beside its state; None: in memory, as that is."""
+    path = config.dispatcher.state_db_path
+    return None if path == ":memory:" else config.path(path).parent / "swarm-modules"
 
 
 class ModuleFolder:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 import psutil
 
+from ...cache import default_cache_dir
 from ...choosing import choose_target
 from ..backends import make_executors
 from ..codec import dumps, loads
@@ -26,6 +27,7 @@ from ..config_file import SwarmConfig
 from ..coordinator.signing import Ed25519Signer
 from ..dispatcher_parts import capabilities_of
 from ..errors import OrchestrationError
+from ..executors.shard import ShardExecutor
 from ..interfaces import Executor
 from ..router.client import CommandRejectedError, RouterClient, RouterUnavailableError
 from ..router.protocol import PROTOCOL, Code, Drain, Hello, Nothing, Params
@@ -39,6 +41,7 @@ from ..router.protocol_workers import (
     WorkerJoin,
     WorkerJoined,
 )
+from ..shards.modules import ModuleCache as DiskCache
 from ..worker import Worker
 from .authority import KeyPair
 from .errors import ClusterMissingError
@@ -138,7 +141,12 @@ class TaskWorker:
         self.modules = ModuleCache(self._link.module)
         self._signer = _signer(config)
         self._targets = [choose_target(None).name]
-        executors = {**make_executors(settings, state=self._link), **_by_name(more)}
+        shards = ShardExecutor(
+            DiskCache(self.modules.get, _module_folder()), signer=self._signer
+        )
+        executors = {
+            **make_executors(settings, state=self._link), shards.name: shards, **_by_name(more)
+        }
         offered = [executor for executor in executors.values() if _works(executor)]
         self._agent = Worker(
             config.name, offered, max_concurrent_tasks=settings.worker.max_concurrent_tasks,
@@ -232,6 +240,9 @@ class TaskWorker:
         except (OSError, TimeoutError, ValueError) as error:
             raise RouterUnavailableError(f"the engine at {joined.engine}: {error}") from error
         try:
+            for executor in self._agent.executors.values():
+                if isinstance(executor, ShardExecutor):
+                    executor.replica = joined.worker_id
             client.call("worker_ready", Nothing())
             self._joined(joined.worker_id)
             while not (client.gone or cut.is_set() or self._draining):
@@ -295,6 +306,12 @@ def _later_if_internal(client: RouterClient) -> Iterator[None]:
 def _signer(config: TaskWorkerConfig) -> Ed25519Signer:
     config.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Ed25519Signer.from_file(config.keys / f"{config.name}.key")
+
+
+def _module_folder() -> Path | None:
+    """Where workers of this user keep modules that they have fetched."""
+    cache = default_cache_dir()
+    return None if cache is None else cache / "modules"
 
 
 def _by_name(executors: Iterable[Executor]) -> Mapping[str, Executor]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ...manager import SwarmManager
     from ...results import SwarmResult
 
+_STRIPES = 16
 _STEP = 0.01  # seconds between looks whether the attempt should stop
 
 
@@ -30,6 +31,8 @@ class SwarmPool:
         self._idle: OrderedDict[Hashable, list[SwarmManager]] = OrderedDict()
         self._closed = False
         self._lock = threading.Lock()  # guards _idle and _closed
+        # Held while a swarm is made, by key: who comes second finds the program compiled.
+        self._making = [threading.Lock() for _ in range(_STRIPES)]
 
     @contextmanager
     def swarm(self, key: Hashable, make: Callable[[], SwarmManager]) -> Iterator[SwarmManager]:
@@ -46,7 +49,8 @@ class SwarmPool:
             if idle is not None and not idle:
                 del self._idle[key]
         if swarm is None:
-            swarm = make()
+            with self._making[hash(key) % _STRIPES]:
+                swarm = make()
         try:
             yield swarm
         except BaseException:

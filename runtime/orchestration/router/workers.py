@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,15 +15,17 @@ import msgspec
 from msgspec import UNSET
 
 from ..agents.states import AgentLimitError
-from ..cluster.agent import RemoteAgent
+from ..cluster.agent import RemoteAgent, pin_of
 from ..cluster.authority import Authority
 from ..cluster.errors import AuthorityError, ClusterError, ClusterMissingError, ModuleError
 from ..cluster.exclusions import Exclusions
-from ..cluster.modules import ModuleFolder
+from ..cluster.modules import ModuleFolder, module_path
 from ..codec import dumps, loads
+from ..coordinator.errors import CoordinationError
 from ..engine.dask import DaskEngine
 from ..interfaces import AgentState
 from ..tasks import new_id
+from ..verify.evidence import check_evidence
 from .desk import Desk, Handler
 from .protocol import Code, Hello, Params
 from .protocol_workers import (
@@ -77,7 +80,7 @@ class WorkerDesk(Desk):
         self._folder: Path | None = None
         if config.dispatcher.state_db_path != ":memory:":
             self._folder = config.path(config.dispatcher.state_db_path).parent
-        self.modules = ModuleFolder(self._folder / "swarm-modules" if self._folder else None)
+        self.modules = ModuleFolder(module_path(config))
 
     def handlers(self) -> Mapping[str, Handler]:
         """Those of workers and modules."""
@@ -121,7 +124,8 @@ class WorkerDesk(Desk):
             self._leave(before, "lost", "it joined again")
         worker_id = before.worker_id if before is not None else new_id("worker")
         agent = RemoteAgent(
-            worker_id, join.name, {*join.executors, *join.capabilities, *join.targets},
+            worker_id, join.name,
+            {*join.executors, *join.capabilities, *join.targets, pin_of(worker_id)},
             join.capacity, join.resources,
         )  # fmt: skip
         entry = WorkerEntry(join, agent, connection, self.router.clock())
@@ -323,6 +327,8 @@ class WorkerDesk(Desk):
         )
         if entry is None:
             self.router.reject("worker_exclude", f"no worker {which.worker_id!r}", which)
+        if which.evidence is not None:
+            await self._check(entry, which)
         if entry.state != "excluded":
             await self.router.call(
                 self._excluded.add, entry.worker_id, entry.join.name, entry.join.public_key,
@@ -330,6 +336,19 @@ class WorkerDesk(Desk):
             )  # fmt: skip
             self._leave(entry, "excluded", which.reason)
         return entry.describe(self._registry, self.router.clock())
+
+    async def _check(self, entry: WorkerEntry, which: WorkerExclude) -> None:
+        """Reject what does not show that a worker has lied: who says so may lie as well."""
+        known = [one for one in self._workers.values() if one.join.public_key is not None]
+        keys = {one.worker_id: bytes.fromhex(one.join.public_key or "") for one in known}
+        domains = {one.worker_id: one.domain for one in known}
+        evidence = json.dumps(which.evidence)
+        try:
+            await self.router.call(lambda: check_evidence(
+                evidence, entry.worker_id, keys, domains=domains
+            ))  # fmt: skip
+        except CoordinationError as error:
+            self.router.reject("worker_exclude", f"the evidence shows nothing: {error}", which)
 
     # -- modules, state ----------------------------------------------------------------------
 

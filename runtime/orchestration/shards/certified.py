@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ....errors import ArgumentError
+from ..cluster.agent import pin_of
 from ..codec import ValueEncodingError
 from ..errors import OrchestrationError
 from ..tasks import new_id
@@ -22,7 +23,6 @@ from .places import Place, WorkerInfo
 from .running import (
     ClusterResult,
     RunOptions,
-    ShardFailedError,
     ShardOutcome,
     read_outcome,
     shard_task,
@@ -30,9 +30,6 @@ from .running import (
 from .splitting import Plan, merge, split
 
 _LOOK = 0.5  # seconds between looks whether a worker is still there
-
-#: Tasks that require this and a worker's id run on that worker.
-PIN = "worker:"
 
 
 class WorkerGoneError(OrchestrationError):
@@ -82,7 +79,7 @@ class RemoteReplica:
         """
         task = shard_task(
             self._plan, self._number, replace(self._options, retries=0), self._key, attest=True,
-            requires=(PIN + self.id,),
+            requires=(pin_of(self.id),),
         )  # fmt: skip
         waiting = [task.id]
         try:
@@ -284,9 +281,3 @@ def certify_run(
     options = options or RunOptions()
     plan = run if isinstance(run, Plan) else split(run, options.shard_size)
     return CertifiedRun(place, plan, options, certification or Certification()).result()
-
-
-__all__ = [
-    "PIN", "Certification", "CertifiedRun", "RemoteReplica", "ShardFailedError",
-    "WorkerGoneError", "certify_run",
-]  # fmt: skip
