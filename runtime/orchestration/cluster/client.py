@@ -91,6 +91,7 @@ class Cluster:
 
         Raises:
             ShardFailedError: a shard failed.
+            NoWorkersError: nobody is there to run them.
             CertificationError: too few workers agree, or there are too few.
             RouterUnavailableError: the router was away for too long.
             SwarmcError: the module is malformed or invalid, or an option is wrong.
@@ -99,6 +100,7 @@ class Cluster:
             raise ArgumentError(f"verify is 'bft' or None, not {verify!r}")
         run, how = self._run_of(module, agents, options)
         plan = split(run, how.shard_size)
+        self._place.require_workers()
         if verify is None:
             return run_shards(self._place, plan, how)
         certification = Certification(f, keys, at_once=min(4, how.at_once), told=told)

@@ -31,6 +31,10 @@ _PAUSE = 0.2  # seconds between attempts to reach a router that is away
 _RUNS = frozenset({"ready", "busy"})
 
 
+class NoWorkersError(OrchestrationError):
+    """Nobody is there to run agents."""
+
+
 class RouterPlace:
     """A router's dispatcher, with all workers that it has.
 
@@ -65,6 +69,24 @@ class RouterPlace:
         if digest != digest_of(module):
             raise OrchestrationError("the router keeps another module than it was given")
         return digest
+
+    def require_workers(self) -> None:
+        """Wait until somebody runs tasks.
+
+        Raises:
+            NoWorkersError: nobody came.
+        """
+        end = time.monotonic() + self._patience
+        while True:
+            there = self._call("status", Nothing()).workers
+            if there is None or there.idle + there.busy:
+                return
+            if time.monotonic() >= end:
+                raise NoWorkersError(
+                    "the router has no worker that could run agents",
+                    hint="start one with `swarmc start-worker`",
+                )
+            time.sleep(_PAUSE)
 
     def submit(self, tasks: Sequence[Task]) -> list[str]:
         """Have tasks run; batch by batch, each accepted or refused as a whole."""
