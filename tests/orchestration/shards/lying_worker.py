@@ -8,7 +8,7 @@ from swarmc.runtime.orchestration.executors.shard import ShardExecutor
 from swarmc.runtime.results import SwarmResult
 
 
-def lie(executor: ShardExecutor, swarm: SwarmManager, result: SwarmResult) -> None:
+def lie(self: ShardExecutor, swarm: SwarmManager, result: SwarmResult) -> None:
     if 37 in result.ids:
         (byte,) = swarm.get_agent_memory(37, 65535, 1)
         swarm.set_agent_memory(37, bytes([byte ^ 4]), 65535)

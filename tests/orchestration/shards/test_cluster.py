@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,6 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
     pytest.importorskip("distributed")
     with grid(tmp_path_factory.mktemp("grid")) as made:
         made.start()
-        made.work("honest", "--domain", "site-a")
-        made.work("upright", "--domain", "site-b")
         liar = Process(
             "liar",
             (sys.executable, str(LIAR), "start-worker", "swarm-config.toml", "liar",
@@ -43,7 +42,12 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
             made.folder, announces=True,
         )  # fmt: skip
         made.workers["liar"] = made._ending.enter_context(liar)
-        liar.start()
+        with ThreadPoolExecutor() as pool:
+            for start in [
+                pool.submit(liar.start), pool.submit(made.work, "honest", "--domain", "site-a"),
+                pool.submit(made.work, "upright", "--domain", "site-b"),
+            ]:  # fmt: skip
+                start.result()
         yield made
 
 
