@@ -181,7 +181,7 @@ def test_an_excluded_worker_does_not_come_back(tmp_path: Path) -> None:
         found = cluster.listed()["liar"]
         ids = cluster.submit(iterations(ENDLESS), timeout_ms=60_000)
         until(lambda: cluster.running_on("liar") == 1)
-        which = WorkerExclude(worker_id=found.worker_id, reason="it lied", evidence={"root": "ab"})
+        which = WorkerExclude(worker_id=found.worker_id, reason="it lied")
         assert client.call("worker_exclude", which).state == "excluded"
         until(lambda: not worker.running)
         assert "worker liar is excluded: it lied" in worker.errors()
