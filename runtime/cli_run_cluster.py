@@ -128,6 +128,7 @@ def _refuse(command: RunCommand) -> None:
         "--max-registers": command.max_registers, "--at-a-time": command.at_a_time,
         "--mailbox-size": command.mailbox_size, "--no-cache": None if command.cached else True,
         "--rounds": None if command.rounds == "1" else command.rounds,
+        "--trace-host-calls": command.trace_host_calls,
     }  # fmt: skip
     names = [name for name, value in given.items() if value is not None]
     if names:
