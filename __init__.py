@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         Agent,
         Columns,
         DispatchHandle,
+        HostCall,
         HostFunction,
         SwarmManager,
         SwarmResult,
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "Agent", "Columns", "DispatchHandle", "HostFunction", "SwarmManager", "SwarmResult",
+    "Agent", "Columns", "DispatchHandle", "HostCall", "HostFunction", "SwarmManager", "SwarmResult",
     "TrapInfo", "WASMRuntime", "host_function", "trap",
 ]  # fmt: skip
 

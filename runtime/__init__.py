@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from .arrays import Columns
     from .handles import DispatchHandle
     from .host_api import Agent, HostFunction, host_function, trap
+    from .host_calls import HostCall
     from .manager import SwarmManager
     from .results import SwarmResult, TrapInfo
     from .wasm_runtime import WASMRuntime
 
 __all__ = [
-    "Agent", "Columns", "DispatchHandle", "HostFunction", "SwarmManager", "SwarmResult",
+    "Agent", "Columns", "DispatchHandle", "HostCall", "HostFunction", "SwarmManager", "SwarmResult",
     "TrapInfo", "WASMRuntime", "host_function", "trap",
 ]  # fmt: skip
 
@@ -26,6 +27,7 @@ _HOMES = {
     "Agent": ".host_api",
     "Columns": ".arrays",
     "DispatchHandle": ".handles",
+    "HostCall": ".host_calls",
     "HostFunction": ".host_api",
     "SwarmManager": ".manager",
     "SwarmResult": ".results",

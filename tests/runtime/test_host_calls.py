@@ -79,6 +79,7 @@ def test_what_is_noted_of_a_call() -> None:
         "id", "fd_write", "random_get", "fd_close", "fd_sync", "send", "touch", "mix"
     ]  # fmt: skip
     identity, write, random, close, sync, send, touch, mix = calls
+    assert swarmc.HostCall is HostCall
     assert identity == HostCall("swarm", "id", (), 9, None, None, None, 0, 0)
     assert write == HostCall(WASI, "fd_write", (1, 0, 1, 8), 0, "success", None, None, 6, 0)
     assert (random.args, random.result, random.stdout) == ((64, 8), 0, 6)
