@@ -37,11 +37,14 @@ from .wire import Connection, RequestError
 
 if TYPE_CHECKING:
     from ..dispatcher import Dispatcher
+    from ..dispatcher_status import DispatcherStatus
     from .core import Router
 
 #: Bytes of results in one answer at most: the rest of a message is left to everything else.
 MAX_RESULTS = MAX_MESSAGE - (2 << 20)
 
+#: Counting a database that takes longer than so many seconds is done once in so many times that.
+_LONG, _REST = 0.1, 10
 _NOTHING = msgspec.Raw(b"null")
 #: What is wrong with tasks, not with the router. A task may be known to the store alone.
 _REFUSALS = (InvalidTaskError, QueueFullError, ClosedError, DuplicateTaskError, DuplicateKeyError)
@@ -88,6 +91,9 @@ class TaskDesk(Desk):
         self._dispatcher = dispatcher
         self._references = references
         self._waiters = Waiters()
+        self._counting = asyncio.Lock()
+        self._counts: DispatcherStatus | None = None
+        self._counts_until = 0.0
         self._unwatch: Callable[[], None] = lambda: None
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -111,8 +117,8 @@ class TaskDesk(Desk):
         await asyncio.to_thread(self._unwatch)
 
     async def status(self) -> Mapping[str, Any]:
-        """Counts of the dispatcher."""
-        found = await self.router.call(self._dispatcher.status)
+        """Counts of the dispatcher: of a large database, those of a moment ago."""
+        found = await self._count()
         return {
             "tasks": TaskCounts(
                 queued=found.queued, running=found.running, completed=found.completed,
@@ -122,6 +128,16 @@ class TaskDesk(Desk):
             "workers": WorkerCounts(idle=found.idle, busy=found.busy),
             "database": dict(found.records),
         }  # fmt: skip
+
+    async def _count(self) -> DispatcherStatus:
+        clock = self.router.clock
+        async with self._counting:
+            if self._counts is None or clock() >= self._counts_until:
+                began = clock()
+                self._counts = await self.router.call(self._dispatcher.status)
+                took = clock() - began
+                self._counts_until = clock() + (_REST * took if took > _LONG else 0.0)
+            return self._counts
 
     def _changed(self, record: TaskRecord) -> None:
         task_id = record.task.id

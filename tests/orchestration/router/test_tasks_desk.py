@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,26 @@ def test_what_ended_long_ago_is_removed(tmp_path: Path) -> None:
         until(lambda: host.dispatcher.store.record_counts()["tasks"] == 0)
         with host.client() as client, pytest.raises(CommandRejectedError, match="no task"):
             status(client, name)
+
+
+def test_a_database_that_takes_long_to_count_is_counted_seldom(
+    host: RunningDispatcher, client: RouterClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many ask: one of them at a time, and nobody again for ten times as long."""
+    count, counted = host.dispatcher.status, list[float]()
+
+    def slowly() -> Any:
+        counted.append(time.monotonic())
+        time.sleep(0.15)
+        return count()
+
+    monkeypatch.setattr(host.dispatcher, "status", slowly)
+    with ThreadPoolExecutor(8) as threads:
+        told = list(threads.map(lambda _: client.call("status", Nothing()), range(8)))
+    assert len(counted) == 1
+    assert {status.workers.idle for status in told} == {1}
+    until(lambda: client.call("status", Nothing()) and len(counted) == 2)
+    assert counted[1] - counted[0] > 1.5
 
 
 def test_a_reference_stays_with_who_has_the_id(client: RouterClient, operations: Holding) -> None:
