@@ -22,6 +22,7 @@ with needs_web():
     from .orchestration.router.protocol import Inject, Launch, Nothing, OfSwarm, Swarm
 
 _FAILED = 1
+_WIDEST = 4096  # columns of a table
 _STANDARD = Path("-")
 
 
@@ -176,7 +177,9 @@ def _print_swarms(options: RouterOptions, *swarms: Swarm) -> None:
             Path(swarm.module).name, swarm.name,
         )  # fmt: skip
     console = Console()
-    console.print(table, width=max(console.width, console.measure(table).maximum), soft_wrap=True)
+    wide = console.options.update(max_width=_WIDEST)
+    width = max(console.width, console.measure(table, options=wide).maximum)
+    Console(width=width).print(table, soft_wrap=True)  # ids are to be whole, in pipes above all
     for swarm in swarms:
         for node in swarm.nodes:
             if node.reason and swarm.ended is None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from swarmc.runtime.cli_router_client import RouterOptions, list_swarms
 from swarmc.runtime.orchestration.providers import Job, JobState, JobStatus, NodeStatus
 from swarmc.runtime.orchestration.providers.workspace import conclude
 from swarmc.runtime.orchestration.router.client import CommandRejectedError, RouterClient
@@ -121,6 +122,25 @@ def test_restarts_are_told(tmp_path: Path) -> None:
         told = events[-1].data
         assert told["node"]["restarts"] == 2
         assert told["reason"] == "its worker was killed by signal 9"
+
+
+def test_list_shows_restarts_and_reasons(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    provider = SayingProvider()
+    provider.start = False
+    with RunningRouter(tmp_path, provider, poll=0.1) as running, running.client() as client:
+        swarm = client.call("swarm_launch", Launch(nodes=3, module=HELLO)).swarm_id
+        provider.nodes[1] = NodeStatus(1, JobState.RUNNING, "exited with 3", restarts=2)
+        provider.nodes[2] = NodeStatus(2, JobState.FAILED, "exited with 1", restarts=5)
+        until(lambda: nodes_of(client, swarm)[2].state == "failed")
+        list_swarms(RouterOptions(running.url))
+        table, *lines = capsys.readouterr().out.splitlines()[1:]
+        assert "2 starting, 1 failed; 7 restarts" in table
+        assert lines == [
+            f"{swarm} node 1 is starting, 2 restarts: its worker exited with 3",
+            f"{swarm} node 2 is failed, 5 restarts: exited with 1",
+        ]
 
 
 def test_a_machine_that_is_lost(tmp_path: Path) -> None:
