@@ -155,7 +155,7 @@ class Cluster:
     def ask(self, name: str, question: dict[str, Any]) -> dict[str, Any] | None:
         """An answer; None: it does not answer."""
         try:
-            text = call(f"{self.folder}/{name}", json.dumps(question).encode(), 1.0)
+            text = call(f"{self.folder}/{name}", json.dumps(question).encode(), 10.0)
         except OSError:
             return None
         answer: dict[str, Any] = json.loads(text)
@@ -186,6 +186,12 @@ class Cluster:
         assert not lost, f"{name} has decided {lost} otherwise, or not at all"
         earlier.update(found)
         return found
+
+    def heights(self) -> list[int]:
+        """How much each has decided; all must answer."""
+        found = [self.look(name) for name in self.names]
+        assert None not in found
+        return [len(decided) for decided in found if decided is not None]
 
     def check(self) -> None:
         """All that was ever seen agrees."""

@@ -37,14 +37,14 @@ class Told:
                 assert self.results.setdefault(number, outcome) == outcome
 
 
-def run_and_kill(store: Path, delay: float, at_once: bool) -> str:
-    """Let a process work for so many seconds from when it is ready, or has begun."""
+def run_and_kill(store: Path, lines: int, delay: float) -> str:
+    """Let a process work until it has printed so many lines, and so many seconds more."""
     process = subprocess.Popen(
         [sys.executable, str(CHILD), str(store), "load"], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     try:
-        first = "" if at_once else process.stdout.readline()
+        first = "".join(process.stdout.readline() for _ in range(lines))
         time.sleep(delay)
     finally:
         process.kill()
@@ -58,7 +58,10 @@ def test_killed_a_hundred_times(tmp_path: Path) -> None:
     told = Told()
     for _ in range(KILLS):
         at_once = chance.random() < 0.2  # while it starts, opens the store, takes up what is there
-        told.hear(run_and_kill(path, chance.uniform(0, 0.4 if at_once else 0.12), at_once))
+        if at_once:
+            told.hear(run_and_kill(path, 0, chance.uniform(0, 0.4)))
+        else:
+            told.hear(run_and_kill(path, 1 + chance.randrange(40), chance.uniform(0, 0.01)))
     finish = [sys.executable, str(CHILD), str(path), "finish"]
     subprocess.run(finish, check=True, stdout=subprocess.DEVNULL, timeout=LONG)
 

@@ -6,6 +6,8 @@ The document's program is called ``codeswarm``; here it is ``swarmc``.
 from __future__ import annotations
 
 import json
+import shlex
+from inspect import signature
 from pathlib import Path
 from typing import get_args
 
@@ -21,9 +23,11 @@ from swarmc.runtime.orchestration.providers import (
     SlurmProvider,
     load_cluster_config,
 )
-from swarmc.runtime.orchestration.providers.base import node_folder
+from swarmc.runtime.orchestration.providers.base import Doubt, JobState, node_folder
 from swarmc.runtime.orchestration.providers.script import batch_script
+from swarmc.runtime.orchestration.providers.tracker import JobTracker
 from swarmc.runtime.orchestration.router.protocol import METHODS, PROTOCOL, EventType, Swarm
+from swarmc.runtime.orchestration.router.server import Listen
 from swarmc.runtime.orchestration.router.swarms import RouterConfig
 
 TURN = (
@@ -40,6 +44,17 @@ COMMANDS = {
 }
 
 
+#: The document's command lines.
+LINES = """\
+codeswarm web --config configs/hpcfund.json
+codeswarm launch --nodes 4 --prompt "You are a focused autonomous agent." \
+  --config configs/hpcfund.json
+codeswarm inject <swarm_id> --prompt "Optimize GEMM tiling." --config configs/hpcfund.json
+codeswarm list --config configs/hpcfund.json
+codeswarm terminate <swarm_id> --config configs/hpcfund.json
+""".replace("\\\n", "")
+
+
 def swarmc(*args: str) -> Result:
     return CliRunner().invoke(app, args)
 
@@ -49,6 +64,18 @@ def test_commands(name: str, wanted: list[str]) -> None:
     command = get_command(app).commands[name]  # type: ignore[attr-defined]
     known = {option for parameter in command.params for option in parameter.opts}
     assert set(wanted) <= known
+
+
+@pytest.mark.parametrize("line", LINES.splitlines())
+def test_command_lines_are_understood(line: str) -> None:
+    _, name, *args = shlex.split(line)
+    context = get_command(app).commands[name].make_context(name, args)  # type: ignore[attr-defined]
+    given = {k: v for k, v in context.params.items() if str(v) in args or str(v) == "4"}
+    assert set(given) == {
+        "web": {"config"}, "launch": {"nodes", "prompt", "config"},
+        "inject": {"swarm", "prompt", "config"}, "list": {"config"},
+        "terminate": {"swarm", "config"},
+    }[name]  # fmt: skip
 
 
 def test_protocol() -> None:
@@ -64,6 +91,18 @@ def test_a_swarm_has_the_fields() -> None:
 
 def test_terminated_swarms_are_kept_for_fifteen_minutes() -> None:
     assert RouterConfig().retention == 15 * 60
+
+
+def test_failures_are_treated_carefully() -> None:
+    parameters = signature(JobTracker).parameters
+    assert parameters["misses"].default == 3  # a single NOT_FOUND is not deletion
+    assert parameters["ttl"].default == 15 * 60
+    assert not JobState.UNKNOWN.final and Doubt.TIMEOUT.value == "timeout"  # nor is a timeout
+
+
+def test_clients_come_by_tcp_and_by_websocket() -> None:
+    listen = Listen(port=0, tcp_port=0)
+    assert (listen.host, listen.port, listen.tcp_port) == ("127.0.0.1", 0, 0)
 
 
 def test_providers(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def cluster() -> Iterator[Cluster]:
 def test_processes_agree_through_kills_pauses_and_partitions(cluster: Cluster) -> None:
     chance = random.Random(8)
     values = [b"first"]
-    assert cluster.wait(cluster.have(cluster.names, values), 15)
+    assert cluster.wait(cluster.have(cluster.names, values), 60)
     for number in range(24):
         name = chance.choice(cluster.names)
         values.append(b"value %d" % number)
@@ -48,29 +48,29 @@ def test_processes_agree_through_kills_pauses_and_partitions(cluster: Cluster) -
             cluster.signal(name, signal.SIGSTOP)
         else:
             cluster.split([name])
-        assert cluster.wait(cluster.have(others, values), 15), f"{number}: {fault} {name}"
+        assert cluster.wait(cluster.have(others, values), 60), f"{number}: {fault} {name}"
         if fault == "kill":
             cluster.start(name)
         elif fault == "pause":
             cluster.signal(name, signal.SIGCONT)
         else:
             cluster.heal()
-    assert cluster.wait(cluster.have(cluster.names, values), 20)
+    assert cluster.wait(cluster.have(cluster.names, values), 60)
     cluster.check()
 
 
 def test_no_half_decides_and_all_do_once_it_heals(cluster: Cluster) -> None:
-    assert cluster.wait(cluster.have(cluster.names, [b"before"]), 15)
+    assert cluster.wait(cluster.have(cluster.names, [b"before"]), 60)
     cluster.split(cluster.names[:2])
     time.sleep(0.3)
-    heights = [len(cluster.look(name) or {}) for name in cluster.names]
+    heights = cluster.heights()
     for name in cluster.names:
         assert cluster.submit(name, name.encode())
     time.sleep(1.2)
-    assert [len(cluster.look(name) or {}) for name in cluster.names] == heights
+    assert cluster.heights() == heights
     cluster.heal()
     values = [name.encode() for name in cluster.names]
-    assert cluster.wait(cluster.have(cluster.names, values), 15)
+    assert cluster.wait(cluster.have(cluster.names, values), 60)
     cluster.check()
 
 
@@ -78,27 +78,27 @@ def test_all_killed_at_once_lose_nothing(cluster: Cluster) -> None:
     values = [b"value %d" % number for number in range(20)]
     for value in values:
         cluster.submit("r1", value)
-    assert cluster.wait(cluster.have(["r0"], values[:5]), 15)
+    assert cluster.wait(cluster.have(["r0"], values[:5]), 60)
     for name in cluster.names:
         cluster.kill(name)
     for name in cluster.names:
         cluster.start(name)
-    assert cluster.wait(cluster.have(cluster.names, values), 20)
+    assert cluster.wait(cluster.have(cluster.names, values), 60)
     cluster.check()
 
 
 def test_processes_elect_a_leader_and_its_successor(cluster: Cluster) -> None:
     first = election_value("r0", 0)
-    assert cluster.wait(cluster.have(cluster.names, [first]), 15)
+    assert cluster.wait(cluster.have(cluster.names, [first]), 60)
     answer = cluster.ask("r1", {"client": "leader"})
     assert answer is not None and answer["leader"] == "r0"
     cluster.kill("r0")
     others = cluster.names[1:]
     rivals = [election_value(name, answer["epoch"]) for name in others]  # all want to succeed it
-    assert cluster.wait(cluster.have(others, rivals), 20)
+    assert cluster.wait(cluster.have(others, rivals), 60)
     found = [cluster.ask(name, {"client": "leader"}) for name in others]
     assert found[0] is not None and found == [found[0]] * 3
     assert found[0]["leader"] in others and found[0]["epoch"] > answer["epoch"]
     cluster.start("r0")
-    assert cluster.wait(lambda: cluster.ask("r0", {"client": "leader"}) == found[0], 15)
+    assert cluster.wait(lambda: cluster.ask("r0", {"client": "leader"}) == found[0], 60)
     cluster.check()

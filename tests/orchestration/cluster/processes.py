@@ -24,6 +24,8 @@ from swarmc.runtime.orchestration.router.protocol_tasks import (
 from swarmc.runtime.orchestration.router.protocol_workers import Worker
 from swarmc.runtime.tools.faults import Process
 
+from ..ports import free_port
+
 ROOT = Path(__file__).parents[3]
 MANDELBROT = str(ROOT / "corpus" / "mandelbrot.wasm")
 LONG = 90.0
@@ -58,7 +60,7 @@ class Grid:
         self.folder = folder
         (folder / "swarm-config.toml").write_text(CONFIG.format(interval=interval, timeout=timeout))
         self._ending = ExitStack()
-        self._port = 0
+        self._port = free_port()
         self.workers: dict[str, Process] = {}
 
     def start(self, *options: str) -> RouterClient:
@@ -70,7 +72,6 @@ class Grid:
         )  # fmt: skip
         self._ending.enter_context(self.dispatcher)
         self.url = str(self.dispatcher.start()["router"])
-        self._port = int(self.url.rpartition(":")[2])
         self.client = self.connect()
         return self.client
 

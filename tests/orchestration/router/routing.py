@@ -27,6 +27,8 @@ from swarmc.runtime.orchestration.router.server import Listen, RouterServer
 from swarmc.runtime.orchestration.router.swarms import RouterConfig
 from swarmc.runtime.orchestration.store import Store
 
+from ..ports import free_port
+
 LONG = 60.0
 _T = TypeVar("_T")
 
@@ -101,8 +103,9 @@ class RunningRouter:
     ) -> None:
         self.provider = provider or ThreadProvider()
         self._store_path = folder / "swarm-state.db"
-        self._config = config
-        self._port = 0
+        # Threads of a busy process are not lost; tests of silence say how long it may be.
+        self._config = {"heartbeat_timeout": LONG, **config}
+        self._port = free_port()  # a client that looks for it again finds nobody else there
 
     def open_store(self) -> Store:
         """Open it, and what belongs to it."""
@@ -130,7 +133,6 @@ class RunningRouter:
 
     def stop(self) -> None:
         """End the router alone, as if its process ended."""
-        self._port = self.server.port
         self._loop.call_soon_threadsafe(self.server.stop)
         self._thread.join(LONG)
         self.close_store()

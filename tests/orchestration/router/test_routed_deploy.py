@@ -283,7 +283,6 @@ def until_log(shell: Shell, lines: int) -> list[str]:
 def test_a_deployment_outlives_its_router(shell: Shell) -> None:
     """kill -9 of the router while a symbol runs: whoever waits is told the end all the same."""
     shell.start()
-    port = int(shell.facts["router"].rpartition(":")[2])
     waiting = shell.begin("deploy", "long.yaml", "--json", named=False)
     until_log(shell, 1)
     sleep = msgspec.Raw(b'{"parameters": {"operation": "sleep", "milliseconds": 100}}')
@@ -293,7 +292,7 @@ def test_a_deployment_outlives_its_router(shell: Shell) -> None:
         wanted = TaskStatus(task_ids=task_ids[:1], wait_ms=LONG * 1000)
         assert client.call("task_status", wanted).tasks[0].state == "completed"
     shell.stop(signal.SIGKILL)
-    shell.start(port=port)
+    shell.start()
     assert shell.facts["resumed"] == 1
     until_log(shell, 2)
     (shell.folder / "go").touch()

@@ -100,7 +100,7 @@ def test_injections_to_a_node_queue_in_order_and_nodes_run_beside_each_other(
 
 
 def test_a_worker_that_is_lost_and_comes_back_runs_its_turn_again(tmp_path: Path) -> None:
-    with RunningRouter(tmp_path, heartbeat_timeout=0.5) as running, running.client() as client:
+    with RunningRouter(tmp_path, heartbeat_timeout=2.0) as running, running.client() as client:
         client.subscribe()
         running.provider.start = False
         swarm = client.call("swarm_launch", Launch(nodes=1, module=HELLO))
