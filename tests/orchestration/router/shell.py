@@ -25,12 +25,12 @@ class Shell:
         self.folder = folder
         self.router: subprocess.Popen[str] | None = None
         self.facts: dict[str, Any] = {}
-        self._port = free_port()  # started again, it is found where it was
+        self.port = free_port()  # started again, it is found where it was
 
     def start(self, *args: str) -> None:
         self.router = subprocess.Popen(
             [sys.executable, "-m", "swarmc", "start-dispatcher", "--json",
-             "--port", str(self._port), *args],
+             "--port", str(self.port), *args],
             cwd=self.folder, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self.router.stdout is not None
