@@ -273,7 +273,8 @@ class WorkerDesk(Desk):
         if entry.state == "suspect":
             entry.state, entry.reason = "ready", None
             with self._registry.lock:
-                if self._registry.state(entry.worker_id) is AgentState.SUSPECT:
+                known = entry.worker_id in self._registry
+                if known and self._registry.state(entry.worker_id) is AgentState.SUSPECT:
                     self._registry.recover(entry.worker_id)
             self._changed(entry)
 
