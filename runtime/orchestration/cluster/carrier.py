@@ -60,15 +60,20 @@ class Carrier:
         self.address: str = self._scheduler.address
 
     async def _start(self, host: str) -> None:
+        # Workers come by TLS. The client is in this process, and TLS between the two would be half
+        # of what a task costs here.
         self._scheduler = EngineScheduler(
-            self._erred, protocol="tls://", host=host, port=0, security=self._security,
+            self._erred, protocol=("tls://", "inproc://"), host=(host, None), port=0,
+            security=self._security,
             dashboard=False, plugins=[_Watch(self._reports)], allowed_failures=0,
             worker_ttl="1 hour",  # beats are the router's
         )  # fmt: skip
         self._scheduler.stream_handlers[OUTCOME] = self._outcome
         await self._scheduler
+        addresses = [listener.contact_address for listener in self._scheduler.listeners]
+        (self._inside,) = (one for one in addresses if one.startswith("inproc://"))
         self._client = await Client(
-            self._scheduler.address, security=self._security, asynchronous=True,
+            self._inside, security=self._security, asynchronous=True,
             set_as_default=False, name="dispatcher",
         )  # fmt: skip
         self._client.scheduler_comm.interval = _BATCH
