@@ -151,7 +151,8 @@ class WorkerExclude(Params, kw_only=True, frozen=True):
     """``worker_exclude``: give it nothing more, ever, under this name or this key.
 
     Args:
-        evidence: a certificate that shows that it lied, for those who ask later.
+        evidence: a certificate that shows that it lied; one that does not is rejected. Kept for
+            those who ask later. Without it, it is the client's word.
     """
 
     worker_id: Id

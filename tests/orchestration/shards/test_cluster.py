@@ -18,10 +18,15 @@ from swarmc.runtime.cli import app
 from swarmc.runtime.orchestration.cluster import Cluster
 from swarmc.runtime.orchestration.router.client import CommandRejectedError
 from swarmc.runtime.orchestration.router.protocol_workers import WorkerExclude
-from swarmc.runtime.orchestration.verify import Accusation, ShardCertificate, check_certificate
+from swarmc.runtime.orchestration.verify import (
+    Accusation,
+    Shard,
+    ShardCertificate,
+    check_certificate,
+)
 from swarmc.runtime.tools.faults import Process
 
-from ..cluster.processes import Grid, grid
+from ..cluster.processes import Grid, grid, until
 from .sharding import CORPUS, assert_same, at_once
 from .test_bits import command_run
 from .test_certified import SLIDE
@@ -136,3 +141,16 @@ def save_and_verify(processes: Grid, folder: Path) -> None:
     for file in files:
         checked = CliRunner().invoke(app, ["verify", str(file), "--keys", str(keys), "--f", "1"])
         assert checked.exit_code == 0, checked.output
+
+
+def test_shards_of_a_worker_that_is_killed_run_elsewhere(processes: Grid) -> None:
+    run = Shard(
+        (CORPUS / "mandelbrot.wasm").read_bytes(), 12, "escape_time",
+        [(-0.5, 0.001 * n, 8_000_000) for n in range(12)],
+    )  # fmt: skip
+    with Cluster(processes.url) as cluster, ThreadPoolExecutor() as pool:
+        running = pool.submit(run_by, cluster, run, shard_size=1)
+        until(lambda: processes.running_on("upright") > 0)
+        processes.workers["upright"].kill()
+        assert_same(running.result(), at_once(run))
+    assert processes.state("upright") == "lost"
