@@ -40,7 +40,7 @@ class Tabs:
         context = self._browser.new_context(viewport=size, **options)
         self._contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)  # machines may be busy
         page.on("pageerror", lambda error: self.wrong.append(str(error)))
         page.on("console", self._console)
         page.on("request", lambda request: self.asked.append(request.url))

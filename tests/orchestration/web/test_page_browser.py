@@ -61,6 +61,11 @@ def test_the_whole_way_with_agents(tmp_path: Path, tabs: Tabs) -> None:
         inject(page, "go")
         counts(page, ".turn [data-state=completed]", 2)
         assert page.locator(".piece.stdout pre").all_inner_texts() == ["hello, swarm"] * 6
+        calls = page.locator(".piece.command pre").all_inner_texts()
+        assert len(calls) >= 6
+        assert all(re.fullmatch(r"\w+\([\d, ]*\) → (success|exit 0)", call) for call in calls)
+        assert sum(call.startswith("fd_write(1, ") for call in calls) == 12  # text, end of line
+        assert "host calls" in page.inner_text(".turn .used")
         assert page.locator(".turn .prompt").all_inner_texts() == ["go", "go"]
         assert "instr" in page.inner_text(".turn .used")
         assert page.locator(".chart").count() == 3

@@ -66,6 +66,7 @@ export function launchDialog(submit, given = {}) {
   const module = line("launch-module", given.module ?? "",
     { maxlength: 4096, placeholder: "the configured one" });
   const name = line("launch-name", given.name ?? "", { maxlength: 128, autofocus: true });
+  const trace = h("input", { id: "launch-trace", type: "checkbox", checked: given.trace !== false });
   const prompt = h("textarea", { id: "launch-prompt", rows: 3, spellcheck: false });
   prompt.value = given.prompt ?? "";
   open({
@@ -76,6 +77,7 @@ export function launchDialog(submit, given = {}) {
       field("Module", module, "Path of a WASI command on the router’s machine."),
       field("Prompt", prompt, "Its agents find it in SWARM_PROMPT, in every turn."),
       field("Fuel", fuel, "Instructions that an agent may execute in a turn."),
+      h("label", { class: "check", for: "launch-trace" }, trace, "Tell of host calls"),
     ],
     read: () => {
       const params = { nodes: nodes.valueAsNumber, agents: agents.valueAsNumber };
@@ -83,6 +85,7 @@ export function launchDialog(submit, given = {}) {
       if (module.value.trim()) params.module = module.value.trim();
       if (prompt.value) params.prompt = prompt.value;
       if (fuel.value) params.fuel = fuel.valueAsNumber;
+      if (!trace.checked) params.trace = false;
       return params;
     },
     submit,

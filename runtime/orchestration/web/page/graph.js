@@ -6,7 +6,7 @@ import { plural, whole } from "./format.js";
 import { inLayers, layered } from "./layered.js";
 import { shownState } from "./work.js";
 
-export const MOST = { tasks: 120, lines: 2000, cells: 3000 };
+export const MOST = { tasks: 120, lines: 2000, cells: 2000 };
 const NARROW = 640; // pixels of width below which layers are put below each other
 const WIDE = { along: 176, across: 46, gap: 44, space: 14 };
 const TALL = { along: 46, across: 148, gap: 34, space: 12 };

@@ -2,6 +2,8 @@
 
 import { expected } from "./work.js";
 
+const MOST = 15_000_000; // characters of a manifest
+
 /** `deployed(oldId, newId)`: the workflow that was shown already has its name from the router now. */
 export class WorkCommands {
   constructor(work, commands, deployed) {
@@ -63,6 +65,7 @@ export class WorkCommands {
 
 /** A manifest from what was typed. @throws {Error} with what is wrong with it. */
 export function readManifest(given) {
+  if (given.length > MOST) throw new Error("This is more than the router takes in one message");
   let manifest = null;
   try {
     manifest = JSON.parse(given);

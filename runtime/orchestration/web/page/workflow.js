@@ -42,6 +42,7 @@ export class WorkflowView {
   #head() {
     this.title = h("h2", { id: "workflow-title", tabindex: -1 });
     this.state = chip("running");
+    attribute(this.state, "role", "status");
     this.facts = h("dl", { class: "facts" });
     this.reason = h("p", { class: "error", hidden: true });
     this.end = h("button", { type: "button", class: "danger", id: "cancel",
