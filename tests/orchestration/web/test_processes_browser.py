@@ -17,7 +17,7 @@ from .paging import deploy_by_form, see, shows
 pytest.importorskip("distributed")
 
 #: Connections that are lost are seen without it; so late is no heartbeat missed under load.
-PATIENT = {"interval": 100, "timeout": 15_000}
+PATIENT = {"interval": 100, "timeout": 60_000}
 LASTING = 300_000_000
 LARGEST = 150_000  # bytes of a picture
 

@@ -27,7 +27,7 @@ from .conftest import Tabs
 from .paging import WebDispatcher, WebRouter, see
 
 CORPUS = Path("corpus")
-LARGEST = 150_000  # bytes of a picture
+LARGEST = 200_000  # bytes of a picture
 PROMPTS = (
     "the quick brown fox jumps over the lazy dog and the dog does not mind",
     "to be or not to be that is the question",
