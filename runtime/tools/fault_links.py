@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -27,9 +27,9 @@ class LinkState(enum.Enum):
 class Link:
     """A port that leads to another one. Made by :meth:`Links.open`."""
 
-    def __init__(self, links: Links, host: str, port: int) -> None:
+    def __init__(self, links: Links, target: Callable[[], tuple[str, int]]) -> None:
         self._links = links
-        self._target = (host, port)
+        self._target = target
         self._state = LinkState.OPEN
         self._open = asyncio.Event()  # of the links' loop, as everything below
         self._open.set()
@@ -49,7 +49,7 @@ class Link:
 
     def retarget(self, host: str, port: int) -> None:
         """Lead new connections somewhere else."""
-        self._target = (host, port)
+        self._target = lambda: (host, port)
 
     def begin(self, kind: FaultKind) -> None:
         """Stall or cut it."""
@@ -92,7 +92,7 @@ class Link:
             await self._open.wait()
             if self._state is LinkState.CUT:
                 return
-            there, back = await asyncio.open_connection(*self._target)
+            there, back = await asyncio.open_connection(*self._target())
             self._writers.add(back)
             try:
                 await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
@@ -139,7 +139,11 @@ class Links:
 
     def open(self, host: str, port: int) -> Link:
         """A new way to a port, which need not be there yet; its own is ``link.port``."""
-        link = Link(self, host, port)
+        return self.open_to(lambda: (host, port))
+
+    def open_to(self, target: Callable[[], tuple[str, int]]) -> Link:
+        """A new way to where each connection is told to go; OSError: it goes nowhere."""
+        link = Link(self, target)
         self.run(link.listen())
         self._links.append(link)
         return link

@@ -82,6 +82,11 @@ class Process:
         """Whether it is there; a frozen one is."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """Of its last life; None: it never lived, or does."""
+        return self._process.poll() if self._process is not None else None
+
     def start(self, timeout: float = 60.0) -> Any:
         """Start it; what it announced, if it announces.
 
@@ -268,6 +273,11 @@ class Storm:
     def start(self) -> None:
         """Begin."""
         self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has begun and not passed."""
+        return self._thread.is_alive()
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until it has passed. Raises what went wrong with a fault."""
