@@ -74,7 +74,7 @@ def run(
         tell("the storm has passed")
         _settle(world, loads, report)
         report.findings += world.stop()
-        report.findings += world.tracebacks()
+        report.findings += world.failures()
         report.router_lives = world.router.starts
         report.worker_lives = sum(worker.starts for worker in world.workers.values())
         report.workers_ended = len(world.ended)

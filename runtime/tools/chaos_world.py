@@ -106,13 +106,17 @@ class World:
                 found.append(f"{process.name} ended with {code}: {process.errors()[-1000:]}")
         return found
 
-    def tracebacks(self) -> list[str]:
-        """What processes wrote that nobody expected."""
-        return [
-            f"{process.name}: {process.errors()[-3000:]}"
-            for process in (*self.workers.values(), self.router)
-            if "Traceback" in process.errors()
-        ]
+    def failures(self) -> list[str]:
+        """Workers that ended as nobody should, and what the router wrote that nobody expects.
+
+        Dask tells its troubles with connections to the workers' logs, and then connects again.
+        """
+        found = [f"{name} ended by itself with {code}" for name, code in self.ended if code != 0]
+        if found:
+            found += [f"{name}: {worker.errors()[-3000:]}" for name, worker in self.workers.items()]
+        if "Traceback" in self.router.errors():
+            found.append(f"the router: {self.router.errors()[-5000:]}")
+        return found
 
     def close(self) -> None:
         """Leave nothing behind."""

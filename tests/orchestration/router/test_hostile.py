@@ -6,12 +6,14 @@ import json
 import re
 import socket
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from swarmc.runtime.orchestration.router import book, server
 from swarmc.runtime.orchestration.router.book import EventBook
+from swarmc.runtime.orchestration.router.client import RouterClient, RouterUnavailableError
 from swarmc.runtime.orchestration.router.protocol import (
     MAX_MESSAGE,
     METHODS,
@@ -120,3 +122,18 @@ def test_the_worker_of_a_swarm_that_was_removed_beats_on(tmp_path: Path) -> None
             assert worker.call("heartbeat", Nothing()) is None
             with pytest.raises(Exception, match="not for a worker"):
                 worker.call("swarm_inject", Inject(swarm_id=swarm.swarm_id, prompt="x"))
+
+
+def test_a_router_that_goes_while_one_connects_is_not_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server_socket:
+
+        def take_and_drop() -> None:
+            end, _ = server_socket.accept()
+            end.recv(10)
+            end.close()
+
+        thread = threading.Thread(target=take_and_drop)
+        thread.start()
+        with pytest.raises(RouterUnavailableError, match="no router answers"):
+            RouterClient(f"ws://127.0.0.1:{server_socket.getsockname()[1]}", timeout=LONG)
+        thread.join()
