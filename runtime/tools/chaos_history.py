@@ -88,7 +88,7 @@ def check(
         run = history.workflows.get(task)
         if task in tasks:
             continue
-        if run not in workflows:
+        if run is None or run not in workflows:
             if not name.startswith(tuple(others)):
                 found.append(f"{task} ({name}) was submitted by nobody")
         elif history.ends.get(task) != "completed":

@@ -138,7 +138,7 @@ class GoodClient:
         """A request, and what is answered."""
         assert self._socket is not None
         self._number += 1
-        answer = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._answers[self._number] = answer
         begun = time.monotonic()
         await self._socket.send(_request(self._number, method, params))

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any
 
 import dask
@@ -163,7 +164,11 @@ class LoopThread:
 
     def call(self, work: Coroutine[Any, Any, Any], timeout: float) -> Any:
         """Run it there and give what it gives. Raises TimeoutError."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout)
+        return self.begin(work).result(timeout)
+
+    def begin(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
+        """Run it there."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
 
     def post(self, function: Callable[..., object], *args: Any) -> None:
         """Have a function called there soon."""

@@ -9,6 +9,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from concurrent import futures
+from concurrent.futures import Future
 from typing import Any
 
 from distributed import WorkerPlugin
@@ -23,6 +25,7 @@ from .dask_tls import OUTCOME, EngineWorker, LoopThread, security
 from .parcel import pack_outcome, unpack_order
 
 _TIMEOUT = 30.0
+_LOOK = 0.1  # seconds between looks whether it is still wanted, while it joins
 _PIECE = 4 << 20  # bytes of an outcome in one message
 _GONE = frozenset({"released", "cancelled", "forgotten", "error"})
 
@@ -44,6 +47,7 @@ class Runner:
         host: address of this machine by which the dispatcher reaches it.
         agent: what runs tasks.
         gone: called when the engine has cut it off, in the runner's thread.
+        wanted: whether it is still expected there; asked while it joins.
 
     Raises:
         OSError: the engine is not there, or does not take it.
@@ -51,7 +55,7 @@ class Runner:
 
     def __init__(
         self, address: str, place: str, host: str, credentials: Credentials, agent: Agent,
-        gone: Callable[[], None] = lambda: None,
+        gone: Callable[[], None] = lambda: None, wanted: Callable[[], bool] = lambda: True,
     ) -> None:  # fmt: skip
         self._agent = agent
         self._place = place
@@ -66,10 +70,24 @@ class Runner:
         self._thread = LoopThread("swarmc-dask-worker")
         _runners[place] = self
         try:
-            self._thread.call(self._start(address, host, credentials), _TIMEOUT)
+            joining = self._thread.begin(self._start(address, host, credentials))
+            self._joined(joining, wanted)
         except BaseException:
             self._end(_TIMEOUT)
             raise
+
+    @staticmethod
+    def _joined(joining: Future[None], wanted: Callable[[], bool]) -> None:
+        """Wait until it has joined. Raises what went wrong."""
+        end = time.monotonic() + _TIMEOUT
+        while wanted():
+            if time.monotonic() > end:
+                raise TimeoutError(f"it did not answer for {_TIMEOUT:g} s")
+            done, _ = futures.wait([joining], _LOOK)
+            if done:
+                return joining.result()
+        # The engine refuses whom the router has given up, and Dask would ask it for long.
+        raise ConnectionError("the router was lost meanwhile")
 
     async def _start(self, address: str, host: str, credentials: Credentials) -> None:
         self._worker = EngineWorker(

@@ -236,8 +236,9 @@ class TaskWorker:
             runner = self._make_runner(
                 joined.engine, joined.place, _own_host(joined.engine),
                 pair.credentials(joined.certificate, joined.authority), self._agent, gone,
+                lambda: not client.gone,
             )  # fmt: skip
-        except (OSError, TimeoutError, ValueError) as error:
+        except (OSError, TimeoutError, ValueError, RuntimeError) as error:
             raise RouterUnavailableError(f"the engine at {joined.engine}: {error}") from error
         try:
             for executor in self._agent.executors.values():

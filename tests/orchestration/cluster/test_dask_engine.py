@@ -21,8 +21,9 @@ import pytest
 
 from swarmc.runtime.orchestration import Task, TaskState
 from swarmc.runtime.orchestration.cluster.agent import RemoteAgent
-from swarmc.runtime.orchestration.cluster.authority import Authority, Credentials
+from swarmc.runtime.orchestration.cluster.authority import Authority, Credentials, KeyPair
 from swarmc.runtime.orchestration.cluster.errors import ClusterMissingError
+from swarmc.runtime.orchestration.cluster.runner import Runner
 from swarmc.runtime.orchestration.engine import LocalEngine
 from swarmc.runtime.orchestration.engine.dask import DaskEngine
 from swarmc.runtime.orchestration.errors import TaskError
@@ -313,3 +314,17 @@ def test_a_port_that_cannot_be_had(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match=r"cannot listen on 192\.0\.2\.1"):
         engine.start("192.0.2.1", Authority.create().credentials("dispatcher"))
     assert engine.close(1)
+
+
+def test_who_is_not_wanted_any_more_does_not_wait_for_the_engine() -> None:
+    authority = Authority.create()
+    pair = KeyPair("w")
+    credentials = pair.credentials(authority.issue(pair.request, "w"), authority.certificate)
+    looks = iter((True, True, False))
+    worker = Worker("w", [InternalExecutor({})])
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        engine = f"tls://127.0.0.1:{silent.getsockname()[1]}"
+        begun = time.monotonic()
+        with pytest.raises(ConnectionError, match="router was lost"):
+            Runner(engine, "w", "127.0.0.1", credentials, worker, wanted=lambda: next(looks))
+        assert time.monotonic() - begun < LONG / 2  # asked for longer by Dask itself
