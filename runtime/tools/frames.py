@@ -193,6 +193,8 @@ class FrameGenerator:
         lots = self._lots
         if type.pattern is not None and self._swarms and lots.random() < 0.5:
             return lots.choice(self._swarms)
+        if type.pattern is not None and "{64}" in type.pattern:
+            return f"{lots.randrange(1 << 256):064x}"
         if type.pattern is not None:
             return f"swarm-{lots.randrange(1 << 32):08x}"
         length = lots.choice((1, 2, 8, 40))
