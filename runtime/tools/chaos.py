@@ -1,8 +1,8 @@
 """Router and workers are killed, frozen and cut off at random; all tasks finish once all the same.
 
-``python -m swarmc.runtime.tools.chaos --minutes 30 --seed 1``. Clients have tasks and workflows run
-all the time. At the end, the store's history and what the clients were told are compared with
-each other, and with the results of an undisturbed run, which are known beforehand.
+``python -m swarmc.runtime.tools.chaos --minutes 30 --seed 1``. Clients have tasks, workflows and
+shards of agents run all the time. At the end, the store's history and what the clients were told
+are compared with each other, and with the results of an undisturbed run, known beforehand.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from ..orchestration.store import Store
 from . import chaos_history
 from .chaos_load import PATIENCE, Load, Record, TaskLoad, WorkflowLoad
+from .chaos_shards import ShardLoad
 from .chaos_world import World
 from .faults import Storm, plan
 
@@ -65,6 +66,7 @@ def run(
         loads: list[Load] = [
             TaskLoad("tasks", world.client, record, seed),
             WorkflowLoad("workflows", world.client, record, seed),
+            ShardLoad(world.url, world.token, world.client, record, seed),
         ]
         begun = time.monotonic()
         for load in loads:
@@ -120,7 +122,9 @@ def _compare(folder: Path, record: Record, report: Report) -> None:
     with Store(folder / "swarm-state.db") as store:
         history = chaos_history.read(store.events())
     report.findings += record.findings
-    report.findings += chaos_history.check(history, record.tasks, record.workflows)
+    report.findings += chaos_history.check(
+        history, record.tasks, record.workflows, ("shard ",)
+    )
     report.tasks, report.workflows = len(record.seen), len(record.workflows_seen)
     report.shards = record.shards
     report.attempts = history.attempts.total()

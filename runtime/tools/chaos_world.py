@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -102,7 +103,8 @@ class World:
         found = []
         for process in (*self.workers.values(), self.router):
             code = process.terminate()
-            if code != 0:
+            early = code == -signal.SIGTERM and process is not self.router  # it only just began
+            if code != 0 and not early:
                 found.append(f"{process.name} ended with {code}: {process.errors()[-1000:]}")
         return found
 
