@@ -103,8 +103,7 @@ class Cluster:
         self._place.require_workers()
         if verify is None:
             return run_shards(self._place, plan, how)
-        certification = Certification(f, keys, at_once=min(4, how.at_once), told=told)
-        return certify_run(self._place, plan, how, certification)
+        return certify_run(self._place, plan, how, Certification(f, keys, told=told))
 
     @staticmethod
     def _run_of(

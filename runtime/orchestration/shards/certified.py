@@ -29,6 +29,7 @@ from .running import (
 )
 from .splitting import Plan, merge, split
 
+_MOST_AT_ONCE = 32  # shards: each takes 2f + 2 threads
 _LOOK = 0.5  # seconds between looks whether a worker is still there
 
 
@@ -45,14 +46,14 @@ class Certification:
         keys: the public keys of workers by id, as whoever asks knows them: others run nothing.
             None: as the router says.
         patience: seconds to wait for a worker that is gone, or for enough of them to be there.
-        at_once: shards that are certified at a time.
+        at_once: shards that are certified at a time; None: as many as keep the workers busy.
         told: called with what is noticed of workers.
     """
 
     f: int = 1
     keys: Mapping[str, bytes] | None = None
     patience: float = 10.0
-    at_once: int = 4
+    at_once: int | None = None
     told: Callable[[Accusation], None] = lambda accusation: None
 
 
@@ -143,7 +144,7 @@ class CertifiedRun:
         started = time.perf_counter()
         self._place.put_module(self._plan.run.module)
         numbers = range(len(self._plan.shards))
-        pool = ThreadPoolExecutor(max(1, self._how.at_once), "swarmc-certified")
+        pool = ThreadPoolExecutor(self._at_once(), "swarmc-certified")
         try:
             found = list(pool.map(self._certified, numbers))
         finally:
@@ -155,6 +156,13 @@ class CertifiedRun:
         result.mail = None  # nobody signs how many messages there were
         certificates = [certificate for _, certificate in found]
         return ClusterResult.of(result, self._plan.shards, outcomes, certificates)
+
+    def _at_once(self) -> int:
+        """How many shards are certified at a time."""
+        if self._how.at_once is not None:
+            return max(1, self._how.at_once)
+        room = sum(worker.capacity for worker in self._place.workers())
+        return max(2, min(_MOST_AT_ONCE, room // (2 * self._how.f + 1) + 1))
 
     def _certified(self, number: int) -> tuple[ShardOutcome, ShardCertificate]:
         """A shard's outcome; other workers run it if too few have answered."""
