@@ -105,7 +105,8 @@ def take_up(store: Store, round_: str, left: list[TaskRecord]) -> None:
         say("R", id, result)
 
 
-def main(path: str, round_: str) -> None:
+def main() -> None:
+    path, round_ = sys.argv[1:]
     store = Store(path)
     left = list(store.tasks({TaskState.WAITING, TaskState.QUEUED, TaskState.RUNNING}))
     say("ready")
@@ -121,4 +122,4 @@ def main(path: str, round_: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -20,6 +20,7 @@ from swarmc.runtime.orchestration.tasks import TaskState
 
 from .crash_child import payload
 from .crashing import run_and_kill
+from .forking import forker
 
 CHILD = Path(__file__).with_name("crash_child.py")
 STORES, KILLS = 10, 10  #: so many stores, each killed so often
@@ -92,9 +93,10 @@ def folder() -> Iterator[Path]:
 @pytest.mark.parametrize("seed", range(STORES))
 def test_killed_under_load(seed: int, folder: Path) -> None:
     path, told, chance = folder / "s.db", Told(), random.Random(seed)
-    for round_ in range(KILLS):
-        told.hear(run_and_kill([CHILD, path, str(round_)], chance))
-        check(path, told)
+    with forker(CHILD) as forks:
+        for round_ in range(KILLS):
+            told.hear(run_and_kill(forks, (path, round_), chance))
+            check(path, told)
     assert len(told.accepted) > 300
     assert len(told.results) > 300
     assert told.keys

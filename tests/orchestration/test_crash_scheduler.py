@@ -13,6 +13,8 @@ from swarmc.runtime.orchestration.events import EventKind
 from swarmc.runtime.orchestration.store import Store
 from swarmc.runtime.orchestration.tasks import TaskState
 
+from .forking import Forker, forker
+
 CHILD = Path(__file__).with_name("crash_scheduler_child.py")
 KILLS = 100
 LONG = 60
@@ -37,31 +39,29 @@ class Told:
                 assert self.results.setdefault(number, outcome) == outcome
 
 
-def run_and_kill(store: Path, lines: int, delay: float) -> str:
+def run_and_kill(forks: Forker, store: Path, lines: int, delay: float) -> str:
     """Let a process work until it has printed so many lines, and so many seconds more."""
-    process = subprocess.Popen(
-        [sys.executable, str(CHILD), str(store), "load"], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
+    process = forks.start(store, "load")
     try:
-        first = "".join(process.stdout.readline() for _ in range(lines))
+        first = b"".join(process.stdout.readline() for _ in range(lines))
         time.sleep(delay)
     finally:
-        process.kill()
-        rest, _ = process.communicate(timeout=LONG)
-    return first + rest
+        rest, errors = process.kill()
+    assert errors == ""
+    return (first + rest).decode()
 
 
 def test_killed_a_hundred_times(tmp_path: Path) -> None:
     path = tmp_path / "swarm.db"
     chance = random.Random(20261121)
     told = Told()
-    for _ in range(KILLS):
-        at_once = chance.random() < 0.2  # while it starts, opens the store, takes up what is there
-        if at_once:
-            told.hear(run_and_kill(path, 0, chance.uniform(0, 0.4)))
-        else:
-            told.hear(run_and_kill(path, 1 + chance.randrange(40), chance.uniform(0, 0.01)))
+    with forker(CHILD) as forks:
+        for _ in range(KILLS):
+            if chance.random() < 0.2:  # while it opens the store, and takes up what is there
+                told.hear(run_and_kill(forks, path, 0, chance.uniform(0, 0.04)))
+            else:
+                lines, delay = 1 + chance.randrange(60), chance.uniform(0, 0.03)
+                told.hear(run_and_kill(forks, path, lines, delay))
     finish = [sys.executable, str(CHILD), str(path), "finish"]
     subprocess.run(finish, check=True, stdout=subprocess.DEVNULL, timeout=LONG)
 
