@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import base64
 import json
-import logging
 import random
 import socket
 import sys
@@ -201,7 +200,7 @@ class Chaos:
         self.folder, self.options = folder, options
         self._cluster = {"provider": "local", **(cluster or {})}
         self._others = dict(others or {})
-        self._stack = ExitStack()
+        self._stack, self._over = ExitStack(), False
         self._links = self._stack.enter_context(Links())
         port = free_port()
         self.nodes_link = self._links.open("127.0.0.1", port)
@@ -232,7 +231,8 @@ class Chaos:
 
     def __exit__(self, *error: object) -> None:
         try:
-            self._end_swarms()
+            if not self._over:
+                self._end_swarms()
         finally:
             self._stack.close()
 
@@ -261,6 +261,7 @@ class Chaos:
         time.sleep(0.5)  # for the last events to reach the client
         client.stop()
         self._end_swarms()
+        self._over = True
         code = self.router.terminate()
         runs = self.folder / "runs"
         state = self.folder / "state.db"
@@ -271,9 +272,9 @@ class Chaos:
             verdict = _with(verdict, *bad)
         happened = Counter(f"{f.kind.value} {f.target.split(' ')[0]}" for f in storm.happened)
         return verdict, {
-            "seconds": options.seconds, "seed": options.seed, "faults": dict(happened),
-            "restarts of workers": restarts, "injections": dict(client.counts),
-            "events": client.seen.events, "gaps": client.seen.gaps, "settled": round(settled, 1),
+            "seconds": options.seconds, "seed": options.seed, "settled": round(settled, 1),
+            "faults": dict(happened), "restarts of workers": restarts, "gaps": client.seen.gaps,
+            "injections": dict(client.counts), "events": dict(client.seen.events),
         }  # fmt: skip
 
     def _launch(self) -> list[Swarm]:
@@ -368,7 +369,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--every", type=float, default=2.0, help="seconds between faults")
     parser.add_argument("--folder", type=Path, help="kept; default: a temporary one")
     options = parser.parse_args(arguments)
-    logging.basicConfig()
     chosen = Options(
         options.minutes * 60, options.seed, options.swarms, options.nodes, every=options.every
     )

@@ -39,7 +39,7 @@ class Seen:
     outputs: dict[str, list[str]] = field(default_factory=dict)
     attempts: Counter[str] = field(default_factory=Counter)
     gaps: int = 0
-    events: int = 0
+    events: Counter[str] = field(default_factory=Counter)
     seq: int | None = None
     wrong: list[str] = field(default_factory=list)
     _open: dict[str, dict[int, str]] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Seen:
         if self._next is not None and event.seq != self._next:
             self.wrong.append(f"event {event.seq} came in the place of {self._next}")
         self.seq, self._next = event.seq, event.seq + 1
-        self.events += 1
+        self.events[event.type] += 1
         turn = event.turn_id or ""
         if event.type == "turn_started":
             self._open[turn] = {}

@@ -28,6 +28,7 @@ from .protocol import PROTOCOL, Drain, Hello, Nothing, Params, TurnDone, TurnRun
 from .turn_events import traced_calls, turn_events
 
 _LOG = logging.getLogger(__name__)
+_AGAIN, _SHORT = 0.2, 1.0  # seconds between connections; of one that was short
 _REASON = 1024  # characters of a reason that a router takes
 #: Seconds for which a worker that lost its router looks for it, before it ends.
 PATIENCE = 60.0
@@ -122,17 +123,20 @@ class NodeWorker:
         while not self._draining.is_set():
             try:
                 with self._connect() as client:
+                    began = time.monotonic()
                     try:
                         self._beat(client)
                         if self._draining.is_set():
                             self._leave(client)
                     finally:
                         seen = time.monotonic()
+                if seen - began < _SHORT:  # another worker is the node's, maybe
+                    self._draining.wait(_AGAIN)
             except RouterUnavailableError as error:
                 if time.monotonic() - seen > self._config.patience:
                     _LOG.error("giving up: %s", error)
                     return False
-                self._draining.wait(0.2)
+                self._draining.wait(_AGAIN)
         return True
 
     def drain(self) -> None:
