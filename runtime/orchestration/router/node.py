@@ -181,6 +181,8 @@ class NodeWorker:
         while not client.gone and self._turns.unfinished_tasks:
             client.tell("heartbeat", Nothing())
             time.sleep(interval)
+        if not client.gone:
+            client.call("node_drain", Nothing())  # its answer says that all before it was heard
 
     def _run_turns(self) -> None:
         while (work := self._turns.get()) is not None:

@@ -97,6 +97,8 @@ class Turns:
             return  # the node was left: it has the turn again, for its next worker
         except (RequestError, msgspec.DecodeError) as error:
             done = TurnDone(outcome="failed", error=f"its worker did not answer well: {error}")
+        if node.connection is not connection:
+            return  # left while it answered: the events before it went unheard; it tells all again
         await self._end(entry, node, [turn], done)
 
     def _attempt(self, turn: Turn, connection: Connection) -> bool:

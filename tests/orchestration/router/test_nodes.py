@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterable
@@ -276,6 +277,40 @@ def test_a_turn_whose_worker_comes_back_is_run_once(tmp_path: Path) -> None:
             assert held.runs == [turn]
             held.worker.drain()
             held.thread.join(LONG)
+
+
+def test_an_answer_that_comes_while_its_worker_is_missed(tmp_path: Path) -> None:
+    """Nobody hears the events that came with it: all of it is told again."""
+    with RunningRouter(tmp_path) as running, running.client() as client:
+        client.subscribe()
+        running.provider.start = False
+        swarm = client.call("swarm_launch", Launch(nodes=1, module=HELLO)).swarm_id
+        held = HeldWorker(running, swarm)
+        held.begin()
+        client.call("swarm_inject", Inject(swarm_id=swarm, prompt="x"))
+        assert held.running.wait(LONG)
+        entry = running.router.swarms[swarm]
+        (node,) = entry.nodes
+
+        def answer() -> None:
+            connection, turn = node.connection, node.running
+            assert connection is not None and turn is not None
+            (number,) = connection._asked
+            event = {"turn_id": turn.task.id, "type": "assistant_delta",
+                     "data": {"agent": 0, "text": "unheard"}}  # fmt: skip
+            connection.receive(json.dumps([
+                {"jsonrpc": "2.0", "method": "turn_event", "params": event},
+                {"jsonrpc": "2.0", "id": number, "result": {"outcome": "completed"}},
+            ]))  # fmt: skip
+            running.router.leave(entry, node, "its heartbeat is missing")
+
+        running._loop.call_soon_threadsafe(answer)
+        held.going.set()
+        events = collect(client, lambda event: event.type == "turn_complete")
+        texts = [e.data["text"] for e in events if e.type == "assistant_delta"]
+        assert texts == ["hello, swarm\n"]
+        held.worker.drain()
+        held.thread.join(LONG)
 
 
 def test_the_patience_of_a_worker_begins_when_its_connection_ends(tmp_path: Path) -> None:
