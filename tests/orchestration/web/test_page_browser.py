@@ -131,6 +131,22 @@ def test_a_lost_worker_is_seen_and_so_is_the_next(running: WebRouter, tabs: Tabs
     see(page, ".turn .used", "attempt 2")
 
 
+def test_a_turn_that_is_told_anew_is_shown_once(running: WebRouter, tabs: Tabs) -> None:
+    swarm = launch(running)
+    page = tabs(f"{running.page_url}#/swarm/{swarm}")
+    shows(page, ".title .chip", "running")
+    told = {"swarm_id": swarm, "node": 0, "turn_id": "turn-1"}
+    started = {"type": "turn_started", **told, "data": {"attempt": 1}}
+    delta = {"type": "assistant_delta", **told, "data": {"agent": 0, "text": "begun, "}}
+    rest = {"type": "assistant_delta", **told, "data": {"agent": 0, "text": "ended"}}
+    running.emit([started, delta])
+    see(page, ".piece pre", "begun, ")
+    done = {"type": "turn_complete", **told, "data": {"outcome": "completed", "error": None}}
+    running.emit([started, delta, rest, done])
+    counts(page, ".turn [data-state=completed]", 1)
+    assert page.locator(".piece pre").all_inner_texts() == ["begun, ended"]
+
+
 def test_a_rejected_launch_is_taken_back(tmp_path: Path, tabs: Tabs) -> None:
     with WebRouter(tmp_path, EchoProvider()) as running:
         page = tabs(running.page_url)

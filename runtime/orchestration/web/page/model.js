@@ -148,6 +148,10 @@ export class Model {
     const kind = STREAMS[event.type];
     if (kind) this.#piece(swarm, turn, event, kind, data);
     else if (event.type === "turn_started") {
+      if (turn.started !== null && turn.attempt === (data.attempt ?? 1)) {
+        this.#forget(swarm, turn); // its worker was only away, and tells all of it anew
+        turn.pieces.length = 0;
+      }
       turn.started = event.at;
       turn.attempt = data.attempt ?? 1;
       this.#turn(swarm, turn, "running");
