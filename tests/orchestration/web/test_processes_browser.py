@@ -49,7 +49,7 @@ def test_a_killed_worker_is_seen_and_its_task_goes_on(tmp_path: Path, tabs: Tabs
         see(workers, f"[data-worker={killed}][data-state=busy]")
         began = time.monotonic()
         cluster.workers[killed].kill()
-        see(workers, f"[data-worker={killed}][data-state=lost]", "its connection was lost")
+        see(workers, f"[data-worker={killed}][data-state=lost]", "connection was lost")
         assert time.monotonic() - began < PATIENT["timeout"] / 3000
         see(workers, f"[data-worker={other}][data-state=busy]")
         see(page, "[data-task$='/long'] .more", f"attempt 2 · {other}")
