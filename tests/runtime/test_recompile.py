@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import signal
 import threading
 import time
 from pathlib import Path
@@ -67,8 +68,9 @@ def test_without_a_cache_it_ends_with_the_swarm(monkeypatch: pytest.MonkeyPatch)
     upgrade = swarm._upgrade
     assert upgrade is not None and upgrade._recompilation is not None
     process = upgrade._recompilation._process
+    process.send_signal(signal.SIGSTOP)  # so that it is not done before
     swarm.close()
-    assert process.wait(30) != 0
+    assert process.wait(120) != 0
 
 
 def test_another_program_is_not_exchanged(
