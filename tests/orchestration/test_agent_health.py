@@ -262,6 +262,51 @@ def test_the_heart_beats_for_those_who_answer() -> None:
     assert states == {"silent": READY, "a": READY, "b": FAILED, "c": FAILED}
 
 
+def test_agents_here_are_not_silent_while_the_heart_waits_for_its_turn() -> None:
+    class Talking(FakeAgent):
+        well = True
+
+        def ping(self) -> bool:
+            return self.well
+
+    watched = Watched("elsewhere")
+    here, ill = Talking("here"), Talking("ill")
+    watched.registry.register(here)
+    watched.registry.register(ill)
+    vitals = Vitals(watched.registry, clock=watched.clock)
+    vitals.monitor.beat("elsewhere")
+    vitals.heart.beat()
+    ill.well = False
+    for number in range(40):  # only the thread that judges runs
+        watched.clock.advance(0.05)
+        vitals.look()
+        assert watched.registry.state("here") is READY, number
+    assert watched.registry.state("elsewhere") is FAILED  # its silence is its own
+    assert watched.registry.state("ill") is READY  # nobody knows yet
+    for _ in range(20):  # and now both
+        vitals.heart.beat()
+        watched.clock.advance(0.05)
+        vitals.look()
+    states = {entry.id: entry.state for entry in watched.registry}
+    assert states == {"elsewhere": FAILED, "here": READY, "ill": FAILED}
+
+
+def test_a_ping_that_hangs_is_noticed() -> None:
+    class Hanging(FakeAgent):
+        def ping(self) -> bool:
+            for _ in range(40):  # the thread that judges runs on
+                watched.clock.advance(0.05)
+                vitals.look()
+            return True
+
+    watched = Watched()
+    watched.registry.register(Hanging("a"))
+    vitals = Vitals(watched.registry, clock=watched.clock)
+    vitals.monitor.watch("a")
+    vitals.heart.beat()
+    assert watched.registry.state("a") is FAILED
+
+
 def test_who_failed_is_restarted_later_each_time_and_not_for_ever() -> None:
     watched = Watched("a")
     policy = RestartPolicy(delay=1.0, longest=3.0, restarts=3, window=60.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
@@ -177,6 +177,15 @@ class HealthMonitor:
                     suspected.append(agent_id)
         return HealthReport(tuple(suspected), tuple(failed))
 
+    def excuse(self, agent_ids: Iterable[str], seconds: float) -> None:
+        """So much of the silence of these agents is not theirs."""
+        with self._lock:
+            now = self._clock()
+            for agent_id in agent_ids:
+                detector = self._detectors.get(agent_id)
+                if detector is not None:
+                    detector.excuse(min(seconds, max(0.0, detector.silence(now))))
+
     def stats(self) -> HealthStatistics:
         """Counts as they are now."""
         with self._lock:
@@ -227,9 +236,15 @@ class Heart:
     watched.
     """
 
-    def __init__(self, registry: AgentRegistry, monitor: HealthMonitor) -> None:
+    def __init__(
+        self, registry: AgentRegistry, monitor: HealthMonitor,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
         self._registry = registry
         self._monitor = monitor
+        self._clock = clock
+        self._rested = clock()  # when it had asked everybody; later, if it was excused since
+        self._asking = False
 
     def beat(self) -> int:
         """Ask everybody once; how many answered that they are well."""
@@ -240,15 +255,32 @@ class Heart:
                 continue
             if self._answers(agent):
                 well += self._monitor.beat(entry.id, entry.incarnation)
+        self._rested = self._clock()
         return well
 
-    @staticmethod
-    def _answers(agent: Pingable) -> bool:
+    def excuse(self) -> float:
+        """Hold it against none of its agents that its own thread had to wait; how long it had.
+
+        On a busy machine that may be longer than an agent may be silent. While it waits for the
+        answer of an agent, it is the agent that is late.
+        """
+        late = self._clock() - self._rested - 2 * self._monitor.policy.interval
+        if late <= 0 or self._asking:
+            return 0.0
+        self._rested += late
+        agents = [entry.id for entry in self._registry if isinstance(entry.agent, Pingable)]
+        self._monitor.excuse(agents, late)
+        return late
+
+    def _answers(self, agent: Pingable) -> bool:
+        self._asking = True
         try:
             return agent.ping()
         except Exception:
             _log.warning("an agent's ping failed", exc_info=True)
             return False
+        finally:
+            self._asking = False
 
 
 class Ticker:
