@@ -30,7 +30,8 @@ from .errors import AuthorityError
 _YEARS = datetime.timedelta(days=3650)
 _YEAR = datetime.timedelta(days=365)
 _SKEW = datetime.timedelta(minutes=10)  # clocks of other machines may be behind
-_NAME = "swarmc cluster"
+#: In the certificate of every authority.
+NAME = "swarmc cluster"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,8 @@ class Authority:
         )  # fmt: skip
         builder = (
             x509.CertificateBuilder()
-            .subject_name(_subject(_NAME))
-            .issuer_name(_subject(_NAME))
+            .subject_name(_subject(NAME))
+            .issuer_name(_subject(NAME))
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - _SKEW)

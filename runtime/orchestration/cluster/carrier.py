@@ -104,6 +104,7 @@ class Carrier:
 
     def submit(self, key: str, place: str, order: bytes) -> None:
         """Have a worker run an order."""
+        self._scheduler.places[key] = place
         future = self._client.submit(
             run_order, place, key, order, key=key, workers=[place], allow_other_workers=False,
             pure=False, retries=0,
@@ -113,6 +114,7 @@ class Carrier:
     def cancel(self, key: str) -> None:
         """Nobody waits for it any more; if a worker runs it, it is told to stop."""
         self._parts.pop(key, None)
+        self._scheduler.places.pop(key, None)
         future = self._futures.pop(key, None)
         if future is not None:
             future.release()

@@ -2,7 +2,8 @@
 
 Whoever has a certificate of the authority could ask Dask's servers for anything, to run functions
 included. So each certificate's name says who its owner is, and what a worker sends is held to the
-few messages of a worker. Of those, none is ever unpickled.
+few messages of a worker. Of those, none is ever unpickled: not even where Dask's own format of
+messages says that a part of one is a pickle.
 """
 
 from __future__ import annotations
@@ -15,9 +16,13 @@ from concurrent.futures import Future
 from typing import Any
 
 import dask
+import msgpack
 from distributed import Scheduler, Security, Worker
+from distributed.comm import tcp
+from distributed.comm.core import CommClosedError
+from distributed.protocol.utils import msgpack_opts
 
-from .authority import Credentials
+from .authority import NAME, Credentials
 
 _LOG = logging.getLogger(__name__)
 
@@ -57,11 +62,54 @@ def security(credentials: Credentials) -> Security:
     )  # fmt: skip
 
 
-def certified_name(comm: Any) -> str | None:
-    """The name in the certificate of who is at the other end."""
-    subject = (comm.extra_info.get("peercert") or {}).get("subject", ())
+def certified_name(comm: Any, whose: str = "subject") -> str | None:
+    """The name in the certificate of who is at the other end, or of the ``issuer`` of that."""
+    subject = (comm.extra_info.get("peercert") or {}).get(whose, ())
     names = [value for part in subject for kind, value in part if kind == "commonName"]
     return names[0] if len(names) == 1 else None
+
+
+#: As ``deserializers`` of a comm's ``read``: what would be unpickled is refused.
+_PLAIN = ("msgpack",)
+
+
+class _Comm(tcp.TLS):  # type: ignore[misc]
+    """A connection by which no worker has anything unpickled, from the first message on."""
+
+    async def read(self, deserializers: Any = None) -> Any:
+        """A message."""
+        if certified_name(self, "issuer") != NAME or certified_name(self) == DISPATCHER:
+            return await super().read(deserializers)
+        try:
+            return await super().read(_PLAIN)
+        except ValueError as error:
+            _LOG.warning("%s: %s", self, error)
+            self.abort()
+            raise CommClosedError(str(error)) from error
+
+
+def _only_plain(found: dict[Any, Any]) -> dict[Any, Any]:
+    """An object of a message, unless it stands for another part of that. Raises ValueError."""
+    for name in ("__Pickled__", "__Serialized__"):
+        if name in found:
+            raise ValueError(f"a worker may not send {name}")
+    return found
+
+
+async def _from_frames(
+    frames: list[Any], deserialize: bool = True, deserializers: Any = None,
+    allow_offload: bool = True,
+) -> Any:  # fmt: skip
+    if deserializers is _PLAIN:
+        msgpack.loads(frames[0], object_hook=_only_plain, use_list=False, **msgpack_opts)
+        deserializers = None
+    return await _dasks_from_frames(frames, deserialize, deserializers, allow_offload)
+
+
+# Dask has no setting for it. Connections with certificates of others are as they were.
+_dasks_from_frames = tcp.from_frames
+tcp.from_frames = _from_frames
+tcp.TLSConnector.comm_class = tcp.TLSListener.comm_class = _Comm
 
 
 class EngineScheduler(Scheduler):
@@ -74,6 +122,7 @@ class EngineScheduler(Scheduler):
     def __init__(self, erred: Callable[[str], None], **options: Any) -> None:
         self._erred = erred
         self.admitted: set[str] = set()  #: names that workers may come in with
+        self.places: dict[str, str] = {}  #: of tasks, by key: the name of the worker that runs it
         super().__init__(**options)
 
     def start_http_server(self, *args: Any, **options: Any) -> None:
@@ -98,7 +147,7 @@ class EngineScheduler(Scheduler):
             found = await read(*args, **options)
             if not isinstance(found, (list, tuple)):
                 return self._request(found, name)
-            return [message for message in found if self._told(message)]
+            return [message for message in found if self._told(message, name)]
 
         return checked
 
@@ -107,16 +156,19 @@ class EngineScheduler(Scheduler):
         if op is None and not isinstance(message, dict):
             return message  # "OK" and its like
         if op in _TOLD:  # a message that was not batched
-            return message if self._told(message) else []
+            return message if self._told(message, name) else []
         if op not in _REQUESTS or (op == "register-worker" and message.get("name") != name):
             raise ValueError(f"worker {name} may not ask for {op}")
         return message
 
-    def _told(self, message: Any) -> bool:
+    def _told(self, message: Any, name: str) -> bool:
         """Whether Dask is to hear of it; what it would unpickle is taken out."""
         if not isinstance(message, dict):
             return True
         op = message.get("op")
+        if self.places.get(str(message.get("key")), name) != name:
+            _LOG.warning("worker %s says %s of what another one runs: not heard", name, op)
+            return False
         if op == "task-erred":
             self._erred(str(message.get("key")))
             return False

@@ -249,6 +249,56 @@ def test_a_worker_may_do_only_what_workers_do() -> None:
         assert cluster.run("echo", value=1).result == 1
 
 
+class Bomb:
+    """What runs code where it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.file,)
+
+
+def test_nothing_of_a_worker_is_unpickled(tmp_path: Path) -> None:
+    from distributed.protocol.serialize import ToPickle, to_serialize
+
+    with fleet() as cluster:
+        cluster.join("w1", OPERATIONS)
+        mine = cluster.credentials(cluster.agents["w1"].place)
+        for wrap in (ToPickle, to_serialize):
+            with pytest.raises(OSError):
+                ask(cluster.address, mine, op="identity", more=wrap(Bomb(tmp_path / "boom")))
+        assert list(tmp_path.iterdir()) == []
+        text = {"__Pickled__": 1, "__Serialized__": 2}  # a result may look like that
+        assert cluster.run("echo", value=text).result == text
+
+
+def test_a_worker_says_nothing_of_what_another_one_runs() -> None:
+    from swarmc.runtime.orchestration.cluster.parcel import pack_outcome
+
+    waiting = Waiting()
+    with fleet() as cluster:
+        cluster.join("w1", {"wait": waiting})
+        task_id = cluster.submit("wait")
+        assert waiting.begun.wait(LONG)
+        liar = cluster.join("w2", OPERATIONS)
+        (key,) = cluster.engine._running
+
+        def lie() -> None:
+            for message in (
+                {"op": "swarmc-outcome", "key": key, "data": pack_outcome(1, None), "more": False},
+                {"op": "task-erred", "key": key},
+            ):
+                liar._worker.batched_stream.send(message)
+
+        liar._thread.post(lie)
+        cluster.registry.suspect("w1", "so that w2 runs what follows")
+        assert cluster.run("echo", value=1).result == 1  # it comes behind what was said
+        assert cluster.scheduler.record(task_id).state is TaskState.RUNNING
+        assert not waiting.stopped.is_set()
+        cluster.scheduler.cancel(task_id)
+
+
 def test_nothing_listens_but_the_engine_and_its_workers() -> None:
     before = listening()
     with fleet() as cluster:
