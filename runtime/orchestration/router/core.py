@@ -120,6 +120,8 @@ class Router(Swarms):
             )
         if connection.role is not None:
             raise RequestError(Code.INVALID_REQUEST, "hello was said already")
+        if connection.ended:  # it would be counted among those that are there, for ever
+            raise RequestError(Code.INVALID_REQUEST, "the connection has ended")
         if hello.role == "worker":
             self._welcome_worker(connection, hello)
         elif not self.knows(hello.token):

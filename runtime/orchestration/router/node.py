@@ -162,7 +162,9 @@ class NodeWorker:
                 self.drain()
 
         try:
-            client = RouterClient(config.url, hello=hello, asked=asked)
+            client = RouterClient(
+                config.url, hello=hello, certificate=config.certificate, asked=asked
+            )
         except BaseException as error:
             connected.set_exception(error)
             raise

@@ -11,7 +11,9 @@ PROTOCOL = "codeswarm.router.v1"
 #: Bytes of a message at most, on every connection, both ways.
 MAX_MESSAGE = 16 << 20
 
-Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+# In Python a $ is also before a newline at the end.
+_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]*$(?!\n)"
+Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=_ID)]
 #: What the caller made up to recognise the answer, the event or the rejection.
 Reference = Annotated[str, Meta(max_length=128)]
 Reason = Annotated[str, Meta(max_length=1024)]

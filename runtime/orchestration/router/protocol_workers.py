@@ -17,7 +17,8 @@ Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Names = Annotated[list[Name], Meta(max_length=256)]
 Host = Annotated[str, Meta(max_length=256)]
 Amounts = Annotated[dict[Name, Annotated[float, Meta(ge=0)]], Meta(max_length=64)]
-Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+# In Python a $ is also before a newline at the end.
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
 Pem = Annotated[str, Meta(max_length=16384)]
 Key = Annotated[str, Meta(min_length=1, max_length=512)]
 WorkerState = Literal["joining", "ready", "busy", "suspect", "draining", "lost", "excluded"]
@@ -50,7 +51,7 @@ class WorkerJoin(Params, kw_only=True, frozen=True):
     resources: Amounts = field(default_factory=dict)
     capacity: Annotated[int, Meta(ge=1, le=1024)] = 1
     domain: Host | None = None
-    public_key: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
+    public_key: Digest | None = None
     certificate_request: Pem | None = None
 
 

@@ -18,7 +18,7 @@ from ..errors import (
     UnknownTaskError,
 )
 from ..store import DuplicateKeyError, DuplicateTaskError
-from ..tasks import Task, TaskRecord, new_id
+from ..tasks import SWARM_TURN, Task, TaskRecord, new_id
 from .desk import Desk, Handler
 from .protocol import MAX_MESSAGE, Code, Params
 from .protocol_base import Value
@@ -224,6 +224,8 @@ def _tasks_of(specs: Sequence[TaskSpec]) -> list[Task]:
 
 
 def _task_of(spec: TaskSpec) -> Task:
+    if frozenset(spec.requires) == SWARM_TURN:  # after a restart it would be left to swarms
+        raise InvalidTaskError(f"{spec.name}: swarm_turn is what turns of swarms require")
     return Task(
         spec.name, None if spec.payload is UNSET else loads(bytes(spec.payload)), spec.executor,
         frozenset(spec.requires), spec.resources, spec.priority, tuple(spec.dependencies),

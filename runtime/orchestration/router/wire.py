@@ -86,6 +86,7 @@ class Connection:
         self.hello: Hello | None = None
         self.events = False  #: whether events are sent to it
         self.only: str | None = None  #: of this swarm only
+        self.ended = False  #: whether the peer is gone; what it asked before may still be done
         self._ids = itertools.count(1)
         self._asked: dict[int, asyncio.Future[msgspec.Raw]] = {}
         self._working: set[asyncio.Task[None]] = set()
@@ -202,7 +203,7 @@ class Connection:
 
     def closed(self) -> None:
         """The peer is gone."""
-        self.events = False
+        self.events, self.ended = False, True
         for future in self._asked.values():
             if not future.done():
                 future.set_exception(ConnectionError(f"{self.peer} is gone"))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..agents.registry import AgentRegistry
-from ..cluster.agent import RemoteAgent
+from ..cluster.agent import RemoteAgent, pin_of
+from ..cluster.exclusions import Excluded
+from ..verify.evidence import check_evidence
 from .protocol_workers import Worker, WorkerJoin, WorkerState
 from .wire import Connection
 
@@ -39,6 +44,10 @@ class WorkerEntry:
         """What fails together with it."""
         return self.join.domain or self.join.host
 
+    def has_key(self, public_key: str | None) -> bool:
+        """Whether it signs with this key."""
+        return public_key is not None and self.join.public_key == public_key
+
     def describe(self, registry: AgentRegistry, now: float) -> Worker:
         """As clients see it."""
         running = self._count(registry)
@@ -63,3 +72,37 @@ class WorkerEntry:
                 return 0
             self.completed = entry.served - entry.running
             return entry.running
+
+
+def absent(excluded: Excluded) -> Worker:
+    """One that is excluded, and not there any more, as clients see it."""
+    return Worker(
+        worker_id=excluded.worker_id, name=excluded.name, state="excluded",
+        public_key=excluded.public_key, reason=excluded.reason,
+    )  # fmt: skip
+
+
+def refusal(join: WorkerJoin, excluded: Excluded | None) -> str | None:
+    """Why a worker may not join, whoever else is there.
+
+    Args:
+        excluded: who has its name or its key.
+    """
+    if excluded is not None:
+        return f"worker {excluded.name} is excluded: {excluded.reason or 'no reason was given'}"
+    if join.certificate_request is None:
+        return "there is no certificate_request in it"
+    names = (*join.executors, *join.capabilities, *join.targets)
+    pins = [name for name in names if name.startswith(pin_of(""))]
+    return f"{pins[0]} is no capability to choose: tasks are pinned by it" if pins else None
+
+
+def check_lie(evidence: Any, entry: WorkerEntry, known: Sequence[WorkerEntry]) -> None:
+    """Make sure that a certificate shows that a worker lied, by the keys of those who are known.
+
+    Raises:
+        BadCertificateError: it does not.
+    """
+    keys = {e.worker_id: bytes.fromhex(e.join.public_key) for e in known if e.join.public_key}
+    domains = {e.worker_id: e.domain for e in known}
+    check_evidence(json.dumps(evidence), entry.worker_id, keys, domains=domains)

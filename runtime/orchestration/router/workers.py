@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import json
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,6 @@ from ..coordinator.errors import CoordinationError
 from ..engine.dask import DaskEngine
 from ..interfaces import AgentState
 from ..tasks import new_id
-from ..verify.evidence import check_evidence
 from .desk import Desk, Handler
 from .protocol import Code, Hello, Params
 from .protocol_workers import (
@@ -46,7 +45,7 @@ from .protocol_workers import (
     WorkerState,
 )
 from .wire import Connection, RequestError
-from .worker_entry import WorkerEntry
+from .worker_entry import WorkerEntry, absent, check_lie, refusal
 
 if TYPE_CHECKING:
     from ..dispatcher import Dispatcher
@@ -74,6 +73,7 @@ class WorkerDesk(Desk):
         self._of: dict[Connection, WorkerEntry] = {}
         self._present: set[str] = set()  # places of those that are in the engine
         self._agents: dict[str, RemoteAgent] = {}  # by place; read by the engine's thread, too
+        self._making = threading.Lock()  # held by the one thread that opens the authority
         self._authority: Authority | None = None
         self._swept = 0.0
         config = dispatcher.config
@@ -112,9 +112,7 @@ class WorkerDesk(Desk):
     async def _join(self, connection: Connection, join: WorkerJoin) -> WorkerJoined:
         if connection in self._of:
             raise RequestError(Code.INVALID_REQUEST, "worker_join was said already")
-        self._refuse_excluded(join)
-        if join.certificate_request is None:
-            self.router.reject("worker_join", "there is no certificate_request in it", join)
+        self._refuse(join)
         before = self._workers.get(join.name)
         if before is not None and before.connection is not None:
             same = join.public_key is not None and before.join.public_key == join.public_key
@@ -136,7 +134,8 @@ class WorkerDesk(Desk):
                 authority.issue, join.certificate_request, agent.place
             )
         except (ClusterMissingError, ClusterError, AuthorityError, OSError) as error:
-            self._leave(entry, "lost", str(error), cut=False)
+            if entry.connection is connection:
+                self._leave(entry, "lost", str(error), cut=False)
             self.router.reject("worker_join", str(error), join)
         if entry.connection is not connection:
             raise RequestError(Code.REJECTED, "the connection was lost meanwhile")
@@ -148,22 +147,30 @@ class WorkerDesk(Desk):
             certificate=certificate, authority=authority.certificate,
         )  # fmt: skip
 
-    def _refuse_excluded(self, join: WorkerJoin) -> None:
-        excluded = self._excluded.find(join.name, join.public_key)
-        if excluded is not None:
-            why = f"worker {excluded.name} is excluded: {excluded.reason or 'no reason was given'}"
+    def _refuse(self, join: WorkerJoin) -> None:
+        """Reject who is excluded, and who would get what is another's."""
+        why = refusal(join, self._excluded.find(join.name, join.public_key))
+        if why is not None:
             self.router.reject("worker_join", why, join)
+        for twin in list(self._workers.values()):  # two of one key: evidence would show nothing
+            if twin.join.name == join.name or not twin.has_key(join.public_key):
+                continue
+            if twin.connection is not None:
+                why = f"worker {twin.join.name} has this key; give each a key of its own"
+                self.router.reject("worker_join", why, join)
+            self._forget(twin, f"it came back as {join.name}")
 
     def _engine(self) -> tuple[DaskEngine, Authority]:
-        """The engine, listening, and who signs for it. In a thread: it may take a second."""
+        """The engine, listening, and who signs for it. In threads: it may take a second."""
         engine = self._dispatcher.engine
         if not isinstance(engine, DaskEngine):
             raise ClusterError("this dispatcher's engine runs tasks in its own process only")
-        if self._authority is None:
-            folder = self._folder
-            self._authority = (
-                Authority.open(folder / "swarm-cluster.pem") if folder else Authority.create()
-            )
+        with self._making:
+            if self._authority is None:
+                folder = self._folder
+                self._authority = (
+                    Authority.open(folder / "swarm-cluster.pem") if folder else Authority.create()
+                )
         host = urlsplit(self.router.address).hostname or "127.0.0.1"
         address = "127.0.0.1" if host == "localhost" else host
         engine.start(address, self._authority.credentials("dispatcher"))
@@ -315,11 +322,7 @@ class WorkerDesk(Desk):
         now = self.router.clock()
         workers = [entry.describe(self._registry, now) for entry in self._workers.values()]
         known = {worker.worker_id for worker in workers}
-        workers += [
-            Worker(worker_id=e.worker_id, name=e.name, state="excluded", public_key=e.public_key,
-                   reason=e.reason)
-            for e in self._excluded if e.worker_id not in known
-        ]  # fmt: skip
+        workers += [absent(one) for one in self._excluded if one.worker_id not in known]
         return WorkerList(seq=self.router.events.seq, workers=workers)
 
     async def _exclude(self, connection: Connection, which: WorkerExclude) -> Worker:
@@ -335,19 +338,17 @@ class WorkerDesk(Desk):
                 self._excluded.add, entry.worker_id, entry.join.name, entry.join.public_key,
                 which.reason, which.evidence,
             )  # fmt: skip
-            self._leave(entry, "excluded", which.reason)
+            for one in list(self._workers.values()):  # it may have joined again meanwhile
+                if self._excluded.find(one.join.name, one.join.public_key) is not None:
+                    self._leave(one, "excluded", one.reason or which.reason)
+        entry = self._workers.get(entry.join.name, entry)
         return entry.describe(self._registry, self.router.clock())
 
     async def _check(self, entry: WorkerEntry, which: WorkerExclude) -> None:
         """Reject what does not show that a worker has lied: who says so may lie as well."""
-        known = [one for one in self._workers.values() if one.join.public_key is not None]
-        keys = {one.worker_id: bytes.fromhex(one.join.public_key or "") for one in known}
-        domains = {one.worker_id: one.domain for one in known}
-        evidence = json.dumps(which.evidence)
+        known = list(self._workers.values())
         try:
-            await self.router.call(lambda: check_evidence(
-                evidence, entry.worker_id, keys, domains=domains
-            ))  # fmt: skip
+            await self.router.call(check_lie, which.evidence, entry, known)
         except CoordinationError as error:
             self.router.reject("worker_exclude", f"the evidence shows nothing: {error}", which)
 

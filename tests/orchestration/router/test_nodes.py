@@ -14,7 +14,11 @@ import pytest
 from swarmc.runtime.cli_router_client import RouterOptions, list_swarms
 from swarmc.runtime.orchestration.providers import Job, JobState, JobStatus, NodeStatus
 from swarmc.runtime.orchestration.providers.workspace import conclude
-from swarmc.runtime.orchestration.router.client import CommandRejectedError, RouterClient
+from swarmc.runtime.orchestration.router.client import (
+    CommandRejectedError,
+    RouterClient,
+    RouterUnavailableError,
+)
 from swarmc.runtime.orchestration.router.node import NodeConfig, NodeWorker
 from swarmc.runtime.orchestration.router.protocol import (
     PROTOCOL,
@@ -361,3 +365,18 @@ def test_references_outlive_the_router(tmp_path: Path) -> None:
             events = collect(client, lambda event: event.type == "turn_complete")
             assert events[-1].reference == "mine"
             assert client.call("status", Nothing()).completed == 1
+
+
+def test_a_node_trusts_the_certificate_that_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    from swarmc.runtime.orchestration.router import node
+
+    given: list[Any] = []
+
+    def connect(url: str, **options: Any) -> Any:
+        given.append(options["certificate"])
+        raise RouterUnavailableError("nobody is there")
+
+    monkeypatch.setattr(node, "RouterClient", connect)
+    config = NodeConfig("wss://h:1", "swarm-1", 0, "token", Path("own.pem"), patience=-1.0)
+    assert NodeWorker(config).run() is False
+    assert given == [Path("own.pem")]

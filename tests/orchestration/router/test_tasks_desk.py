@@ -283,3 +283,9 @@ def test_an_id_that_only_the_store_knows_is_not_given_twice(host: RunningDispatc
     with host.client() as client, pytest.raises(CommandRejectedError, match="stored already") as no:
         submit(client, spec(value=2, task_id="one"))
     assert no.value.code == Code.REJECTED
+
+
+def test_what_only_turns_of_swarms_require_is_refused(client: RouterClient) -> None:
+    """It would be accepted, and after a restart nobody would run it."""
+    with pytest.raises(CommandRejectedError, match="swarm_turn is what turns of swarms require"):
+        submit(client, spec(requires=["swarm_turn"]))
