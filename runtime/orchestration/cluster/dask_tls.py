@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from typing import Any
 
 import dask
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 from distributed import Scheduler, Security, Worker
 from distributed.comm import tcp
 from distributed.comm.core import CommClosedError
@@ -73,15 +73,15 @@ def certified_name(comm: Any, whose: str = "subject") -> str | None:
 _PLAIN = ("msgpack",)
 
 
-class _Comm(tcp.TLS):  # type: ignore[misc]
+class _Comm(tcp.TLS):
     """A connection by which no worker has anything unpickled, from the first message on."""
 
     async def read(self, deserializers: Any = None) -> Any:
         """A message."""
         if certified_name(self, "issuer") != NAME or certified_name(self) == DISPATCHER:
-            return await super().read(deserializers)
+            return await super().read(deserializers)  # type: ignore[no-untyped-call]
         try:
-            return await super().read(_PLAIN)
+            return await super().read(_PLAIN)  # type: ignore[no-untyped-call]
         except ValueError as error:
             _LOG.warning("%s: %s", self, error)
             self.abort()
@@ -107,9 +107,10 @@ async def _from_frames(
 
 
 # Dask has no setting for it. Connections with certificates of others are as they were.
-_dasks_from_frames = tcp.from_frames
-tcp.from_frames = _from_frames
-tcp.TLSConnector.comm_class = tcp.TLSListener.comm_class = _Comm
+_tcp: Any = tcp
+_dasks_from_frames = _tcp.from_frames
+_tcp.from_frames = _from_frames
+_tcp.TLSConnector.comm_class = _tcp.TLSListener.comm_class = _Comm
 
 
 class EngineScheduler(Scheduler):

@@ -9,21 +9,23 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+
+import numpy as np
 
 from ....errors import ArgumentError
 from ..cluster.agent import pin_of
 from ..codec import ValueEncodingError
 from ..errors import OrchestrationError
-from ..tasks import new_id
+from ..tasks import TaskState, new_id
 from ..verify import Accusation, Attestation, CertificationError, Shard, ShardCertificate, certify
 from ..verify.shard import shown_hashes
 from .attestations import from_data
-from .places import Place, WorkerInfo
+from .places import Finished, Place, WorkerInfo
 from .running import (
     ClusterResult,
     RunOptions,
     ShardOutcome,
+    key_after,
     read_outcome,
     shard_task,
 )
@@ -78,22 +80,28 @@ class RemoteReplica:
             ShardFailedError, WorkerGoneError: it did not; ArgumentError, ValueEncodingError: what
                 it gave is nothing of the kind.
         """
+        task_id, finished = self._run(self._key)
+        while task_id is not None and finished.state is not TaskState.COMPLETED:  # of earlier
+            task_id, finished = self._run(key_after(self._key, task_id))
+        self.outcome = read_outcome(self._plan, self._number, finished)
+        self.attestation = from_data(finished.result.get("attestation") or {})
+        return self.attestation
+
+    def _run(self, key: str) -> tuple[str | None, Finished]:
+        """What came of its task; and the id of that, if it is one of an earlier run."""
         task = shard_task(
-            self._plan, self._number, replace(self._options, retries=0), self._key, attest=True,
+            self._plan, self._number, replace(self._options, retries=0), key, attest=True,
             requires=(pin_of(self.id),),
         )  # fmt: skip
         waiting = [task.id]
         try:
             waiting = self._place.submit([task])
-            finished = self._wait(waiting)
+            return waiting[0] if waiting[0] != task.id else None, self._wait(waiting)
         except BaseException:
             self._place.cancel(waiting, "nobody waits for it any more")
             raise
-        self.outcome = read_outcome(self._plan, self._number, finished)
-        self.attestation = from_data(finished.result.get("attestation") or {})
-        return self.attestation
 
-    def _wait(self, task_ids: list[str]) -> Any:
+    def _wait(self, task_ids: list[str]) -> Finished:
         seen = time.monotonic()
         while True:
             found = self._place.finished(task_ids, _LOOK)
@@ -261,14 +269,42 @@ class CertifiedRun:
 
     def _honest(self, agreeing: Sequence[RemoteReplica]) -> ShardOutcome | None:
         """The outcome of one that gave what it signed."""
+        shown = []
         for replica in agreeing:
             with contextlib.suppress(ArgumentError, ValueEncodingError):
                 if replica.says_what_it_signed():
-                    return replica.outcome
-            with self._changed:
-                self._doubtful.add(replica.id)
-            self._how.told(Accusation(replica.id, "gave other results than it has signed"))
-        return None
+                    if self._options.memories is None:
+                        return replica.outcome
+                    shown.append(replica)
+                    continue
+            self._doubt(replica, "gave other results than it has signed")
+        return self._common(shown)
+
+    def _common(self, replicas: Sequence[RemoteReplica]) -> ShardOutcome | None:
+        """The outcome of f + 1 that gave the same of the memories: of a part nobody signs."""
+        of: dict[bytes | None, list[RemoteReplica]] = {}
+        for replica in replicas:
+            of.setdefault(self._memories(replica), []).append(replica)
+        same = max(of.values(), key=len, default=[])
+        if len(same) <= self._how.f or self._memories(same[0]) is None:
+            return None
+        for replica in replicas:
+            if replica not in same:
+                self._doubt(replica, "gave other memories than others")
+        return same[0].outcome
+
+    def _memories(self, replica: RemoteReplica) -> bytes | None:
+        """What a replica gave of the memories; None: not what was asked for."""
+        found = replica.outcome.memories if replica.outcome is not None else None
+        length = self._options.memories[1] if self._options.memories is not None else 0
+        if found is None or found.dtype != np.uint8 or found.shape[1:] != (length,):
+            return None
+        return found.tobytes()
+
+    def _doubt(self, replica: RemoteReplica, reason: str) -> None:
+        with self._changed:
+            self._doubtful.add(replica.id)
+        self._how.told(Accusation(replica.id, reason))
 
     def _tell_progress(self) -> None:
         with self._changed:

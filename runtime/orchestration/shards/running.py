@@ -62,6 +62,10 @@ class RunOptions:
     key: str | None = None
     progress: Progress = lambda done, all: None
 
+    def __post_init__(self) -> None:
+        if self.at_once < 1:
+            raise ArgumentError(f"at_once is 1 or more, not {self.at_once}")
+
 
 class ClusterResult(SwarmResult):
     """The result of a run, as one dispatch would give it.
@@ -153,6 +157,7 @@ class _Running:
     options: RunOptions
     waiting: dict[str, int] = field(default_factory=dict)  # shards, by the ids of their tasks
     found: dict[int, ShardOutcome] = field(default_factory=dict)
+    earlier: set[str] = field(default_factory=set)  # ids of tasks of an earlier run with this key
 
     def outcomes(self) -> list[ShardOutcome]:
         """Of all shards, in their order."""
@@ -177,6 +182,10 @@ class _Running:
             done = self.place.finished(list(self.waiting), _LOOK)
             for task_id, finished in done.items():
                 number = self.waiting.pop(task_id)
+                if task_id in self.earlier and finished.state is not TaskState.COMPLETED:
+                    anew = shard_task(self.plan, number, self.options, key_after(key, task_id))
+                    self._submit([anew], [number])
+                    continue
                 self.found[number] = read_outcome(self.plan, number, finished)
             if done:
                 self.options.progress(len(self.found), count)
@@ -188,6 +197,15 @@ class _Running:
         for task_id in proposed:
             del self.waiting[task_id]
         self.waiting |= zip(ids, numbers, strict=True)
+        self.earlier |= set(ids) - proposed.keys()
+
+
+def key_after(key: str, task_id: str) -> str:
+    """What a run is called in place of an earlier task with its key that failed or was cancelled.
+
+    That one would be its answer for ever.
+    """
+    return f"{key}/after {task_id}"
 
 
 def shard_task(

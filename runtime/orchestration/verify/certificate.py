@@ -19,6 +19,8 @@ from .replica import FORMAT, Attestation, ShardReplica, Statement
 from .shard import PARTS, Shard
 
 _NAMED = 16  # agents of an accusation that are named
+#: What text that is no certificate raises where it is taken for one.
+_NONE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 class CertificationError(CoordinationError):
@@ -111,7 +113,7 @@ class ShardCertificate:
                 {str(name): bytes.fromhex(v) for name, v in data["keys"].items()},
                 tuple(Accusation.from_data(accused) for accused in data["accused"]),
             )  # fmt: skip
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except _NONE as error:
             raise BadCertificateError(f"not a certificate: {error}") from error
 
 

@@ -65,7 +65,7 @@ def test_nobody_is_able_to_what_is_pinned_to_another(
     host: RunningDispatcher, ending: ExitStack, field: str
 ) -> None:
     with pytest.raises(CommandRejectedError, match="worker:other is no capability to choose"):
-        join(ending.enter_context(worker(host)), "thief", **{field: ["worker:other"]})
+        join(ending.enter_context(worker(host)), "thief", KEY, **{field: ["worker:other"]})
 
 
 def test_two_workers_have_two_keys(host: RunningDispatcher, ending: ExitStack) -> None:

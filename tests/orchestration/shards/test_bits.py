@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarmc import Columns
+from swarmc.errors import ArgumentError
 from swarmc.runtime.orchestration.shards import (
     RunOptions,
     SchedulerPlace,
@@ -118,6 +119,28 @@ def test_memories_on_demand(place: SchedulerPlace) -> None:
     with run.manager("cpu") as swarm:
         run.run(swarm)
         assert np.array_equal(found.memories, swarm.get_agent_memories(None, 0, 8))
+
+
+def test_a_run_that_was_given_up_is_done_when_its_name_is_given_again(
+    place: SchedulerPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Shard(program("memory"), 20, "slide", [(i, 3) for i in range(20)])
+    options = RunOptions(shard_size=5, key="nightly")
+
+    def give_up(*what: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(place, "finished", give_up)
+        with pytest.raises(KeyboardInterrupt):
+            run_shards(place, run, options)
+    for _ in range(2):
+        assert_same(run_shards(place, run, options), at_once(run))
+
+
+def test_no_shards_at_once_would_never_end() -> None:
+    with pytest.raises(ArgumentError, match="at_once is 1 or more, not 0"):
+        RunOptions(at_once=0)
 
 
 def test_agents_that_write_to_each_other_run_in_one_shard(place: SchedulerPlace) -> None:

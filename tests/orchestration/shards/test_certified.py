@@ -20,6 +20,7 @@ from swarmc.runtime.orchestration.shards import (
     SchedulerPlace,
     Shard,
     certify_run,
+    run_shards,
 )
 from swarmc.runtime.orchestration.tasks import Task, TaskContext
 from swarmc.runtime.orchestration.verify import (
@@ -112,6 +113,53 @@ def test_results_are_those_that_were_signed() -> None:
     assert [(a.replica, a.reason) for a in told] == [
         ("w0", "gave other results than it has signed")
     ]
+
+
+class Forger(Travelling):
+    """Signs what came of the shard, and gives other memories."""
+
+    def run(self, task: Task, context: TaskContext) -> dict[str, Any]:
+        found = super().run(task, context)
+        return {**found, "memories": found["memories"] ^ 1}
+
+
+def test_memories_are_what_f_and_one_more_gave() -> None:
+    told: list[Accusation] = []
+    options = RunOptions(shard_size=96, memories=(65528, 8))
+    with workers(Travelling) as place:
+        wanted = run_shards(place, SLIDE, options).memories
+    with workers(Forger, Travelling, Travelling) as place:
+        found = certify_run(place, SLIDE, options, Certification(told=told.append))
+    assert found.memories is not None and wanted is not None
+    assert found.memories.tobytes() == wanted.tobytes()
+    assert [(a.replica, a.reason) for a in told] == [("w0", "gave other memories than others")]
+
+
+def test_what_an_earlier_run_of_the_name_did_not_do_is_done() -> None:
+    options = RunOptions(shard_size=96, key="nightly")
+    with workers(Travelling, Travelling, Travelling) as place:
+        done = place.submit
+        place.submit = lambda tasks: given_up(place, done(tasks))  # type: ignore[method-assign]
+        with pytest.raises(CertificationError):
+            certify_run(place, SLIDE, options, Certification(patience=0.1))
+        place.submit = done  # type: ignore[method-assign]
+        found = certify_run(place, SLIDE, options)
+    assert_same(found, at_once(SLIDE))
+
+
+def given_up(place: SchedulerPlace, ids: list[str]) -> list[str]:
+    place.cancel(ids, "the run was given up")
+    return ids
+
+
+def test_numbers_that_are_none_make_no_certificate() -> None:
+    accused = {"replica": "w", "reason": "", "statement": None, "signature": "",
+               "differences": [[float("inf"), "memory"]]}  # fmt: skip
+    with workers(Travelling) as place:
+        one = certify_run(place, SLIDE, RunOptions(shard_size=96), Certification(f=0))
+    data = {**json.loads(one.certificates[0].to_json()), "accused": [accused]}
+    with pytest.raises(BadCertificateError, match="not a certificate"):
+        ShardCertificate.from_json(json.dumps(data))
 
 
 def test_too_few_workers_are_refused_by_number() -> None:
