@@ -58,6 +58,8 @@ def fail(call: Call) -> None:
 
 
 _NUMBER = (int, float)
+#: Keys that begin so are the router's own: tokens of swarms, who is excluded.
+RESERVED = ("swarm/", "router/", "cluster/")
 #: What built-in operations take, and of which kind; those with ``...`` must be given.
 _TAKES: dict[str, dict[str, tuple[Kind, Any]]] = {
     "log": {"message": (str, ...)}, "sleep": {"milliseconds": (_NUMBER, ...)},
@@ -90,19 +92,25 @@ def check_parameters(call: Call) -> None:
 def built_in(state: State) -> dict[str, Operation]:
     """The operations by their names."""
 
+    def key_of(call: Call) -> str:
+        key: str = call.parameter("key", str)
+        if key.startswith(RESERVED):
+            raise TaskError(f"{key} is the router's own", retry=False)
+        return key
+
     def set_state(call: Call) -> Any:
         """Set ``key`` to ``value``, or to the results of the dependencies; gives what was set."""
         value = call.parameters.get("value", dict(call.inputs))
-        state.set_state(call.parameter("key", str), value)
+        state.set_state(key_of(call), value)
         return value
 
     def get_state(call: Call) -> Any:
         """The value of ``key``, else ``default``, else None."""
-        return state.get_state(call.parameter("key", str), call.parameters.get("default"))
+        return state.get_state(key_of(call), call.parameters.get("default"))
 
     def delete_state(call: Call) -> None:
         """Forget ``key``."""
-        state.delete_state(call.parameter("key", str))
+        state.delete_state(key_of(call))
 
     return {
         "noop": noop, "echo": echo, "inputs": inputs, "log": write_log, "sleep": sleep,

@@ -12,6 +12,7 @@ from ..cluster.agent import RemoteAgent, pin_of
 from ..cluster.exclusions import Excluded
 from ..verify.evidence import check_evidence
 from .protocol_workers import Worker, WorkerJoin, WorkerState
+from .swarms import RouterConfig
 from .wire import Connection
 
 
@@ -47,6 +48,14 @@ class WorkerEntry:
     def has_key(self, public_key: str | None) -> bool:
         """Whether it signs with this key."""
         return public_key is not None and self.join.public_key == public_key
+
+    def beats_elsewhere(self, join: WorkerJoin, now: float, config: RouterConfig) -> bool:
+        """Whether it is another process than the one that joins, and there.
+
+        Two that take each other's place, again and again, would never end a task.
+        """
+        other = (join.host, join.pid) != (self.join.host, self.join.pid)
+        return other and now - self.heard <= config.heartbeat_timeout / 2
 
     def describe(self, registry: AgentRegistry, now: float) -> Worker:
         """As clients see it."""

@@ -8,7 +8,7 @@ import binascii
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,6 +23,7 @@ from ..cluster.modules import ModuleFolder, module_path
 from ..codec import dumps, loads
 from ..coordinator.errors import CoordinationError
 from ..engine.dask import DaskEngine
+from ..executors.operations import RESERVED
 from ..interfaces import AgentState
 from ..tasks import new_id
 from .desk import Desk, Handler
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
 
 _LOOK = 0.02  # seconds between looks whether a draining worker still runs something
 _MISSING = object()
-_RESERVED = ("swarm/", "router/", "cluster/")
 _ACTIVE = (AgentState.READY, AgentState.BUSY)
 
 
@@ -115,10 +115,11 @@ class WorkerDesk(Desk):
         self._refuse(join)
         before = self._workers.get(join.name)
         if before is not None and before.connection is not None:
-            same = join.public_key is not None and before.join.public_key == join.public_key
-            if not same:
+            if not before.has_key(join.public_key):
                 why = f"a worker {join.name} of another key is here; give this one another name"
                 self.router.reject("worker_join", why, join)
+            if before.beats_elsewhere(join, self.router.clock(), self.router.config):
+                raise RequestError(Code.INTERNAL, f"another process is worker {join.name}")
             self._leave(before, "lost", "it joined again")
         worker_id = before.worker_id if before is not None else new_id("worker")
         agent = RemoteAgent(
@@ -311,9 +312,8 @@ class WorkerDesk(Desk):
                 self._registry.suspect(entry.worker_id, reason)
 
     def _changed(self, entry: WorkerEntry, *, gone: bool = False) -> None:
-        data: dict[str, Any] = {"worker": entry.describe(self._registry, self.router.clock())}
-        if gone:
-            data["gone"] = True
+        worker = entry.describe(self._registry, self.router.clock())
+        data = {"worker": worker, "gone": True} if gone else {"worker": worker}
         self.router.events.emit("worker_changed", data=data)
 
     # -- what clients ask --------------------------------------------------------------------
@@ -341,8 +341,8 @@ class WorkerDesk(Desk):
             for one in list(self._workers.values()):  # it may have joined again meanwhile
                 if self._excluded.find(one.join.name, one.join.public_key) is not None:
                     self._leave(one, "excluded", one.reason or which.reason)
-        entry = self._workers.get(entry.join.name, entry)
-        return entry.describe(self._registry, self.router.clock())
+        now = self.router.clock()
+        return self._workers.get(entry.join.name, entry).describe(self._registry, now)
 
     async def _check(self, entry: WorkerEntry, which: WorkerExclude) -> None:
         """Reject what does not show that a worker has lied: who says so may lie as well."""
@@ -376,7 +376,7 @@ class WorkerDesk(Desk):
 
     def _key(self, method: str, wanted: StateGet | StateSet | StateDelete) -> str:
         """A key that is a task's: what the router keeps for itself is nobody else's."""
-        if wanted.key.startswith(_RESERVED):
+        if wanted.key.startswith(RESERVED):
             self.router.reject(method, f"{wanted.key} is the router's own", wanted)
         return wanted.key
 

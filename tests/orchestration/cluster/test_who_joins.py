@@ -16,7 +16,7 @@ import pytest
 
 from swarmc.runtime.orchestration.cluster.authority import Authority, KeyPair
 from swarmc.runtime.orchestration.router.client import CommandRejectedError, RouterClient
-from swarmc.runtime.orchestration.router.protocol import PROTOCOL, Hello, Nothing
+from swarmc.runtime.orchestration.router.protocol import PROTOCOL, Code, Hello, Nothing
 from swarmc.runtime.orchestration.router.protocol_workers import Worker, WorkerExclude, WorkerJoin
 from swarmc.runtime.orchestration.router.workers import WorkerDesk
 
@@ -78,6 +78,23 @@ def test_two_workers_have_two_keys(host: RunningDispatcher, ending: ExitStack) -
     until(lambda: listed(host)["first"].state == "lost")
     join(second, "second")
     assert [*listed(host)] == ["second"]
+
+
+def test_a_second_process_of_a_name_waits_for_the_first(
+    host: RunningDispatcher, ending: ExitStack
+) -> None:
+    """Else each would take the other's place, and no task would ever end."""
+    first, second, again = (ending.enter_context(worker(host)) for _ in range(3))
+    worker_id = join(first, "w", host="a", pid=1)
+    with pytest.raises(CommandRejectedError, match="another process is worker w") as refused:
+        join(second, "w", host="a", pid=2)
+    assert refused.value.code == Code.INTERNAL  # which workers take for: try again
+    assert not first.gone
+    assert join(again, "w", host="a", pid=1) == worker_id  # by another connection
+    until(lambda: first.gone)
+    again.close()
+    until(lambda: listed(host)["w"].state == "lost")
+    assert join(second, "w", host="a", pid=2) == worker_id
 
 
 @pytest.mark.parametrize("wrong", [{"name": "w\n"}, {"name": "w", "public_key": KEY + "\n"}])

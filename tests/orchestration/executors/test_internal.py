@@ -124,3 +124,11 @@ def test_wrong_calls_are_not_retried(parameters: dict[str, Any], message: str) -
         InternalExecutor().run(Task("t", parameters), TaskContext())
     assert message in str(raised.value)
     assert not raised.value.retry
+
+
+@pytest.mark.parametrize("operation", ["get_state", "set_state", "delete_state"])
+@pytest.mark.parametrize("key", ["swarm/swarm-1", "router/address", "cluster/excluded"])
+def test_what_the_router_keeps_for_itself_is_no_tasks(operation: str, key: str) -> None:
+    """Tokens of swarms, and who is excluded: in the same store, which tasks of this process use."""
+    with pytest.raises(TaskError, match=f"{key} is the router's own"):
+        run(InternalExecutor(), operation=operation, key=key)
