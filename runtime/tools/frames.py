@@ -215,8 +215,10 @@ class FrameGenerator:
     def _of(self, message: Any, kind: str, *ids: int | str) -> Frame:
         lots = self._lots
         pieces = lots.choice((2, 3, 7)) if lots.random() < 0.05 else 1
+        data = spell(message).encode()
+        large = len(data) > MAX_MESSAGE  # something long in it was repeated
         return Frame(
-            spell(message).encode(), kind, ids, text=lots.random() < 0.9, pieces=pieces
+            data, kind, () if large else ids, large, text=lots.random() < 0.9, pieces=pieces
         )  # fmt: skip
 
     # Those that are not
