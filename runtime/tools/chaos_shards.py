@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class ShardLoad(Load):
             swarm.spawn_agents(_AGENTS)
             expected = swarm.dispatch(entry_point="fib", args=numbers).results_array()
         with self._cluster() as cluster:
-            while not self.stopping.is_set():
+            while True:  # once at least, however long it took to get here
                 result = cluster.run(
                     module, agents=_AGENTS, shard_size=_SHARD, entry_point="fib", args=numbers
                 )
@@ -44,12 +45,16 @@ class ShardLoad(Load):
                     self.record.shards += len(result.shards)
                 if not np.array_equal(result.results_array(), expected):
                     self.record.find("a run over workers gave other results than one dispatch")
+                if self.stopping.is_set():
+                    return
 
     def _cluster(self) -> Cluster:
-        """A connection, as soon as the router is there."""
+        """A connection, as soon as the router is there. Raises RouterUnavailableError."""
+        end = time.monotonic() + PATIENCE
         while True:
             try:
                 return Cluster(self._url, token=self._token, patience=PATIENCE)
             except RouterUnavailableError:
-                if self.stopping.wait(_PAUSE):
+                if time.monotonic() > end:
                     raise
+                time.sleep(_PAUSE)
