@@ -40,8 +40,9 @@ class ModuleFolder:
             self._memory[digest] = data
             return digest
         path = self._path / f"{digest}.wasm"
-        if path.exists():
-            return digest
+        with contextlib.suppress(FileNotFoundError):
+            if path.read_bytes() == data:  # else it is damaged, and kept anew
+                return digest
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         beside = path.with_name(f".{digest}.{os.getpid()}.{threading.get_ident()}")
         try:

@@ -218,7 +218,7 @@ class RouterServer:
             await asyncio.sleep(_SWEEP)
             try:
                 await self._router.sweep()
-            except OrchestrationError:
+            except Exception:  # whatever it was: heartbeats must be looked at
                 _LOG.exception("looking after the swarms failed; it is tried again")
 
     async def _health(self, request: object) -> Response:

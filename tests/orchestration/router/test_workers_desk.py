@@ -189,3 +189,13 @@ def test_state_is_the_dispatchers_but_for_the_routers_own(host: RunningDispatche
             ):  # fmt: skip
                 with pytest.raises(CommandRejectedError, match="the router's own"):
                     client.call(method, kind(key=key))
+
+
+def test_a_damaged_module_is_kept_anew(tmp_path: Path) -> None:
+    folder = ModuleFolder(tmp_path)
+    digest = folder.put(b"module")
+    (tmp_path / f"{digest}.wasm").write_bytes(b"mod")
+    with pytest.raises(ModuleError, match="is something else"):
+        folder.get(digest)
+    assert folder.put(b"module") == digest
+    assert folder.get(digest) == b"module"
