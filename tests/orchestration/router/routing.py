@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -16,7 +17,7 @@ from swarmc.runtime.orchestration.dispatcher import create_dispatcher
 from swarmc.runtime.orchestration.executors import Call
 from swarmc.runtime.orchestration.executors.internal import Operation
 from swarmc.runtime.orchestration.providers import Job, JobSpec, JobState, JobStatus
-from swarmc.runtime.orchestration.router.client import RouterClient
+from swarmc.runtime.orchestration.router.client import CommandRejectedError, RouterClient
 from swarmc.runtime.orchestration.router.core import Router
 from swarmc.runtime.orchestration.router.desk import Desk
 from swarmc.runtime.orchestration.router.hosting import desks_of
@@ -62,7 +63,12 @@ class ThreadProvider:
             spec.command[-1], spec.swarm_id, node, spec.secrets["SWARMC_TOKEN"], patience=LONG
         )
         worker = NodeWorker(config)
-        thread = threading.Thread(target=worker.run, daemon=True)
+
+        def run() -> None:
+            with suppress(CommandRejectedError):  # it came back, and its swarm had ended
+                worker.run()
+
+        thread = threading.Thread(target=run, daemon=True)
         self.workers[job_id].append(worker)
         self.threads.append(thread)
         thread.start()
