@@ -65,8 +65,7 @@ def _add_servers(app: typer.Typer, command: Callable[[Callable[..., Any]], Any])
     ) -> None:
         """Run the router of swarms, tasks and workflows until it is told to stop.
 
-        Swarms outlive it, and accepted tasks wait for it: started again with the same state
-        database, it takes them up.
+        Swarms outlive it, and accepted tasks wait for it until it is started again.
         """
         from .cli_router_server import ServeCommand, serve
 

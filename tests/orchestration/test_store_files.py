@@ -53,7 +53,7 @@ def test_a_second_writer_hears_who_has_it(tmp_path: Path) -> None:
             path,
         ).splitlines()
         assert said[0].startswith(f"{os.getpid()} {path} is open for writing in process ")
-        assert said[0].endswith("; close it there, or read it with Store.open_readonly")
+        assert said[0].endswith("only read it, with `swarmc status` or Store.open_readonly")
         assert said[1] == task.id
     Store(path).close()
 

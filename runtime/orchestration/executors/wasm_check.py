@@ -56,4 +56,7 @@ def _check_args(name: str, type_: FuncType, args: Sequence[Any], agents: int) ->
         raise ArgumentError(f"there are {len(rows)} rows of arguments for {agents} agents")
     for row in rows:
         if len(row) != len(type_.params):
-            raise ArgumentError(f"{name} takes {len(type_.params)} arguments, not {len(row)}")
+            count = len(type_.params)
+            raise ArgumentError(
+                f"{name} takes {count} argument{'' if count == 1 else 's'}, not {len(row)}"
+            )

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import connect
 
+from ....errors import ArgumentError
 from ..errors import OrchestrationError
 from .protocol import (
     MAX_MESSAGE,
@@ -63,6 +65,19 @@ class CommandRejectedError(OrchestrationError):
         self.data = data
 
 
+def _check_url(url: str) -> None:
+    """Raises ArgumentError: it is not where a router could be."""
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        known = False
+    if not known:
+        raise ArgumentError(
+            f"{url!r} is no address of a router", hint="they are like ws://127.0.0.1:8080"
+        )
+
+
 class RouterClient:
     """A client, or a worker, of a router. May be used from several threads.
 
@@ -84,6 +99,7 @@ class RouterClient:
         certificate: Path | None = None, asked: Asked | None = None, timeout: float = _TIMEOUT,
         ended: Callable[[], object] = lambda: None,
     ) -> None:  # fmt: skip
+        _check_url(url)
         self.url = url
         self._timeout = timeout
         self._asked = asked
@@ -104,7 +120,7 @@ class RouterClient:
             ))  # fmt: skip
         except (OSError, EOFError, WebSocketException) as error:
             raise RouterUnavailableError(
-                f"no router answers at {url}: {error}",
+                f"no router answers at {url}: {getattr(error, 'strerror', None) or error}",
                 hint="start one with `swarmc start-dispatcher`",
             ) from error
         self._reader = threading.Thread(target=self._read, name="swarmc-client", daemon=True)

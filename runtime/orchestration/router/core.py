@@ -191,6 +191,8 @@ class Router(Swarms):
         module = launch.module or self.config.module
         if module is None:
             self.reject("swarm_launch", "no module was named, and none is configured", launch)
+        if (why := await asyncio.to_thread(self.jobs.module_problem, module)) is not None:
+            self.reject("swarm_launch", why, launch)
         entry = SwarmEntry(
             new_id("swarm"), launch, module, secrets.token_urlsafe(24),
             [NodeEntry(number) for number in range(launch.nodes)], created=time.time(),

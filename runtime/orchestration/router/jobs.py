@@ -17,6 +17,7 @@ from ..providers import (
     JobSpec,
     JobState,
     JobTracker,
+    LocalProvider,
     NodeStatus,
     TrackedJob,
 )
@@ -63,6 +64,16 @@ class Jobs:
         job = self._provider.submit(spec)
         self._follow(swarm_id, job, spec)
         return job
+
+    def module_problem(self, module: str) -> str | None:
+        """Why nodes could not run a module; None where only they can tell. It reads the file."""
+        if not isinstance(self._provider, LocalProvider):
+            return None
+        try:
+            with open(module, "rb") as file:
+                return None if file.read(4) == b"\0asm" else f"{module} is no WebAssembly module"
+        except OSError as error:
+            return f"cannot read {module}: {error.strerror}"
 
     def adopt(self, swarm_ids: Collection[str]) -> dict[str, Job]:
         """Find the jobs of swarms again, with one question. Raises ProviderUnavailableError.

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from ....errors import SwarmcError
+from ....errors import ArgumentError, SwarmcError
 from ...choosing import choose_target
 from ...manager import SwarmManager
 from ...results import SwarmResult
@@ -222,7 +222,7 @@ class NodeWorker:
                 stdin=base64.b64decode(turn.data), env=environment, fuel=turn.fuel,
                 seed=self._config.node,
             )  # fmt: skip
-        except (SwarmcError, OSError) as error:
+        except SwarmcError as error:
             return TurnDone(outcome="failed", error=str(error)), None
         except Exception as error:
             _LOG.exception("turn %s", turn.turn_id)
@@ -232,7 +232,11 @@ class NodeWorker:
     def _swarm_of(self, turn: TurnRun) -> SwarmManager:
         """The node's agents, made by the first turn."""
         if self._swarm is None:
-            data = Path(turn.module).read_bytes()
+            try:
+                data = Path(turn.module).read_bytes()
+            except OSError as error:
+                why = f"cannot read {turn.module}: {error.strerror}"
+                raise ArgumentError(why) from error
             swarm = SwarmManager.from_wasm(
                 data, max_agents=turn.agents,
                 trace_host_calls=traced_calls(turn.agents) if turn.trace else None,

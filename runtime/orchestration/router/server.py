@@ -182,7 +182,7 @@ class RouterServer:
             config.load()
             socket = await asyncio.to_thread(_bind, listen.host, listen.port)
         except (OSError, ssl.SSLError) as error:
-            raise ServerError(f"cannot listen on {listen.host}:{listen.port}: {error}") from error
+            raise ServerError(_cannot_listen(listen.host, listen.port, error)) from error
         self.port = socket.getsockname()[1]
         try:
             await self._router.open()
@@ -279,9 +279,8 @@ class RouterServer:
                 ssl=context,
             )  # fmt: skip
         except OSError as error:
-            raise ServerError(
-                f"cannot listen on {self._listen.host}:{self._listen.tcp_port}: {error}"
-            ) from error
+            why = _cannot_listen(self._listen.host, self._listen.tcp_port, error)
+            raise ServerError(why) from error
         self.tcp_port = server.sockets[0].getsockname()[1]
         return server
 
@@ -349,3 +348,7 @@ def _bind(host: str, port: int) -> Any:
         bound.close()
         raise
     return bound
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> str:
+    return f"cannot listen on {host}:{port}: {error.strerror or error}"

@@ -225,8 +225,8 @@ class CertifiedRun:
                     break
             if time.monotonic() >= end or self._ended.is_set():
                 raise CertificationError(
-                    f"{len(chosen)} workers of distinct domains that sign are there: with f ="
-                    f" {self._how.f} it takes {needed}"
+                    f"f = {self._how.f} takes {needed} workers that sign, each of a domain of its"
+                    f" own (start-worker --domain), and there are {len(chosen)}"
                 )
             self._ended.wait(_LOOK)
         return [

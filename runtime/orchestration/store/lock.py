@@ -76,7 +76,7 @@ class WriterLock:
         return StoreLockedError(
             f"{path} is open for writing in {who}",
             pid=pid,
-            hint="close it there, or read it with Store.open_readonly",
+            hint="end that, or only read it, with `swarmc status` or Store.open_readonly",
         )
 
     def release(self) -> None:

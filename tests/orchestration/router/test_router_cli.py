@@ -92,6 +92,10 @@ def test_mistakes(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert done.returncode == 2
     assert "no router answers at ws://127.0.0.1:1" in done.stderr
     assert "start one with `swarmc start-dispatcher`" in done.stderr
+    for url in ("http://127.0.0.1:1", "ws://127.0.0.1:99999", "ws://", "nonsense"):
+        done = shell.run("list", "--router", url)
+        why = f"swarmc: error: {url!r} is no address of a router; they are like"
+        assert (done.returncode, done.stderr[: len(why)]) == (2, why)
     done = shell.run("start-worker", "--patience", "0")
     assert (done.returncode, "no router answers at ws://127.0.0.1:1" in done.stderr) == (2, True)
     monkeypatch.setenv("SWARMC_SWARM_ID", "swarm-1")
@@ -107,5 +111,9 @@ def test_mistakes(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "give --prompt or --stdin" in done.stderr
     done = shell.run("launch")
     assert "no module was named, and none is configured" in done.stderr
+    for wrong, why in (("nope.wasm", "No such file or directory"), ("no.wasm", "no WebAssembly")):
+        (tmp_path / "no.wasm").write_bytes(b"text")
+        done = shell.run("launch", str(tmp_path / wrong))
+        assert (done.returncode, why in done.stderr) == (2, True)
     done = shell.run("start-dispatcher", "--port", "0")
     assert (done.returncode, "swarm-state.db" in done.stderr) == (2, True)
