@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,11 +92,12 @@ class GoodClient:
         hello = {"role": "worker", "swarm_id": self.swarms["good"], "node": 0, "token": token}
         self._working.append(asyncio.ensure_future(self._stay(hello)))
 
-    async def run(self) -> None:
-        """Ask for what is right, again and again, until cancelled."""
-        while True:
+    async def run(self, over: asyncio.Event) -> None:
+        """Ask for what is right, again and again, until it is over; no request is left alone."""
+        while not over.is_set():
             await self.look()
-            await asyncio.sleep(_PAUSE)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), _PAUSE)
 
     async def look(self) -> None:
         """Is all as it was?"""
@@ -228,13 +230,14 @@ async def attack(router: Process, token: str, frames: int, seed: int, report: Re
     await good.look()
     process = psutil.Process(router.pid)
     report.memory_before = process.memory_info().rss
-    asking = asyncio.ensure_future(good.run())
+    over = asyncio.Event()
+    asking = asyncio.ensure_future(good.run(over))
     begun = time.monotonic()
     await asyncio.gather(*(peer.run(-(-frames // len(peers))) for peer in peers))
     report.seconds = time.monotonic() - begun
-    asking.cancel()
+    over.set()
     await asyncio.wait([asking])
-    if not asking.cancelled() and (error := asking.exception()) is not None:
+    if (error := asking.exception()) is not None:
         report.find(f"the good client failed: {error!r}")
     await good.look()
     await good.end()

@@ -111,6 +111,7 @@ class ProcessExecutor:
         problem = self.problem()
         if problem is not None:
             raise problem
+        REAPER.ready()
         with self._start() as process, REAPER.watching(process.pid):
             running = _Running(process, self, context)
             try:

@@ -29,6 +29,13 @@ class Reaper:
         self._owner = 0
         self._groups: set[str] = set()
 
+    def ready(self) -> None:
+        """Start it, if it is not there: then a program that begins is watched at once."""
+        with self._lock:
+            self._disown()
+            if self._process is None:
+                self._try_start()
+
     @contextlib.contextmanager
     def watching(self, pid: int) -> Iterator[None]:
         """While this lasts, the group that a process leads ends with this process."""
@@ -41,19 +48,26 @@ class Reaper:
 
     def _tell(self, sign: str, name: str) -> None:
         with self._lock:
-            if self._owner != os.getpid():  # it belongs to the process that this one was forked off
-                self._owner, self._process = os.getpid(), None
-                self._groups.clear()
+            self._disown()
             (self._groups.add if sign == "+" else self._groups.discard)(name)
             if self._process is not None and self._write(f"{sign}{name}\n"):
                 return
-            if self._groups:
-                try:
-                    self._start()
-                except OSError as error:
-                    _LOG.warning("programs will not end if this process is killed: %s", error)
-                else:
-                    self._write("".join(f"+{group}\n" for group in sorted(self._groups)))
+            if self._groups and self._try_start():
+                self._write("".join(f"+{group}\n" for group in sorted(self._groups)))
+
+    def _disown(self) -> None:
+        """Forget one that belongs to the process that this one was forked off."""
+        if self._owner != os.getpid():
+            self._owner, self._process = os.getpid(), None
+            self._groups.clear()
+
+    def _try_start(self) -> bool:
+        try:
+            self._start()
+        except OSError as error:
+            _LOG.warning("programs will not end if this process is killed: %s", error)
+            return False
+        return True
 
     def close(self) -> None:
         """End it; it is started again if need be."""

@@ -294,12 +294,13 @@ def test_rust(tmp_path: Path) -> None:
     assert given["parameters"] == {"table": "wp_posts"}
 
 
+#: A program begins to work when it is given its input, which is after the reaper has heard of it.
 KILLED = """
 import sys
 from swarmc.runtime.orchestration.executors import ProcessExecutor
 from swarmc.runtime.orchestration.tasks import Task, TaskContext
 
-code = 'sleep 300 & echo $! >child; echo $$ >program.new; mv program.new program; wait'
+code = 'cat >/dev/null; sleep 300 & echo $! >child; echo $$ >own; mv own program; wait'
 ProcessExecutor("stub", ["/bin/sh", "-c", code]).run(Task("t", None, id="t"), TaskContext())
 """
 

@@ -136,8 +136,17 @@ def test_results_that_are_too_large_together(host: RunningDispatcher) -> None:
             assert [len(value) for value in result.results.values()] == [6_000_000] * count
 
 
-def test_runs_that_go_on_are_waited_for(tmp_path: Path) -> None:
+def test_runs_that_go_on_are_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     holding = Holding()
+    wait = RoutedRuns.wait
+
+    def wait_and_let_go(runs: RoutedRuns, run_id: str, timeout: float) -> Any:
+        holding.go.set()
+        return wait(runs, run_id, timeout)
+
+    monkeypatch.setattr(RoutedRuns, "wait", wait_and_let_go)
     with RunningDispatcher(tmp_path, holding.table()) as host:
         done = swarmc("deploy", "--resume", "--router", host.url)
         assert (done.exit_code, "every run has ended" in done.stderr) == (0, True)
@@ -146,7 +155,6 @@ def test_runs_that_go_on_are_waited_for(tmp_path: Path) -> None:
             host.dispatcher.deploy(host.dispatcher.parse({"name": name, "symbols": symbols}))
             for name in ("one", "two")
         ]
-        threading.Timer(0.3, holding.go.set).start()
         done = swarmc("deploy", "--resume", "--json", "--router", host.url)
         assert done.exit_code == 0
         assert [run["id"] for run in json.loads(done.stdout)] == run_ids

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ from swarmc.runtime.orchestration.router.protocol import (
     TurnRun,
 )
 
-from ..router.routing import RunningDispatcher, RunningRouter, ThreadProvider
+from ..router.routing import LONG, RunningDispatcher, RunningRouter, ThreadProvider
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -78,9 +79,12 @@ class EchoNode:
             protocol=PROTOCOL, role="worker", token=spec.secrets["SWARMC_TOKEN"],
             swarm_id=spec.swarm_id, node=node, pid=4711 + node, host="here", targets=["cpu"],
         )  # fmt: skip
+        self._ready = threading.Event()  # the client may be asked before it is ours
         self.client = RouterClient(spec.command[-1], hello=hello, asked=self._asked)
+        self._ready.set()
 
     def _asked(self, method: str, params: Params, answer: Callable[[Any], None]) -> None:
+        assert self._ready.wait(LONG)
         if isinstance(params, Drain):
             answer(None)
         elif isinstance(params, TurnRun) and not self.held:
