@@ -12,8 +12,13 @@ from pathlib import Path
 
 from ..orchestration.events import EventKind
 from ..orchestration.router.protocol import Event
+from ..orchestration.router.swarms import RouterConfig
 from ..orchestration.store import Store
 from .swarm_module import Undisturbed
+
+#: Workers that may be lost with a turn, and what is said of it then.
+ATTEMPTS = RouterConfig().attempts
+_GIVEN_UP = f"failed: {ATTEMPTS} workers were lost while they ran it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,7 @@ class Verdict:
 
     Args:
         turns: that were accepted. repeated: of these, run by more than one worker.
+        given_up: that killed as many workers as a router gives a turn, and have failed for that.
         seen: whose end the client saw; the others ended while it was away.
         wrong: what must not be.
     """
@@ -91,6 +97,7 @@ class Verdict:
     accepted: int
     turns: int
     repeated: int
+    given_up: int
     seen: int
     unanswered: int
     wrong: tuple[str, ...]
@@ -112,7 +119,12 @@ def judge(
         for node, turn in one.turns.items():
             if stored.turns.get(turn) != (node, one.data):
                 wrong.append(f"{one.reference}: turn {turn} was accepted, and is not stored so")
+    given_up = stored.given_up()
     for turn, (node, data) in stored.turns.items():
+        if turn in given_up:
+            if seen.completes.get(turn, [_GIVEN_UP]) != [_GIVEN_UP]:
+                wrong.append(f"turn {turn} was told to end so: {seen.completes[turn]}")
+            continue
         if stored.ends[turn] != ["task.completed"]:
             wrong.append(f"turn {turn} of node {node} ended so: {stored.ends[turn]}")
         ends = seen.completes.get(turn, [])
@@ -126,7 +138,7 @@ def judge(
     wrong += [f"turn {turn} ended, and was never accepted" for turn in sorted(unknown)]
     return Verdict(
         len(accepted), len(stored.turns), sum(n > 1 for n in stored.starts.values()),
-        len(seen.completes), len(stored.turns.keys() - known), tuple(wrong),
+        len(given_up), len(seen.completes), len(stored.turns.keys() - known), tuple(wrong),
     )  # fmt: skip
 
 
@@ -138,6 +150,13 @@ class _Stored:
     starts: Counter[str] = field(default_factory=Counter)
     ends: dict[str, list[str]] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
+
+    def given_up(self) -> set[str]:
+        """Turns that failed, each after as many attempts as a router makes."""
+        return {
+            turn for turn, ends in self.ends.items()
+            if ends == ["task.failed"] and self.starts[turn] == ATTEMPTS
+        }  # fmt: skip
 
     @classmethod
     def read(cls, state: Path) -> _Stored:
@@ -201,5 +220,5 @@ def _written(runs: Path, stored: _Stored, undisturbed: Undisturbed) -> Iterator[
                     yield f"node {node} ran turn {turn}, which is of node {of}"
                 elif [told[agent] for agent in sorted(told)] != undisturbed.outputs(node, given):
                     yield f"turn {turn} of node {node} wrote {told}"
-    for turn in sorted(stored.turns.keys() - ran):
+    for turn in sorted(stored.turns.keys() - ran - stored.given_up()):
         yield f"turn {turn} was never run"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ class Past:
         self.tails = {"t0": "abc", "t1": "abc"}
         self.told = {"t0": "abc", "t1": "abc"}
         self.node = 0
+        self.starts: Counter[str] = Counter()
         self.seqs: list[int] = []
 
     def judge(self) -> Verdict:
@@ -76,8 +78,9 @@ class Past:
             payload = {"node": 0, "data": base64.b64encode(given(7, turn)).decode()}
             task = Task("turn", payload, workflow="s", id=turn)
             return StoredEvent(EventKind.TASK_ACCEPTED, turn, task.to_data())
+        self.starts[turn] += kind == "started"
         known: dict[str, dict[str, Any]] = {
-            "started": {"agent": None, "attempt": 1}, "completed": {"result": None},
+            "started": {"agent": None, "attempt": self.starts[turn]}, "completed": {"result": None},
             "failed": {"error": "no"},
         }  # fmt: skip
         return StoredEvent(EventKind(f"task.{kind}"), turn, known[kind])
@@ -107,7 +110,16 @@ class Past:
 
 
 def test_a_history_that_is_right(tmp_path: Path) -> None:
-    assert Past(tmp_path).judge() == Verdict(2, 2, 0, 2, 0, ())
+    assert Past(tmp_path).judge() == Verdict(2, 2, 0, 0, 2, 0, ())
+
+
+def test_a_turn_that_was_given_up(tmp_path: Path) -> None:
+    """After three workers were lost with it, as a router promises; not sooner."""
+    past = Past(tmp_path)
+    past.kinds[-1:] = [("started", "t1"), ("started", "t1"), ("failed", "t1")]
+    del past.tails["t1"], past.told["t1"]
+    past.seen.completes["t1"] = ["failed: 3 workers were lost while they ran it"]
+    assert past.judge() == Verdict(2, 2, 1, 1, 2, 0, ())
 
 
 def _lost(past: Past) -> None:
@@ -120,6 +132,10 @@ def _unfinished(past: Past) -> None:
 
 def _failed(past: Past) -> None:
     past.kinds[-1] = ("failed", "t1")
+
+
+def _given_up_otherwise(past: Past) -> None:
+    past.kinds[-1:] = [("started", "t1"), ("started", "t1"), ("failed", "t1")]
 
 
 def _out_of_order(past: Past) -> None:
@@ -171,7 +187,8 @@ def _back(past: Past) -> None:
         (_failed, r"ended so: \['task.failed'\]"), (_out_of_order, "out of its order"),
         (_wrong_output, "wrote"), (_wrong_word, "told"), (_never_run, "was never run"),
         (_elsewhere, "node 1 ran turn t0"), (_unknown, "was never accepted"),
-        (_twice, "told to end so"), (_died, "exited with 2, which nobody"),
+        (_given_up_otherwise, "t1 was told to end so"), (_twice, "told to end so"),
+        (_died, "exited with 2, which nobody"),
         (_gap, "in the place of 4"), (_back, "came after 3"),
     ],
 )  # fmt: skip
