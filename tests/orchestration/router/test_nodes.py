@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosedError
 
 from swarmc.runtime.cli_router_client import RouterOptions, list_swarms
 from swarmc.runtime.orchestration.providers import Job, JobState, JobStatus, NodeStatus
@@ -315,6 +316,15 @@ def test_an_answer_that_comes_while_its_worker_is_missed(tmp_path: Path) -> None
         assert texts == ["hello, swarm\n"]
         held.worker.drain()
         held.thread.join(LONG)
+
+
+def test_a_connection_that_breaks_off_while_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(*args: object, **options: object) -> None:
+        raise ConnectionClosedError(None, None)
+
+    monkeypatch.setattr("swarmc.runtime.orchestration.router.client.connect", connect)
+    with pytest.raises(RouterUnavailableError, match="no router answers at ws://x"):
+        RouterClient("ws://x")
 
 
 def test_the_patience_of_a_worker_begins_when_its_connection_ends(tmp_path: Path) -> None:
