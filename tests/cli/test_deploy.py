@@ -25,7 +25,7 @@ from swarmc.runtime.orchestration.tasks import TaskState
 from swarmc.runtime.orchestration.workflow import SymbolResult, WorkflowResult, WorkflowState
 
 Swarmc = Callable[..., Result]
-SECONDS = 60.0
+SECONDS = 180.0
 
 GOOD = """\
 name: good

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..ports import free_port
 
-LONG = 60
+LONG = 180  # several programs start, on a machine that may be busy
 
 
 class Shell:
