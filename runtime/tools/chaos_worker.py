@@ -46,7 +46,7 @@ def main() -> int:
     worker = LinkedWorker(
         TaskWorkerConfig(
             router, name, Path(token).read_text(encoding="utf-8").strip(),
-            keys=Path(file).with_name("keys"), domain=name,
+            keys=Path(file).with_name("keys"), domain=name, patience=600.0,
         ), settings, int(port), Path(file),
     )  # fmt: skip
     signal.signal(signal.SIGTERM, lambda number, frame: worker.drain())

@@ -154,6 +154,7 @@ class TaskWorker:
         )  # fmt: skip
         self._joined = joined
         self._draining = self._stopping = False
+        self._seen = 0.0  # when it was last a worker of the router, on the clock
         #: Wakes the main thread. Its ``put`` may be called by a handler of a signal, which
         #: interrupts that thread anywhere.
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -164,15 +165,15 @@ class TaskWorker:
         Raises:
             CommandRejectedError: the router does not want it.
         """
-        seen = time.monotonic()
+        self._seen = time.monotonic()
         try:
             while not self._draining:
                 try:
                     with self._connect() as client:
                         self._serve(client)
-                    seen = time.monotonic()
+                    self._seen = time.monotonic()
                 except RouterUnavailableError as error:
-                    if time.monotonic() - seen > self._config.patience:
+                    if time.monotonic() - self._seen > self._config.patience:
                         _LOG.error("giving up: %s", error)
                         return False
                     self._wait(_PAUSE)
@@ -252,6 +253,7 @@ class TaskWorker:
                 self._leave(client)
         finally:
             runner.close()
+            self._seen = time.monotonic()  # however it ended: patience begins now
 
     def _leave(self, client: RouterClient) -> None:
         """Wait until what runs has ended and is told, unless that is not wanted any more."""
