@@ -17,6 +17,7 @@ from .forking import Forker, forker
 
 CHILD = Path(__file__).with_name("crash_scheduler_child.py")
 KILLS = 100
+MOST_KILLS = 5 * KILLS  #: where a slow machine gets little done between two of them
 LONG = 60
 
 
@@ -26,6 +27,11 @@ class Told:
     def __init__(self) -> None:
         self.accepted: dict[int, str] = {}
         self.results: dict[int, tuple[str, str]] = {}
+
+    @property
+    def enough(self) -> bool:
+        """Whether there was load."""
+        return len(self.accepted) > KILLS and len(self.results) > KILLS / 2
 
     def hear(self, output: str) -> None:
         """Take what a process printed; its last line may be cut off."""
@@ -56,7 +62,9 @@ def test_killed_a_hundred_times(tmp_path: Path) -> None:
     chance = random.Random(20261121)
     told = Told()
     with forker(CHILD) as forks:
-        for _ in range(KILLS):
+        kills = 0
+        while kills < KILLS or (not told.enough and kills < MOST_KILLS):
+            kills += 1
             if chance.random() < 0.2:  # while it opens the store, and takes up what is there
                 told.hear(run_and_kill(forks, path, 0, chance.uniform(0, 0.04)))
             else:
@@ -74,8 +82,7 @@ def test_killed_a_hundred_times(tmp_path: Path) -> None:
         store.rebuild()
         assert store.record_counts() == before
         assert {r.task.id: r for r in store.tasks()} == records
-    assert len(told.accepted) > KILLS / 4  # there was load, on slow machines less of it
-    assert len(told.results) > KILLS / 10
+    assert told.enough
     for number, task_id in told.accepted.items():
         assert records[task_id].task.payload == number
     for number, outcome in told.results.items():
@@ -89,4 +96,4 @@ def test_killed_a_hundred_times(tmp_path: Path) -> None:
     payloads = [record.task.payload for record in records.values()]
     assert len(set(payloads)) == len(payloads)  # of two submissions with one key, one is run
     cut_short = [r for r in records.values() if r.attempts > 1 and r.task.payload % 7]
-    assert len(cut_short) > KILLS / 50
+    assert len(cut_short) > KILLS / 10
