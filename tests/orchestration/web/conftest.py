@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .paging import FLAGS
+from .paging import FLAGS, EchoProvider, WebRouter
+from .swarming import HELLO
 
 CHROMIUM = shutil.which("chromium")
 
@@ -65,3 +67,10 @@ def tabs(chromium: Any) -> Iterator[Tabs]:
     finally:
         opened.close()
     assert opened.wrong == []
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[WebRouter]:
+    """A router whose nodes echo."""
+    with WebRouter(tmp_path, EchoProvider(), module=HELLO, heartbeat_timeout=600.0) as router:
+        yield router
