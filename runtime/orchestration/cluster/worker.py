@@ -46,6 +46,7 @@ from ..worker import Worker
 from .authority import KeyPair
 from .errors import ClusterMissingError
 from .modules import ModuleCache
+from .proof import statement
 
 _LOG = logging.getLogger(__name__)
 #: Seconds for which a worker that has no router looks for one, before it ends.
@@ -226,7 +227,9 @@ class TaskWorker:
 
     def _work(self, client: RouterClient) -> None:
         pair = KeyPair(self._config.name)
-        joined: WorkerJoined = client.call("worker_join", self._description(pair.request))
+        joined: WorkerJoined = client.call(
+            "worker_join", self._description(pair.request, client.welcome.challenge)
+        )
         cut = threading.Event()
 
         def gone() -> None:
@@ -284,14 +287,18 @@ class TaskWorker:
                 return  # the connection has ended, which everybody notices
             pause.wait(interval)
 
-    def _description(self, request: str) -> WorkerJoin:
-        agent, config = self._agent, self._config
+    def _description(self, request: str, challenge: str | None) -> WorkerJoin:
+        agent, config, key = self._agent, self._config, self._signer.public_key.hex()
         executors = sorted(agent.executors)
+        proof = None
+        if challenge is not None:  # a router that asks for no proof gives none
+            stated = statement(challenge, config.name, key, request)
+            proof = self._signer.sign(stated).hex()
         return WorkerJoin(
             name=config.name, host=socket.gethostname(), pid=os.getpid(), targets=self._targets,
             executors=executors, capabilities=sorted(agent.capabilities - {*executors}),
             resources=dict(agent.resources), capacity=agent.capacity, domain=config.domain,
-            public_key=self._signer.public_key.hex(), certificate_request=request,
+            public_key=key, certificate_request=request, proof=proof,
         )  # fmt: skip
 
 

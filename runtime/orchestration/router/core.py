@@ -137,6 +137,7 @@ class Router(Swarms):
             protocol=PROTOCOL, server=f"swarmc {__version__}", seq=self.events.seq,
             heartbeat_interval=round(self.config.heartbeat_interval * 1000),
             heartbeat_timeout=round(self.config.heartbeat_timeout * 1000),
+            challenge=connection.challenge,
         )  # fmt: skip
 
     def knows(self, token: str | None) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..store import StoreError
 from .counts import MetricsDesk
 from .desk import Desk
+from .modules import ModuleDesk
 from .tasks import TaskDesk
 from .workers import WorkerDesk
 from .workflows import WorkflowDesk
@@ -66,8 +67,9 @@ class Cleaning(Desk):
 def desks_of(dispatcher: Dispatcher) -> tuple[Desk, ...]:
     """What clients and workers ask of a dispatcher, which must be open."""
     references: dict[str, str] = {}
+    workers = WorkerDesk(dispatcher)
     return (
         TaskDesk(dispatcher, references), WorkflowDesk(dispatcher, references),
-        MetricsDesk(dispatcher), WorkerDesk(dispatcher), Cleaning(dispatcher),
-        Resuming(dispatcher),
+        MetricsDesk(dispatcher), workers, ModuleDesk(dispatcher, workers),
+        Cleaning(dispatcher), Resuming(dispatcher),
     )  # fmt: skip

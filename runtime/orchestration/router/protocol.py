@@ -124,13 +124,18 @@ class Hello(Params, kw_only=True, frozen=True):
 
 
 class Welcome(Result, kw_only=True, frozen=True):
-    """The answer to ``hello``: the router's version, the latest event, how often to beat (ms)."""
+    """The answer to ``hello``: the router's version, the latest event, how often to beat (ms).
+
+    Args:
+        challenge: of a worker of tasks: what it signs to join, over this connection alone.
+    """
 
     protocol: str
     server: str
     seq: int
     heartbeat_interval: int
     heartbeat_timeout: int
+    challenge: str | None = None
 
 
 # What clients ask

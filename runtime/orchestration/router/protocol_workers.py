@@ -19,6 +19,7 @@ Host = Annotated[str, Meta(max_length=256)]
 Amounts = Annotated[dict[Name, Annotated[float, Meta(ge=0)]], Meta(max_length=64)]
 # In Python a $ is also before a newline at the end.
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+Signature = Annotated[str, Meta(pattern=r"^[0-9a-f]{128}$(?!\n)")]
 Pem = Annotated[str, Meta(max_length=16384)]
 Key = Annotated[str, Meta(min_length=1, max_length=512)]
 WorkerState = Literal["joining", "ready", "busy", "suspect", "draining", "lost", "excluded"]
@@ -40,6 +41,10 @@ class WorkerJoin(Params, kw_only=True, frozen=True):
         domain: what fails together with it; None: its host.
         public_key: Ed25519, in hex: whose signatures under what it computes are its own.
         certificate_request: PEM, for its place in the engine. Its private key stays with it.
+        proof: of a worker with a public_key: its signature, in hex, under five lines with a line
+            feed between each two, which are ``codeswarm.router.v1 worker_join``, the ``challenge``
+            that welcomed this connection, name, public_key, and the SHA-256 of
+            certificate_request in hex.
     """
 
     name: Id
@@ -53,6 +58,7 @@ class WorkerJoin(Params, kw_only=True, frozen=True):
     domain: Host | None = None
     public_key: Digest | None = None
     certificate_request: Pem | None = None
+    proof: Signature | None = None
 
 
 class WorkerJoined(Result, kw_only=True, frozen=True):

@@ -84,6 +84,7 @@ class Connection:
         self.peer = peer
         self.role: str | None = None
         self.hello: Hello | None = None
+        self.challenge: str | None = None  #: what the peer has to sign, of a worker of tasks
         self.events = False  #: whether events are sent to it
         self.only: str | None = None  #: of this swarm only
         self.ended = False  #: whether the peer is gone; what it asked before may still be done

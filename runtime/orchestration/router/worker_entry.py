@@ -10,6 +10,7 @@ from typing import Any
 from ..agents.registry import AgentRegistry
 from ..cluster.agent import RemoteAgent, pin_of
 from ..cluster.exclusions import Excluded
+from ..cluster.proof import proves, statement
 from ..verify.evidence import check_evidence
 from .protocol_workers import Worker, WorkerJoin, WorkerState
 from .swarms import RouterConfig
@@ -91,12 +92,16 @@ def absent(excluded: Excluded) -> Worker:
     )  # fmt: skip
 
 
-def refusal(join: WorkerJoin, excluded: Excluded | None) -> str | None:
+def refusal(join: WorkerJoin, challenge: str | None, excluded: Excluded | None) -> str | None:
     """Why a worker may not join, whoever else is there.
 
     Args:
+        challenge: what its connection was welcomed with.
         excluded: who has its name or its key.
     """
+    why = _unproven(join, challenge)
+    if why is not None:
+        return why
     if excluded is not None:
         return f"worker {excluded.name} is excluded: {excluded.reason or 'no reason was given'}"
     if join.certificate_request is None:
@@ -104,6 +109,20 @@ def refusal(join: WorkerJoin, excluded: Excluded | None) -> str | None:
     names = (*join.executors, *join.capabilities, *join.targets)
     pins = [name for name in names if name.startswith(pin_of(""))]
     return f"{pins[0]} is no capability to choose: tasks are pinned by it" if pins else None
+
+
+def _unproven(join: WorkerJoin, challenge: str | None) -> str | None:
+    """Why it is not shown that a worker has the key that it announces."""
+    if join.public_key is None:
+        return None  # it signs nothing, and nobody believes it anything
+    if join.proof is None:
+        return "there is no proof in it that the worker has the private key of its public_key"
+    stated = statement(
+        challenge or "", join.name, join.public_key, join.certificate_request or ""
+    )
+    if challenge is None or not proves(join.proof, join.public_key, stated):
+        return "its proof is no signature by public_key under this connection's challenge"
+    return None
 
 
 def check_lie(evidence: Any, entry: WorkerEntry, known: Sequence[WorkerEntry]) -> None:

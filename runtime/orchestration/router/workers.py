@@ -3,41 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
+import secrets
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import msgspec
-from msgspec import UNSET
-
 from ..agents.states import AgentLimitError
 from ..cluster.agent import RemoteAgent, pin_of
 from ..cluster.authority import Authority
-from ..cluster.errors import AuthorityError, ClusterError, ClusterMissingError, ModuleError
+from ..cluster.errors import AuthorityError, ClusterError, ClusterMissingError
 from ..cluster.exclusions import Exclusions
-from ..cluster.modules import ModuleFolder, module_path
-from ..codec import dumps, loads
 from ..coordinator.errors import CoordinationError
 from ..engine.dask import DaskEngine
-from ..executors.operations import RESERVED
 from ..interfaces import AgentState
 from ..tasks import new_id
 from .desk import Desk, Handler
 from .protocol import Code, Hello, Params
 from .protocol_workers import (
-    MAX_MODULE,
-    ModuleData,
-    ModuleGet,
-    ModuleKept,
-    ModulePut,
-    StateDelete,
-    StateFound,
-    StateGet,
-    StateSet,
     Worker,
     WorkerExclude,
     WorkerJoin,
@@ -53,7 +37,6 @@ if TYPE_CHECKING:
     from .core import Router
 
 _LOOK = 0.02  # seconds between looks whether a draining worker still runs something
-_MISSING = object()
 _ACTIVE = (AgentState.READY, AgentState.BUSY)
 
 
@@ -80,16 +63,12 @@ class WorkerDesk(Desk):
         self._folder: Path | None = None
         if config.dispatcher.state_db_path != ":memory:":
             self._folder = config.path(config.dispatcher.state_db_path).parent
-        self.modules = ModuleFolder(module_path(config))
 
     def handlers(self) -> Mapping[str, Handler]:
-        """Those of workers and modules."""
+        """Those of workers."""
         return {
             "worker_join": self._join, "worker_ready": self._ready, "worker_drain": self._drain,
             "worker_list": self._list, "worker_exclude": self._exclude,
-            "module_put": self._module_put, "module_get": self._module_get,
-            "state_get": self._state_get, "state_set": self._state_set,
-            "state_delete": self._state_delete,
         }  # fmt: skip
 
     async def open(self, router: Router) -> None:
@@ -109,10 +88,14 @@ class WorkerDesk(Desk):
 
     # -- joining -----------------------------------------------------------------------------
 
+    def welcome(self, connection: Connection, hello: Hello) -> None:
+        """The router's token was right; who it is, it says, and proves, when it joins."""
+        connection.challenge = secrets.token_hex(32)
+
     async def _join(self, connection: Connection, join: WorkerJoin) -> WorkerJoined:
         if connection in self._of:
             raise RequestError(Code.INVALID_REQUEST, "worker_join was said already")
-        self._refuse(join)
+        self._refuse(join, connection.challenge)
         before = self._workers.get(join.name)
         if before is not None and before.connection is not None:
             if not before.has_key(join.public_key):
@@ -121,6 +104,9 @@ class WorkerDesk(Desk):
             if before.beats_elsewhere(join, self.router.clock(), self.router.config):
                 raise RequestError(Code.INTERNAL, f"another process is worker {join.name}")
             self._leave(before, "lost", "it joined again")
+        elif before is not None and before.join.public_key != join.public_key:
+            self._forget(before, "a worker of another key has its name")
+            before = None
         worker_id = before.worker_id if before is not None else new_id("worker")
         agent = RemoteAgent(
             worker_id, join.name,
@@ -148,9 +134,9 @@ class WorkerDesk(Desk):
             certificate=certificate, authority=authority.certificate,
         )  # fmt: skip
 
-    def _refuse(self, join: WorkerJoin) -> None:
-        """Reject who is excluded, and who would get what is another's."""
-        why = refusal(join, self._excluded.find(join.name, join.public_key))
+    def _refuse(self, join: WorkerJoin, challenge: str | None) -> None:
+        """Reject who has not the key, who is excluded, and who would get what is another's."""
+        why = refusal(join, challenge, self._excluded.find(join.name, join.public_key))
         if why is not None:
             self.router.reject("worker_join", why, join)
         for twin in list(self._workers.values()):  # two of one key: evidence would show nothing
@@ -178,7 +164,7 @@ class WorkerDesk(Desk):
         return engine, self._authority
 
     async def _ready(self, connection: Connection, nothing: Params) -> None:
-        entry = self._entry(connection)
+        entry = self.entry_of(connection)
         if entry.state != "joining":
             raise RequestError(Code.INVALID_REQUEST, f"worker_ready, but it is {entry.state}")
         if entry.agent.place not in self._present:
@@ -190,7 +176,8 @@ class WorkerDesk(Desk):
         entry.state, entry.reason = "ready", None
         self._changed(entry)
 
-    def _entry(self, connection: Connection) -> WorkerEntry:
+    def entry_of(self, connection: Connection) -> WorkerEntry:
+        """Who has joined over a connection. Raises RequestError: nobody."""
         entry = self._of.get(connection)
         if entry is None:
             raise RequestError(Code.INVALID_REQUEST, "the first request is worker_join")
@@ -200,7 +187,7 @@ class WorkerDesk(Desk):
 
     async def _drain(self, connection: Connection, nothing: Params) -> None:
         """It gets nothing new; answered when it runs nothing any more."""
-        entry = self._entry(connection)
+        entry = self.entry_of(connection)
         if entry.state != "draining":
             entry.state = "draining"
             self._suspect(entry, "it drains")
@@ -351,50 +338,3 @@ class WorkerDesk(Desk):
             await self.router.call(check_lie, which.evidence, entry, known)
         except CoordinationError as error:
             self.router.reject("worker_exclude", f"the evidence shows nothing: {error}", which)
-
-    # -- modules, state ----------------------------------------------------------------------
-
-    async def _module_put(self, connection: Connection, put: ModulePut) -> ModuleKept:
-        try:
-            data = await self.router.call(lambda: base64.b64decode(put.data, validate=True))
-        except binascii.Error as error:
-            raise RequestError(Code.INVALID_PARAMS, f"module_put: data: {error}") from error
-        if len(data) > MAX_MODULE:
-            why = f"a module has at most {MAX_MODULE:,} bytes, and not {len(data):,}"
-            self.router.reject("module_put", why, put)
-        try:
-            return ModuleKept(digest=await self.router.call(self.modules.put, data))
-        except OSError as error:
-            self.router.reject("module_put", f"the module cannot be kept: {error}", put)
-
-    async def _module_get(self, connection: Connection, wanted: ModuleGet) -> ModuleData:
-        try:
-            data = await self.router.call(self.modules.get, wanted.digest)
-        except (ModuleError, OSError) as error:
-            self.router.reject("module_get", str(error), wanted)
-        return ModuleData(data=base64.b64encode(data).decode())
-
-    def _key(self, method: str, wanted: StateGet | StateSet | StateDelete) -> str:
-        """A key that is a task's: what the router keeps for itself is nobody else's."""
-        if wanted.key.startswith(RESERVED):
-            self.router.reject(method, f"{wanted.key} is the router's own", wanted)
-        return wanted.key
-
-    async def _state_get(self, connection: Connection, wanted: StateGet) -> StateFound:
-        store, key = self._dispatcher.store, self._key("state_get", wanted)
-        value = await self.router.call(store.get_state, key, _MISSING)
-        if value is _MISSING:
-            return StateFound(found=False)
-        return StateFound(found=True, value=msgspec.Raw(dumps(value).encode()))
-
-    async def _state_set(self, connection: Connection, wanted: StateSet) -> None:
-        key = self._key("state_set", wanted)
-        value = None if wanted.value is UNSET else loads(bytes(wanted.value))
-        await self.router.call(self._dispatcher.store.set_state, key, value)
-
-    async def _state_delete(self, connection: Connection, wanted: StateDelete) -> None:
-        key = self._key("state_delete", wanted)
-        await self.router.call(self._dispatcher.store.delete_state, key)
-
-    def welcome(self, connection: Connection, hello: Hello) -> None:
-        """The router's token was right; who it is, it says when it joins."""

@@ -19,7 +19,7 @@ class Connection:
     """To a router that lets a worker in, and is away when that says that it is ready."""
 
     gone = True
-    welcome = SimpleNamespace(heartbeat_interval=100)
+    welcome = SimpleNamespace(heartbeat_interval=100, challenge=None)
 
     def __enter__(self) -> Self:
         return self

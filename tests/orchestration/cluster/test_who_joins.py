@@ -14,15 +14,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from swarmc.runtime.orchestration.cluster.authority import Authority, KeyPair
+from swarmc.runtime.orchestration.cluster.authority import Authority
+from swarmc.runtime.orchestration.coordinator.signing import Ed25519Signer
 from swarmc.runtime.orchestration.router.client import CommandRejectedError, RouterClient
-from swarmc.runtime.orchestration.router.protocol import PROTOCOL, Code, Hello, Nothing
-from swarmc.runtime.orchestration.router.protocol_workers import Worker, WorkerExclude, WorkerJoin
+from swarmc.runtime.orchestration.router.protocol import PROTOCOL, Code
+from swarmc.runtime.orchestration.router.protocol_workers import WorkerExclude, WorkerJoin
 from swarmc.runtime.orchestration.router.workers import WorkerDesk
 
 from ..router.routing import RunningDispatcher, until
-
-KEY = "17" * 32
+from ..router.task_workers import KEY, OTHER, joining, listed, worker
 
 
 @pytest.fixture
@@ -38,21 +38,9 @@ def ending() -> Iterator[ExitStack]:
         yield stack
 
 
-def worker(host: RunningDispatcher) -> RouterClient:
-    return host.client(hello=Hello(protocol=PROTOCOL, role="task_worker"))
-
-
-def join(client: RouterClient, name: str, key: str = KEY, **more: Any) -> str:
-    wanted = WorkerJoin(
-        name=name, public_key=key, certificate_request=KeyPair(name).request, **more
-    )
-    worker_id: str = client.call("worker_join", wanted).worker_id
+def join(client: RouterClient, name: str, key: Ed25519Signer = KEY, **more: Any) -> str:
+    worker_id: str = client.call("worker_join", joining(client, name, key, **more)).worker_id
     return worker_id
-
-
-def listed(host: RunningDispatcher) -> dict[str, Worker]:
-    with host.client() as client:
-        return {one.name: one for one in client.call("worker_list", Nothing()).workers}
 
 
 def desk_of(host: RunningDispatcher) -> WorkerDesk:
@@ -66,6 +54,54 @@ def test_nobody_is_able_to_what_is_pinned_to_another(
 ) -> None:
     with pytest.raises(CommandRejectedError, match="worker:other is no capability to choose"):
         join(ending.enter_context(worker(host)), "thief", KEY, **{field: ["worker:other"]})
+
+
+def test_a_worker_has_the_key_that_it_announces(
+    host: RunningDispatcher, ending: ExitStack
+) -> None:
+    client, other, late = (ending.enter_context(worker(host)) for _ in range(3))
+    assert client.welcome.challenge != other.welcome.challenge
+    overheard = joining(other, "w")
+    wrong = {
+        "there is no proof": [joining(client, "w", proof=None)],
+        "no signature by public_key": [
+            joining(client, "w", by=OTHER), overheard, joining(client, "w", proof="00" * 64),
+            joining(client, "w", certificate_request=overheard.certificate_request),
+            msgspec.structs.replace(joining(client, "w"), name="v"),
+            joining(client, "w", public_key="ff" * 32),  # which is no point of the curve
+        ],
+    }  # fmt: skip
+    for why, joins in wrong.items():
+        for join_of in joins:
+            with pytest.raises(CommandRejectedError, match=why) as refused:
+                client.call("worker_join", join_of)
+            assert refused.value.code == Code.REJECTED
+    assert listed(host) == {}
+    worker_id = other.call("worker_join", overheard).worker_id
+    with pytest.raises(CommandRejectedError, match="no signature by public_key"):
+        late.call("worker_join", overheard)
+    other.close()
+    until(lambda: listed(host)["w"].state == "lost")
+    with pytest.raises(CommandRejectedError, match="no signature by public_key"):
+        late.call("worker_join", overheard)
+    assert join(late, "w") == worker_id
+
+
+def test_clients_are_given_no_challenge(host: RunningDispatcher) -> None:
+    with host.client() as client:
+        assert client.welcome.challenge is None
+
+
+def test_a_name_with_another_key_is_another_worker(
+    host: RunningDispatcher, ending: ExitStack
+) -> None:
+    """What is asked of one by its id, and whom evidence names, is who has its key."""
+    first, second = (ending.enter_context(worker(host)) for _ in range(2))
+    before = join(first, "w")
+    first.close()
+    until(lambda: listed(host)["w"].state == "lost")
+    assert join(second, "w", OTHER) != before
+    assert listed(host)["w"].public_key == OTHER.public_key.hex()
 
 
 def test_two_workers_have_two_keys(host: RunningDispatcher, ending: ExitStack) -> None:
@@ -97,7 +133,7 @@ def test_a_second_process_of_a_name_waits_for_the_first(
     assert join(second, "w", host="a", pid=2) == worker_id
 
 
-@pytest.mark.parametrize("wrong", [{"name": "w\n"}, {"name": "w", "public_key": KEY + "\n"}])
+@pytest.mark.parametrize("wrong", [{"name": "w\n"}, {"name": "w", "public_key": "17" * 32 + "\n"}])
 def test_a_line_feed_makes_no_other_name_or_key(wrong: dict[str, str]) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(wrong, WorkerJoin)
@@ -138,7 +174,7 @@ def test_many_that_come_at_once_have_one_authority(
     def come(number: int) -> None:
         client = ending.enter_context(worker(host))
         both.wait(60)
-        join(client, f"w{number}", f"{number + 1:064x}")
+        join(client, f"w{number}", (KEY, OTHER)[number])
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(come, range(2)))

@@ -12,27 +12,23 @@ from typing import Any
 import msgspec
 import pytest
 
-from swarmc.runtime.orchestration.cluster.authority import KeyPair
 from swarmc.runtime.orchestration.cluster.errors import ModuleError
 from swarmc.runtime.orchestration.cluster.modules import ModuleCache, ModuleFolder
 from swarmc.runtime.orchestration.codec import dumps
 from swarmc.runtime.orchestration.router.client import CommandRejectedError, RouterClient
-from swarmc.runtime.orchestration.router.protocol import PROTOCOL, Code, Hello, Nothing
+from swarmc.runtime.orchestration.router.protocol import Code, Nothing
 from swarmc.runtime.orchestration.router.protocol_workers import (
     ModuleGet,
     ModulePut,
     StateDelete,
     StateGet,
     StateSet,
-    Worker,
     WorkerExclude,
-    WorkerJoin,
     WorkerJoined,
 )
 
 from .routing import RunningDispatcher, until
-
-KEY = "ab" * 32
+from .task_workers import OTHER, joining, listed, worker
 
 
 @pytest.fixture
@@ -41,23 +37,10 @@ def host(tmp_path: Path) -> Iterator[RunningDispatcher]:
         yield host
 
 
-def worker(host: RunningDispatcher) -> RouterClient:
-    return host.client(hello=Hello(protocol=PROTOCOL, role="task_worker"))
-
-
 def join(client: RouterClient, name: str = "w1", **more: Any) -> WorkerJoined:
-    request = KeyPair(name).request
-    wanted = WorkerJoin(**{
-        "name": name, "host": "n1", "executors": ["wasm"], "public_key": KEY,
-        "certificate_request": request, **more,
-    })  # fmt: skip
+    wanted = joining(client, name, **{"host": "n1", "executors": ["wasm"], **more})
     joined: WorkerJoined = client.call("worker_join", wanted)
     return joined
-
-
-def listed(host: RunningDispatcher) -> dict[str, Worker]:
-    with host.client() as client:
-        return {w.name: w for w in client.call("worker_list", Nothing()).workers}
 
 
 def test_a_worker_joins_and_has_to_be_in_the_engine(host: RunningDispatcher) -> None:
@@ -79,8 +62,8 @@ def test_a_worker_joins_and_has_to_be_in_the_engine(host: RunningDispatcher) -> 
 def test_joins_that_are_refused(host: RunningDispatcher) -> None:
     with worker(host) as client:
         for wrong, why in (
-            ({"certificate_request": None}, "no certificate_request"),
-            ({"certificate_request": "nonsense"}, "not a certificate request"),
+            ({"certificate_request": None, "public_key": None}, "no certificate_request"),
+            ({"certificate_request": "nonsense", "public_key": None}, "not a certificate req"),
         ):
             with pytest.raises(CommandRejectedError, match=why) as refused:
                 join(client, **wrong)
@@ -93,7 +76,7 @@ def test_a_name_is_one_workers_and_its_key_shows_whose(host: RunningDispatcher) 
     with worker(host) as first, worker(host) as second, worker(host) as third:
         before = join(first)
         with pytest.raises(CommandRejectedError, match="of another key is here"):
-            join(second, public_key="cd" * 32)
+            join(second, key=OTHER)
         after = join(third)  # it came back sooner than it was missed
         assert after.worker_id == before.worker_id
         assert after.place != before.place
@@ -104,7 +87,7 @@ def test_a_name_is_one_workers_and_its_key_shows_whose(host: RunningDispatcher) 
 def test_who_does_not_beat_is_lost(host: RunningDispatcher) -> None:
     with worker(host) as silent, worker(host) as well:
         join(silent, "silent")
-        join(well, "well", public_key="cd" * 32)
+        join(well, "well", key=OTHER)
         end = time.monotonic() + 30
 
         def missed() -> bool:
@@ -127,10 +110,10 @@ def test_who_is_excluded_is_refused_by_name_and_by_key(host: RunningDispatcher) 
         until(lambda: liar.gone)
     host.restart()
     with worker(host) as again:
-        for other in ({"public_key": "cd" * 32}, {"name": "other"}):
+        for other in ({"key": OTHER}, {"name": "other"}):
             with pytest.raises(CommandRejectedError, match="worker w1 is excluded: it lied"):
                 join(again, **other)
-        assert join(again, "other", public_key="cd" * 32)
+        assert join(again, "other", key=OTHER)
     assert listed(host)["w1"].state == "excluded"
 
 
@@ -138,6 +121,9 @@ def test_modules_by_their_digests(host: RunningDispatcher, tmp_path: Path) -> No
     data = b"\0asm\1\0\0\0"
     digest = hashlib.sha256(data).hexdigest()
     with host.client() as client, worker(host) as asking:
+        with pytest.raises(CommandRejectedError, match="the first request is worker_join"):
+            asking.call("module_get", ModuleGet(digest=digest))
+        join(asking)
         put = ModulePut(data=base64.b64encode(data).decode())
         assert client.call("module_put", put).digest == digest
         assert client.call("module_put", put).digest == digest
@@ -150,8 +136,10 @@ def test_modules_by_their_digests(host: RunningDispatcher, tmp_path: Path) -> No
     (kept,) = (tmp_path / "swarm-modules").iterdir()
     assert kept.name == f"{digest}.wasm"
     kept.write_bytes(b"something else")
-    with worker(host) as asking, pytest.raises(CommandRejectedError, match="is something else"):
-        asking.call("module_get", ModuleGet(digest=digest))
+    with worker(host) as asking:
+        join(asking)
+        with pytest.raises(CommandRejectedError, match="is something else"):
+            asking.call("module_get", ModuleGet(digest=digest))
 
 
 def test_a_worker_fetches_a_module_once_and_looks_at_what_it_gets() -> None:
@@ -176,6 +164,9 @@ def test_a_worker_fetches_a_module_once_and_looks_at_what_it_gets() -> None:
 
 def test_state_is_the_dispatchers_but_for_the_routers_own(host: RunningDispatcher) -> None:
     with worker(host) as client:
+        with pytest.raises(CommandRejectedError, match="the first request is worker_join"):
+            client.call("state_set", StateSet(key="k"))
+        join(client)
         assert not client.call("state_get", StateGet(key="k")).found
         value = {"bytes": b"\0", "list": [1, None]}
         client.call("state_set", StateSet(key="k", value=msgspec.Raw(dumps(value).encode())))
