@@ -84,7 +84,7 @@ def run_remotely(command: RunCommand, remote: RemoteOptions) -> int:
             stdin = inputs.read_bytes(command.stdin) if command.stdin is not None else b""
         with spinner(f"running {spawning.count:,} agents"), naming(command.file):
             result = cluster.run(
-                program, agents=spawning.count, stdin=stdin, told=told.append, **given
+                program, agents=spawning.count, stdin=stdin, told=told.append, notice=_say, **given
             )
         if remote.certificates is not None:
             _save(result, remote.certificates)
@@ -96,8 +96,12 @@ def run_remotely(command: RunCommand, remote: RemoteOptions) -> int:
     print_report(report, command.show, json_=command.json, csv_=command.csv,
                  save_stdout=command.save_stdout)  # fmt: skip
     for accusation in told:
-        print(f"swarmc: worker {accusation.replica}: {accusation.reason}", file=sys.stderr)
+        _say(f"worker {accusation.replica}: {accusation.reason}")
     return _FAILED if report.failed else 0
+
+
+def _say(text: str) -> None:
+    print(f"swarmc: {text}", file=sys.stderr)
 
 
 def _options(command: RunCommand, remote: RemoteOptions) -> dict[str, Any]:

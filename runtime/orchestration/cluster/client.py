@@ -86,8 +86,8 @@ class Cluster:
             told: called with what is noticed of workers.
             options: ``entry_point args memory stdin argv env fuel seed clock max_memory
                 output_size heap call_depth missing_imports`` of :class:`~..verify.Shard`, and
-                ``shard_size memories at_once timeout retries requires priority key progress`` of
-                :class:`~..shards.RunOptions`.
+                ``shard_size memories at_once timeout retries requires priority key progress
+                notice`` of :class:`~..shards.RunOptions`.
 
         Raises:
             ShardFailedError: a shard failed.
@@ -100,8 +100,8 @@ class Cluster:
             raise ArgumentError(f"verify is 'bft' or None, not {verify!r}")
         run, how = self._run_of(module, agents, options)
         plan = split(run, how.shard_size)
-        self._place.require_workers()
         if verify is None:
+            self._place.require_workers(how.notice)
             return run_shards(self._place, plan, how)
         return certify_run(self._place, plan, how, Certification(f, keys, told=told))
 

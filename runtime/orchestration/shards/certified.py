@@ -141,6 +141,7 @@ class CertifiedRun:
         self._liars: set[str] = set()
         self._doubtful: set[str] = set()  # they gave other results than they signed
         self._done = 0
+        self._missed: str | None = None  # what was told of workers that are waited for
         self._ended = threading.Event()
 
     def result(self) -> ClusterResult:
@@ -209,6 +210,7 @@ class CertifiedRun:
             CertificationError: there are not enough, and no more came in time.
         """
         end = time.monotonic() + self._how.patience
+        waits = False
         while True:
             with self._changed:
                 needed = max(self._how.f + 1, 2 * self._how.f + 1 - len(self._liars))
@@ -226,8 +228,12 @@ class CertifiedRun:
             if time.monotonic() >= end or self._ended.is_set():
                 raise CertificationError(
                     f"f = {self._how.f} takes {needed} workers that sign, each of a domain of its"
-                    f" own (start-worker --domain), and there are {len(chosen)}"
+                    f" own (start-worker --domain), and there are {len(chosen)}",
+                    hint="`swarmc workers` lists them, `swarmc start-worker` starts more",
                 )
+            if not waits:
+                waits = True
+                self._tell_waiting(len(chosen), needed)
             self._ended.wait(_LOOK)
         return [
             RemoteReplica(
@@ -236,6 +242,18 @@ class CertifiedRun:
             )
             for worker in chosen
         ]  # fmt: skip
+
+    def _tell_waiting(self, there: int, needed: int) -> None:
+        """Say that too few workers are there: once, however many shards wait for them."""
+        missed = (
+            f"{there} of the {needed} workers that f={self._how.f} needs;"
+            f" waiting {self._how.patience:g} s for more"
+        )
+        with self._changed:
+            if missed == self._missed:
+                return
+            self._missed = missed
+        self._options.notice(missed)
 
     def _may(self, worker: WorkerInfo, avoided: Collection[str]) -> bool:
         name, keys = worker.worker_id, self._how.keys

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,7 @@ from ..tasks import Task, TaskState
 from .modules import digest_of
 from .places import Finished, WorkerInfo
 
+_LOG = logging.getLogger(__name__)
 _BATCH = 4 << 20  # bytes of payloads in one message, unless one alone has more
 _MOST = MAX_MESSAGE - (1 << 20)  # bytes of one payload
 _STATUSES = 64  # tasks that one question is about
@@ -70,13 +72,17 @@ class RouterPlace:
             raise OrchestrationError("the router keeps another module than it was given")
         return digest
 
-    def require_workers(self) -> None:
+    def require_workers(self, notice: Callable[[str], None] = _LOG.warning) -> None:
         """Wait until somebody runs tasks.
+
+        Args:
+            notice: called if nobody does yet.
 
         Raises:
             NoWorkersError: nobody came.
         """
         end = time.monotonic() + self._patience
+        waits = False
         while True:
             there = self._call("status", Nothing()).workers
             if there is None or there.idle + there.busy:
@@ -84,8 +90,11 @@ class RouterPlace:
             if time.monotonic() >= end:
                 raise NoWorkersError(
                     "the router has no worker that could run agents",
-                    hint="start one with `swarmc start-worker`",
+                    hint="`swarmc workers` lists them, `swarmc start-worker` starts one",
                 )
+            if not waits:
+                waits = True
+                notice(f"the router has no worker; waiting {self._patience:g} s for one")
             time.sleep(_PAUSE)
 
     def submit(self, tasks: Sequence[Task]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from .splitting import SHARD_SIZE, Plan, merge, split
 if TYPE_CHECKING:
     from ..verify import ShardCertificate
 
+_LOG = logging.getLogger(__name__)
 _LOOK = 1.0  # seconds that one question for finished tasks takes at most
 
 #: Called with how many shards are done, and how many there are.
@@ -50,6 +52,8 @@ class RunOptions:
         priority: of the tasks.
         key: the same in two runs that are one: what of it is done already is not done again.
         progress: called as shards are done.
+        notice: called with what people should know while they wait; by default it is logged as a
+            warning, which is on standard error unless the program has it elsewhere.
     """
 
     shard_size: int = SHARD_SIZE
@@ -61,6 +65,7 @@ class RunOptions:
     priority: int = 0
     key: str | None = None
     progress: Progress = lambda done, all: None
+    notice: Callable[[str], None] = _LOG.warning
 
     def __post_init__(self) -> None:
         if self.at_once < 1:

@@ -30,8 +30,10 @@ class CertificationError(CoordinationError):
         accusations: what each of them said, and where they differ.
     """
 
-    def __init__(self, message: str, accusations: tuple[Accusation, ...] = ()) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, accusations: tuple[Accusation, ...] = (), *, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
         self.accusations = accusations
 
 

@@ -164,9 +164,12 @@ def test_numbers_that_are_none_make_no_certificate() -> None:
 
 def test_too_few_workers_are_refused_by_number() -> None:
     soon = Certification(patience=0.1)
+    said: list[str] = []
     with workers(Travelling, Travelling) as place:
-        with pytest.raises(CertificationError, match=r"takes 3 workers .* there are 2"):
-            certify_run(place, SLIDE, SIZE, soon)
+        with pytest.raises(CertificationError, match=r"takes 3 workers .* there are 2") as error:
+            certify_run(place, SLIDE, replace(SIZE, notice=said.append), soon)
+    assert said == ["2 of the 3 workers that f=1 needs; waiting 0.1 s for more"]
+    assert "`swarmc workers`" in (error.value.hint or "")
     with workers(Travelling, Travelling, Travelling) as place:
         place._workers = [replace(one, domain="one host") for one in place._workers]
         with pytest.raises(CertificationError, match=r"takes 3 workers .* there are 1"):
