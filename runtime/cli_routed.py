@@ -104,7 +104,7 @@ def routed_status(
     except CommandRejectedError as error:
         if wanted.url is not None:
             raise
-        typer.echo(f"swarmc: the router at {place.url}: {error.message}", err=True)
+        typer.echo(f"swarmc: the router at {place.url}: {error}", err=True)
         return None
     tasks, workers = found.tasks, found.workers
     status = DispatcherStatus(

@@ -25,6 +25,7 @@ from .protocol import (
     PROTOCOL,
     WORKER_METHODS,
     Answer,
+    Code,
     Event,
     Hello,
     Message,
@@ -63,6 +64,15 @@ class CommandRejectedError(OrchestrationError):
         super().__init__(message)
         self.code = code
         self.data = data
+
+
+def _name_the_token(error: CommandRejectedError, hello: Hello) -> None:
+    """Say where a token comes from, to those who have a router's or need one."""
+    if error.code == Code.NOT_AUTHORISED and hello.role != "worker":
+        error.hint = (
+            "name the file that the router was given with --token-file or"
+            " SWARMC_ROUTER_TOKEN_FILE; in Python, give token="
+        )
 
 
 def _check_url(url: str) -> None:
@@ -128,8 +138,10 @@ class RouterClient:
         try:
             known = hello or Hello(protocol=PROTOCOL, token=token)
             self.welcome: Welcome = self.call("hello", known)
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if isinstance(error, CommandRejectedError):
+                _name_the_token(error, known)
             raise
 
     def __enter__(self) -> Self:

@@ -125,7 +125,10 @@ class Router(Swarms):
         if hello.role == "worker":
             self._welcome_worker(connection, hello)
         elif not self.knows(hello.token):
-            raise RequestError(Code.NOT_AUTHORISED, "this router needs a token, and not this one")
+            why = "this router needs a token, and not this one"
+            if hello.token is None:
+                why = "this router needs a token"
+            raise RequestError(Code.NOT_AUTHORISED, why)
         elif hello.role != "client":
             desk = next((desk for desk in self.desks if desk.role == hello.role), None)
             if desk is None:

@@ -160,6 +160,7 @@ def test_who_is_refused(tmp_path: Path) -> None:
             cluster.start("--token-file", str(token))
         done = run(cluster, "start-worker", "swarm-config.toml", "w1", "--token-file", "wrong")
         assert (done.returncode, "needs a token, and not this one" in done.stderr) == (2, True)
+        assert "--token-file" in done.stderr
         cluster.work("w1", "--token-file", str(token))
         known = ("--token-file", str(token))
         done = run(cluster, "workers", *known, "--json")

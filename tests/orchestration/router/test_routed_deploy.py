@@ -197,7 +197,8 @@ def test_status_where_a_token_is_needed(tmp_path: Path) -> None:
         announce(host.dispatcher.store, RouterPlace(host.url))
         Path("c.toml").write_text('[dispatcher]\nstate_db_path = "swarm-state.db"\n')
         done = swarmc("status", "c.toml")
-        assert (done.exit_code, "needs a token" in done.stderr) == (0, True)
+        assert (done.exit_code, "needs a token; name the file" in done.stderr) == (0, True)
+        assert "--token-file" in done.stderr and "SWARMC_ROUTER_TOKEN_FILE" in done.stderr
         assert "Active nodes: 1" in done.stdout  # as the database has it
         Path("token").write_text("secret\n")
         told = swarmc("status", "c.toml", "--json", "--token-file", "token")
