@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .cli_router_options import Certificate, Router, TokenFile
+from .cli_router_options import MAX_AGENTS, MAX_NODES, Certificate, Router, TokenFile
 from .cli_workflows import DEFAULT_CONFIG
 
 Cluster = Annotated[
@@ -147,13 +147,16 @@ def _add_clients(app: typer.Typer, command: Callable[[Callable[..., Any]], Any])
         module: Annotated[
             Path | None, typer.Argument(help="A WASI command; default: the configured one.")
         ] = None,
-        nodes: Annotated[int, typer.Option(min=1, help="How many.")] = 1,
+        nodes: Annotated[int, typer.Option(min=1, max=MAX_NODES, help="How many.")] = 1,
         prompt: Annotated[
             str, typer.Option(help="What agents find in SWARM_PROMPT, in every turn.")
         ] = "",
-        agents: Annotated[int, typer.Option(min=1, help="On each node.")] = 1,
+        agents: Annotated[
+            int, typer.Option(min=1, max=MAX_AGENTS, help="On each node.")
+        ] = 1,
         fuel: Annotated[
-            int | None, typer.Option(min=1, help="Instructions an agent may execute in a turn.")
+            int | None,
+            typer.Option(min=1, max=2**63 - 1, help="Instructions an agent may execute in a turn."),
         ] = None,
         name: Annotated[str, typer.Option(help="For people.")] = "",
         trace: Annotated[

@@ -12,7 +12,7 @@ import typer
 
 from ..errors import ArgumentError
 from .cli_extras import needs_web
-from .cli_router_options import DEFAULT_ROUTER
+from .cli_router_options import DEFAULT_ROUTER, MAX_NODES
 from .cli_turns import TurnPrinter
 
 with needs_web():
@@ -23,6 +23,7 @@ with needs_web():
 
 _FAILED = 1
 _WIDEST = 4096  # columns of a table
+_NAME = 128  # characters, as the protocol has it
 _STANDARD = Path("-")
 
 
@@ -88,6 +89,8 @@ def launch_swarm(options: RouterOptions, command: LaunchCommand) -> None:
         from .orchestration.providers import load_cluster_config
 
         module = load_cluster_config(command.config).module_path
+    if len(command.name) > _NAME:
+        raise ArgumentError(f"--name has {_NAME} characters at most, not {len(command.name)}")
     launch = Launch(
         nodes=command.nodes, prompt=command.prompt, agents=command.agents, fuel=command.fuel,
         name=command.name, module=str(module.absolute()) if module is not None else None,
@@ -192,9 +195,13 @@ def _numbers(text: str | None) -> list[int] | None:
     if text is None:
         return None
     try:
-        return [int(part) for part in text.split(",")]
+        numbers = [int(part) for part in text.split(",")]
     except ValueError:
         raise ArgumentError(f"--nodes must be numbers such as 0,2, not {text!r}") from None
+    if wrong := [number for number in numbers if not 0 <= number < MAX_NODES]:
+        why = f"--nodes: nodes are numbered from 0 to {MAX_NODES - 1}, not {wrong[0]}"
+        raise ArgumentError(why)
+    return numbers
 
 
 def _read(path: Path) -> bytes:

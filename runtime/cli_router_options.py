@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+#: Of a swarm and of a node; the protocol's bounds, which `--help` must not load to know.
+MAX_NODES = 1024
+MAX_AGENTS = 1 << 20
 DEFAULT_ROUTER = "ws://127.0.0.1:8080"
 
 Router = Annotated[

@@ -76,6 +76,8 @@ def serve(command: ServeCommand) -> None:
         command.tls_key,
     )  # fmt: skip
     listen.check(token)
+    if not config.path(config.dispatcher.state_db_path).exists():
+        listen.try_out()  # else a router that never ran would leave a database behind
     os.umask(0o077)  # the state has the tokens of workers in it
     modules = ModuleFolder(module_path(config))
     with Dispatcher(

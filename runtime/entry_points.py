@@ -40,6 +40,25 @@ def default_name(names: Collection[str]) -> str | None:
     return others[0] if len(others) == 1 else None
 
 
+def check_starts_alone(module: Module) -> None:
+    """See that there is a default entry point, and that it takes no arguments.
+
+    Raises:
+        ArgumentError: what there is instead.
+    """
+    functions = exported_functions(module)
+    name = default_name(functions)
+    if name is None:
+        exports = f"it exports {_listed(functions)}" if functions else "it exports no functions"
+        raise ArgumentError("the module has no entry point (_start)", hint=exports)
+    if params := functions[name].params:
+        types = ", ".join(param.value for param in params)
+        raise ArgumentError(
+            f"the module has no _start, and {name} takes arguments ({types})",
+            hint=f"it exports {_listed(functions)}",
+        )
+
+
 def no_such_function(name: str, names: Collection[str]) -> ArgumentError:
     """The error for an entry point that does not exist: it says which do."""
     listed = f"it exports {_listed(names)}" if names else "it exports no functions"

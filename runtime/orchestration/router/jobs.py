@@ -6,10 +6,14 @@ Everything here may wait for a cluster: the router calls it in threads.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Protocol
 
+from ....errors import SwarmcError
+from ...entry_points import check_starts_alone
 from ..errors import OrchestrationError
 from ..providers import (
     ClusterProvider,
@@ -24,6 +28,22 @@ from ..providers import (
 from .book import NodeEntry
 
 _LOG = logging.getLogger(__name__)
+
+
+@lru_cache(maxsize=64)
+def _problem_of(module: str, changed: int, size: int) -> str | None:
+    """What keeps nodes from running a file, as it was when it was changed last."""
+    from ....compiler.wasm.decoder import decode
+
+    with open(module, "rb") as file:
+        data = file.read()
+    if not data.startswith(b"\0asm"):
+        return f"{module} is no WebAssembly module"
+    try:
+        check_starts_alone(decode(data))
+    except SwarmcError as error:
+        return f"{module}: {error}"
+    return None
 
 
 class Cluster(Protocol):
@@ -70,8 +90,8 @@ class Jobs:
         if not isinstance(self._provider, LocalProvider):
             return None
         try:
-            with open(module, "rb") as file:
-                return None if file.read(4) == b"\0asm" else f"{module} is no WebAssembly module"
+            seen = os.stat(module)
+            return _problem_of(module, seen.st_mtime_ns, seen.st_size)
         except OSError as error:
             return f"cannot read {module}: {error.strerror}"
 

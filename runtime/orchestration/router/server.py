@@ -72,6 +72,23 @@ class Listen:
                 hint="set token_file, certificate and key, or listen on 127.0.0.1",
             )
 
+    def try_out(self) -> None:
+        """Listen for a moment, to see whether that is possible.
+
+        Raises:
+            ServerError: a port is taken, or the certificate cannot be read.
+        """
+        for port in (self.port, self.tcp_port):
+            if port is None:
+                continue
+            try:
+                if self.certificate is not None:
+                    trial = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                    trial.load_cert_chain(self.certificate, self.key)
+                _bind(self.host, port).close()
+            except OSError as error:  # those of ssl are some, too
+                raise ServerError(_cannot_listen(self.host, port, error)) from error
+
 
 class _Server(uvicorn.Server):
     """Leaves signals to whoever runs it."""

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+
+from swarmc.runtime import cli_router_options
+from swarmc.runtime.orchestration.router.protocol import MAX_AGENTS, MAX_NODES
+from swarmc.runtime.orchestration.store import Store
 
 from .shell import LONG, Shell, shell_in
 
@@ -111,9 +116,43 @@ def test_mistakes(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "give --prompt or --stdin" in done.stderr
     done = shell.run("launch")
     assert "no module was named, and none is configured" in done.stderr
-    for wrong, why in (("nope.wasm", "No such file or directory"), ("no.wasm", "no WebAssembly")):
-        (tmp_path / "no.wasm").write_bytes(b"text")
-        done = shell.run("launch", str(tmp_path / wrong))
-        assert (done.returncode, why in done.stderr) == (2, True)
+    (tmp_path / "no.wasm").write_bytes(b"text")
+    (tmp_path / "half.wasm").write_bytes(HELLO.read_bytes()[:99])
+    for wrong, why in (
+        (tmp_path / "nope.wasm", "No such file or directory"),
+        (tmp_path / "no.wasm", "no WebAssembly"), (tmp_path / "half.wasm", "half.wasm: "),
+        (ROOT / "corpus" / "lib.wasm", "no entry point (_start); it exports average, buffer"),
+    ):  # fmt: skip
+        done = shell.run("launch", str(wrong))
+        assert (done.returncode, why in done.stderr) == (2, True), done.stderr
+    assert shell.json("list")["swarms"] == []
     done = shell.run("start-dispatcher", "--port", "0")
     assert (done.returncode, "swarm-state.db" in done.stderr) == (2, True)
+
+
+def test_bounds_are_told_before_a_router_is_asked(shell: Shell) -> None:
+    assert (cli_router_options.MAX_NODES, cli_router_options.MAX_AGENTS) == (MAX_NODES, MAX_AGENTS)
+    for line, why in (
+        (("launch", str(HELLO), "--nodes", "99999"), "1024"),
+        (("launch", str(HELLO), "--agents", "1048577"), "1048576"),
+        (("launch", str(HELLO), "--name", "n" * 129), "--name has 128 characters at most, not 129"),
+        (("inject", "s", "--prompt", "x", "--nodes", "0,1024"), "from 0 to 1023, not 1024"),
+    ):
+        done = shell.run(*line)
+        assert (done.returncode, why in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize("option", ["--port", "--tcp-port"])
+def test_a_router_that_cannot_listen_leaves_nothing_behind(shell: Shell, option: str) -> None:
+    config = shell.folder / "swarm-config.toml"
+    config.write_text('[worker]\nnode_name = "w"\n')
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        command = ("start-dispatcher", str(config), "--port", "0", option, port)
+        done = shell.run(*command)
+        assert (done.returncode, f"cannot listen on 127.0.0.1:{port}" in done.stderr) == (2, True)
+        assert [*shell.folder.iterdir()] == [config]
+        database = shell.folder / "swarm-state.db"
+        Store(database).close()
+        assert shell.run(*command).returncode == 2
+        assert database.exists()
