@@ -1,32 +1,39 @@
-"""What carries attempts to workers: a Dask scheduler and its client, in a thread of their own."""
+"""What carries attempts to workers: the streams of a Dask scheduler, in a thread of its own.
+
+Orders and outcomes are messages on the stream that Dask keeps with each worker. They are no tasks
+of Dask's: which worker runs what, when it is tried again and what is kept is decided and stored
+before Dask hears of it, and its own records of all that were two thirds of what a task cost.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from distributed import Client, SchedulerPlugin
+from distributed import SchedulerPlugin
+from distributed.comm.core import CommClosedError
 
 from .authority import Credentials
-from .dask_tls import OUTCOME, EngineScheduler, LoopThread, security
-from .runner import run_order
+from .dask_tls import CANCEL, ORDER, OUTCOME, EngineScheduler, LoopThread, security
+from .parcel import MAX_OUTCOME
 
 _LOG = logging.getLogger(__name__)
 _TIMEOUT = 30.0
-#: Seconds for which the client collects messages. Dask's own 10 ms are most of what a short task
-#: takes from here to a worker and back.
+#: Seconds for which messages to a worker are collected. Dask's own 5 ms are most of what a short
+#: task takes from here to a worker and back.
 _BATCH = 0.001
 
 
 class Reports(Protocol):
     """Who is told what becomes of orders. Called in the carrier's thread; must be quick."""
 
-    def outcome(self, key: str, place: str, data: bytes) -> None:
+    def outcome(self, key: str, data: bytes) -> None:
         """A worker says what came of an order."""
 
     def broken(self, key: str, why: str) -> None:
-        """Dask could not have it run."""
+        """What the worker says came of an order cannot be taken."""
 
     def came(self, place: str) -> None:
         """A worker is there."""
@@ -49,8 +56,8 @@ class Carrier:
     def __init__(self, host: str, credentials: Credentials, reports: Reports) -> None:
         self._reports = reports
         self._security = security(credentials)
-        self._parts: dict[str, list[bytes]] = {}
-        self._futures: dict[str, Any] = {}
+        self._addresses: dict[str, str] = {}  # of workers that are there, by their places
+        self._orders: dict[str, _Sent] = {}  # those of which nothing has come yet, by their keys
         self._thread = LoopThread("swarmc-dask")
         try:
             self._thread.call(self._start(host), _TIMEOUT)
@@ -60,23 +67,12 @@ class Carrier:
         self.address: str = self._scheduler.address
 
     async def _start(self, host: str) -> None:
-        # Workers come by TLS. The client is in this process, and TLS between the two would be half
-        # of what a task costs here.
         self._scheduler = EngineScheduler(
-            self._erred, protocol=("tls://", "inproc://"), host=(host, None), port=0,
-            security=self._security,
-            dashboard=False, plugins=[_Watch(self._reports)], allowed_failures=0,
-            worker_ttl="1 hour",  # beats are the router's
+            protocol="tls://", host=host, port=0, security=self._security, dashboard=False,
+            plugins=[_Watch(self)], worker_ttl="1 hour",  # beats are the router's
         )  # fmt: skip
         self._scheduler.stream_handlers[OUTCOME] = self._outcome
         await self._scheduler
-        addresses = [listener.contact_address for listener in self._scheduler.listeners]
-        (self._inside,) = (one for one in addresses if one.startswith("inproc://"))
-        self._client = await Client(
-            self._inside, security=self._security, asynchronous=True,
-            set_as_default=False, name="dispatcher",
-        )  # fmt: skip
-        self._client.scheduler_comm.interval = _BATCH
 
     # In any thread
 
@@ -95,61 +91,88 @@ class Carrier:
     def close(self, timeout: float) -> bool:
         """End all connections; whether that was done in time."""
         try:
-            self._thread.call(self._close(timeout), timeout + 1)
+            self._thread.call(self._close(), timeout + 1)
         except TimeoutError:
             _LOG.warning("the engine of the cluster did not end within %g s", timeout)
         return self._thread.close(timeout)
 
     # In the carrier's thread
 
-    def submit(self, key: str, place: str, order: bytes) -> None:
-        """Have a worker run an order."""
-        self._scheduler.places[key] = place
-        future = self._client.submit(
-            run_order, place, key, order, key=key, workers=[place], allow_other_workers=False,
-            pure=False, retries=0,
-        )  # fmt: skip
-        self._futures[key] = future
+    def submit(self, key: str, place: str, order: bytes) -> bool:
+        """Have a worker run an order; whether it is there."""
+        if not self._tell(place, {"op": ORDER, "key": key, "order": order}):
+            return False
+        self._orders[key] = _Sent(place)
+        return True
 
     def cancel(self, key: str) -> None:
         """Nobody waits for it any more; if a worker runs it, it is told to stop."""
-        self._parts.pop(key, None)
-        self._scheduler.places.pop(key, None)
-        future = self._futures.pop(key, None)
-        if future is not None:
-            future.release()
+        sent = self._orders.pop(key, None)
+        if sent is not None:
+            self._tell(sent.place, {"op": CANCEL, "key": key})
+
+    def came(self, place: str, address: str) -> None:
+        """A worker is there."""
+        self._addresses[place] = address
+        self._scheduler.stream_comms[address].interval = _BATCH
+        self._reports.came(place)
+
+    def went(self, place: str) -> None:
+        """A worker is gone, and all that it was given."""
+        del self._addresses[place]
+        for key in [key for key, sent in self._orders.items() if sent.place == place]:
+            del self._orders[key]
+        self._reports.went(place)
+
+    def _tell(self, place: str, message: dict[str, Any]) -> bool:
+        stream = self._scheduler.stream_comms.get(self._addresses.get(place, ""))
+        if stream is None:
+            return False
+        try:
+            stream.send(message)
+        except CommClosedError:
+            return False  # Dask is about to say that it is gone
+        return True
 
     def _outcome(self, key: str, worker: str, data: bytes, more: bool = False) -> None:
-        if key not in self._futures:
+        sent = self._orders.get(key)
+        if sent is None:
             return  # it was cancelled
-        self._parts.setdefault(key, []).append(bytes(data))
-        if more:
+        if self._addresses.get(sent.place) != worker:
+            _LOG.warning("%s says what came of another worker's order: not heard", worker)
             return
-        whole = b"".join(self._parts.pop(key))
-        state = self._scheduler.workers.get(worker)
-        place = str(state.name) if state is not None else ""
-        self._reports.outcome(key, place, whole)
-        self.cancel(key)
-
-    def _erred(self, key: str) -> None:
-        if key in self._futures:
+        sent.size += len(data)
+        if sent.size > MAX_OUTCOME:
             self.cancel(key)
-            self._reports.broken(key, "the worker could not begin it")
+            self._reports.broken(key, "the worker sends more than a result may have")
+            return
+        sent.parts.append(bytes(data))
+        if not more:
+            del self._orders[key]
+            self._reports.outcome(key, b"".join(sent.parts))
 
     def _drop(self, place: str) -> None:
         self._scheduler.admitted.discard(place)
-        address = self._scheduler.aliases.get(place)
+        address = self._addresses.get(place)
         if address is not None:
             # It may be frozen: what it is told goes to a buffer, and the connection is cut.
-            self._client.loop.add_callback(
+            self._scheduler.loop.add_callback(
                 self._scheduler.remove_worker, address, stimulus_id=f"swarmc-{place}"
             )
 
-    async def _close(self, timeout: float) -> None:
-        for key in list(self._futures):
+    async def _close(self) -> None:
+        for key in list(self._orders):
             self.cancel(key)
-        await self._client.close(timeout)
         await self._scheduler.close()
+
+
+@dataclass(slots=True)
+class _Sent:
+    """An order that a worker has."""
+
+    place: str
+    parts: list[bytes] = field(default_factory=list)  #: of its outcome, so far
+    size: int = 0
 
 
 class _Watch(SchedulerPlugin):
@@ -157,17 +180,17 @@ class _Watch(SchedulerPlugin):
 
     name = "swarmc"
 
-    def __init__(self, reports: Reports) -> None:
-        self._reports = reports
+    def __init__(self, carrier: Carrier) -> None:
+        self._carrier = carrier
         self._places: dict[str, str] = {}
 
     def add_worker(self, scheduler: Any, worker: str) -> None:
         """Called by Dask, with an address."""
         self._places[worker] = place = str(scheduler.workers[worker].name)
-        self._reports.came(place)
+        self._carrier.came(place, worker)
 
     def remove_worker(self, scheduler: Any, worker: str, **more: Any) -> None:
         """Called by Dask, with an address."""
         place = self._places.pop(worker, None)
         if place is not None:
-            self._reports.went(place)
+            self._carrier.went(place)

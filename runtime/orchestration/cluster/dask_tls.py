@@ -28,26 +28,22 @@ _LOG = logging.getLogger(__name__)
 
 #: Name in the certificate of the dispatcher itself.
 DISPATCHER = "dispatcher"
-#: Addresses of this process, which nobody else reaches.
-_WITHIN = "inproc://"
-#: The message in which a worker says what came of an attempt.
+#: The messages in which a worker is told to run an attempt, and that nobody waits for it.
+ORDER, CANCEL = "swarmc-order", "swarmc-cancel"
+#: The message in which it says what came of one.
 OUTCOME = "swarmc-outcome"
 
 #: What a worker may ask of the scheduler.
 _REQUESTS = frozenset({
     "identity", "register-worker", "heartbeat_worker", "unregister", "versions", "close",
 })  # fmt: skip
-#: What a worker may tell it.
-_TOLD = frozenset({
-    "task-finished", "task-erred", "release-worker-data", "add-keys", "long-running",
-    "reschedule", "keep-alive", "worker-status-change", "request-refresh-who-has",
-    "close-stream", OUTCOME,
-})  # fmt: skip
+#: What a worker may tell it: of Dask's own nothing that speaks of tasks.
+_TOLD = frozenset({"keep-alive", "worker-status-change", "close-stream", OUTCOME})
 
 # Dask logs what it does at level INFO to standard error as soon as it is imported.
 logging.getLogger("distributed").setLevel(logging.CRITICAL)
-# An order's bytes are in its graph, and are meant to be.
-dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"})
+# Dask keeps the last thousand messages of each stream to be looked at, whole outcomes among them.
+dask.config.set({"distributed.admin.low-level-log-length": 0})
 
 
 def security(credentials: Credentials) -> Security:
@@ -89,8 +85,11 @@ class _Comm(tcp.TLS):
 
 
 def _only_plain(found: dict[Any, Any]) -> dict[Any, Any]:
-    """An object of a message, unless it stands for another part of that. Raises ValueError."""
-    for name in ("__Pickled__", "__Serialized__"):
+    """An object of a message, unless it stands for something else. Raises ValueError.
+
+    It may stand for another part of the message, or for a value of any module that can be imported.
+    """
+    for name in ("__Pickled__", "__Serialized__", "__Enum__"):
         if name in found:
             raise ValueError(f"a worker may not send {name}")
     return found
@@ -114,16 +113,10 @@ _tcp.TLSConnector.comm_class = _tcp.TLSListener.comm_class = _Comm
 
 
 class EngineScheduler(Scheduler):
-    """A scheduler that takes only those it is told to take.
+    """A scheduler that takes only those it is told to take."""
 
-    Args:
-        erred: called with the key of a task that Dask itself could not run.
-    """
-
-    def __init__(self, erred: Callable[[str], None], **options: Any) -> None:
-        self._erred = erred
+    def __init__(self, **options: Any) -> None:
         self.admitted: set[str] = set()  #: names that workers may come in with
-        self.places: dict[str, str] = {}  #: of tasks, by key: the name of the worker that runs it
         super().__init__(**options)
 
     def start_http_server(self, *args: Any, **options: Any) -> None:
@@ -132,50 +125,42 @@ class EngineScheduler(Scheduler):
     def handle_comm(self, comm: Any) -> Any:
         """Take a connection, or cut it."""
         name = certified_name(comm)
-        within = comm.peer_address.startswith(_WITHIN)
-        if name != DISPATCHER and not within:
+        if name != DISPATCHER:
             if name not in self.admitted:
                 _LOG.warning("%s came with the certificate of %s: refused", comm, name)
                 comm.abort()
                 return _Nothing()
-            comm.read = self._within_role(comm.read, name)
+            comm.read = _within_role(comm.read, name)
         return super().handle_comm(comm)
 
-    def _within_role(
-        self, read: Callable[..., Awaitable[Any]], name: str
-    ) -> Callable[..., Coroutine[Any, Any, Any]]:
-        async def checked(*args: Any, **options: Any) -> Any:
-            found = await read(*args, **options)
-            if not isinstance(found, (list, tuple)):
-                return self._request(found, name)
-            return [message for message in found if self._told(message, name)]
 
-        return checked
+def _within_role(
+    read: Callable[..., Awaitable[Any]], name: str
+) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """``read`` of a worker's connection, which gives only what a worker may say."""
 
-    def _request(self, message: Any, name: str) -> Any:
-        op = message.get("op") if isinstance(message, dict) else None
-        if op is None and not isinstance(message, dict):
-            return message  # "OK" and its like
-        if op in _TOLD:  # a message that was not batched
-            return message if self._told(message, name) else []
-        if op not in _REQUESTS or (op == "register-worker" and message.get("name") != name):
-            raise ValueError(f"worker {name} may not ask for {op}")
+    async def checked(*args: Any, **options: Any) -> Any:
+        found = await read(*args, **options)
+        if isinstance(found, (list, tuple)):
+            return [message for message in found if _may_tell(message)]
+        return _requested(found, name)
+
+    return checked
+
+
+def _may_tell(message: Any) -> bool:
+    return not isinstance(message, dict) or message.get("op") in _TOLD
+
+
+def _requested(message: Any, name: str) -> Any:
+    if not isinstance(message, dict):
+        return message  # "OK" and its like
+    op = message.get("op")
+    if op in _TOLD:  # a message that was not batched
         return message
-
-    def _told(self, message: Any, name: str) -> bool:
-        """Whether Dask is to hear of it; what it would unpickle is taken out."""
-        if not isinstance(message, dict):
-            return True
-        op = message.get("op")
-        if self.places.get(str(message.get("key")), name) != name:
-            _LOG.warning("worker %s says %s of what another one runs: not heard", name, op)
-            return False
-        if op == "task-erred":
-            self._erred(str(message.get("key")))
-            return False
-        if op == "task-finished":
-            message["type"] = b""
-        return op in _TOLD
+    if op not in _REQUESTS or (op == "register-worker" and message.get("name") != name):
+        raise ValueError(f"worker {name} may not ask for {op}")
+    return message
 
 
 class EngineWorker(Worker):

@@ -14,6 +14,10 @@ from ..tasks import Task, TaskContext
 _KINDS: dict[str, type[TaskError]] = {"timeout": TaskTimeoutError, "task": TaskError}
 
 
+#: Bytes of an outcome, at most.
+MAX_OUTCOME = 256 << 20
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """What a worker is to do.
@@ -48,12 +52,18 @@ def unpack_order(data: bytes) -> Order:
 
 
 def pack_outcome(result: Any, error: BaseException | None) -> bytes:
-    """A result, or what was raised. A result without a JSON form becomes an error."""
+    """A result, or what was raised. A result without a JSON form, or too large, is an error."""
     if error is None:
         try:
-            return dumps({"result": result}).encode()
+            data = dumps({"result": result}).encode()
         except ValueEncodingError as problem:
             error = TaskError(f"its result cannot travel: {problem}", retry=False)
+        else:
+            if len(data) <= MAX_OUTCOME:
+                return data
+            most = MAX_OUTCOME >> 20
+            problem_size = f"its result has {len(data) >> 20} MiB, and at most {most} travel"
+            error = TaskError(problem_size, retry=False)
     return dumps({"error": _error_data(error)}).encode()
 
 

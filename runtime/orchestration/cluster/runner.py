@@ -13,29 +13,18 @@ from concurrent import futures
 from concurrent.futures import Future
 from typing import Any
 
-from distributed import WorkerPlugin
-
 from ..engine.base import Attempt
 from ..engine.local import LocalEngine
 from ..errors import TaskCancelledError
 from ..interfaces import Agent
 from ..tasks import TaskContext
 from .authority import Credentials
-from .dask_tls import OUTCOME, EngineWorker, LoopThread, security
+from .dask_tls import CANCEL, ORDER, OUTCOME, EngineWorker, LoopThread, security
 from .parcel import pack_outcome, unpack_order
 
 _TIMEOUT = 30.0
 _LOOK = 0.1  # seconds between looks whether it is still wanted, while it joins
 _PIECE = 4 << 20  # bytes of an outcome in one message
-_GONE = frozenset({"released", "cancelled", "forgotten", "error"})
-
-#: Those of this process by their places; Dask finds its functions by name, not by object.
-_runners: dict[str, Runner] = {}
-
-
-async def run_order(place: str, key: str, order: bytes) -> None:
-    """What Dask runs. What comes of it goes to the scheduler as a message of its own."""
-    await _runners[place].run(key, order)
 
 
 class Runner:
@@ -61,14 +50,13 @@ class Runner:
         self._place = place
         self._gone = gone
         self._lock = threading.Lock()  # guards what follows
-        self._running: dict[str, tuple[Attempt, asyncio.Future[None]]] = {}
+        self._running: dict[str, Attempt] = {}
         self._keys: dict[Attempt, str] = {}
         self._closed = False
         self._engine = LocalEngine(agent.capacity)
         self._engine.open(self._started, self._done)
         self._folder = tempfile.mkdtemp(prefix="swarmc-worker-")
         self._thread = LoopThread("swarmc-dask-worker")
-        _runners[place] = self
         try:
             joining = self._thread.begin(self._start(address, host, credentials))
             self._joined(joining, wanted)
@@ -91,10 +79,11 @@ class Runner:
 
     async def _start(self, address: str, host: str, credentials: Credentials) -> None:
         self._worker = EngineWorker(
-            address, name=self._place, nthreads=self._agent.capacity, host=host,
+            address, name=self._place, nthreads=1, host=host,
             protocol="tls://", security=security(credentials), memory_limit=0, dashboard=False,
-            local_directory=self._folder, plugins=(_Cancels(self),), death_timeout=_TIMEOUT,
+            local_directory=self._folder, death_timeout=_TIMEOUT,
         )  # fmt: skip
+        self._worker.stream_handlers |= {ORDER: self._order, CANCEL: self._cancel}
         await self._worker
         self._watching = asyncio.ensure_future(self._watch())
 
@@ -122,20 +111,18 @@ class Runner:
         self._end(timeout)
 
     def _end(self, timeout: float) -> None:
-        _runners.pop(self._place, None)
         with self._lock:
-            attempts = [attempt for attempt, _ in self._running.values()]
+            attempts = list(self._running.values())
         for attempt in attempts:
             attempt.context.cancelled.set()
         self._engine.close(min(timeout, 5.0))
         self._thread.close(timeout)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    # Orders
+    # Orders, in the runner's thread where nothing else is said
 
-    async def run(self, key: str, order: bytes) -> None:
-        """Run an order until it has ended, or nobody wants it any more."""
-        loop = asyncio.get_running_loop()
+    def _order(self, key: str, order: bytes) -> None:
+        """Begin it soon."""
         try:
             what = unpack_order(order)
         except Exception as error:
@@ -143,23 +130,18 @@ class Runner:
             return
         context = TaskContext(what.attempt, time.monotonic() + what.timeout, what.inputs)
         attempt = Attempt(what.task, self._agent, context)
-        ended: asyncio.Future[None] = loop.create_future()
         with self._lock:
-            self._running[key] = attempt, ended
+            self._running[key] = attempt
             self._keys[attempt] = key
         self._engine.launch(attempt)
-        await ended
 
-    def cancel(self, key: str) -> None:
-        """Nobody wants it any more. In the runner's thread."""
+    def _cancel(self, key: str) -> None:
+        """Nobody wants it any more."""
         with self._lock:
-            found = self._running.pop(key, None)
-        if found is not None:
-            attempt, ended = found
+            attempt = self._running.pop(key, None)
+        if attempt is not None:
             attempt.context.cancelled.set()
             self._engine.abandon(attempt)
-            if not ended.done():
-                ended.set_result(None)
 
     def _started(self, attempt: Attempt) -> None:
         if attempt.context.cancelled.is_set():
@@ -175,11 +157,9 @@ class Runner:
 
     def _finish(self, key: str, outcome: bytes) -> None:
         with self._lock:
-            found = self._running.pop(key, None)
-        if found is not None:
+            wanted = self._running.pop(key, None) is not None
+        if wanted:
             self._tell(key, outcome)
-            if not found[1].done():
-                found[1].set_result(None)
 
     def _tell(self, key: str, outcome: bytes) -> None:
         for start in range(0, max(1, len(outcome)), _PIECE):
@@ -190,17 +170,3 @@ class Runner:
                 self._worker.batched_stream.send(
                     {"op": OUTCOME, "key": key, "data": piece, "more": more}
                 )
-
-
-class _Cancels(WorkerPlugin):
-    """Hears from Dask that a task is not wanted any more while it runs."""
-
-    name = "swarmc"
-
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
-
-    def transition(self, key: Any, start: str, finish: str, **more: Any) -> None:
-        """Called by Dask."""
-        if start in ("executing", "long-running") and finish in _GONE:
-            self._runner.cancel(str(key))

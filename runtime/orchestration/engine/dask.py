@@ -25,7 +25,7 @@ _LOOK = 0.5  # seconds between looks while closing
 class DaskEngine:
     """An ``Engine``. Dask is loaded, and listens, when the first worker is about to join.
 
-    Which worker runs what is the scheduler's decision; Dask carries it there and back.
+    Which worker runs what is the scheduler's decision; Dask's streams carry it there and back.
 
     Args:
         local: runs the attempts of this process's agents. It is closed with this one.
@@ -160,17 +160,16 @@ class DaskEngine:
         except Exception as error:
             self._end(key, None, error)
         else:
-            carrier.submit(key, agent.place, order)
+            if not carrier.submit(key, agent.place, order):
+                self._lost(key)
 
-    def outcome(self, key: str, place: str, data: bytes) -> None:
+    def outcome(self, key: str, data: bytes) -> None:
         """A worker says what came of an attempt."""
-        attempt = self._running.get(key)
-        if attempt is not None and getattr(attempt.agent, "place", None) == place:
-            self._end(key, *unpack_outcome(data))
+        self._end(key, *unpack_outcome(data))
 
     def broken(self, key: str, why: str) -> None:
-        """Dask could not have it run."""
-        self._end(key, None, TaskError(why))
+        """What the worker says cannot be taken."""
+        self._end(key, None, TaskError(why, retry=False))
 
     def came(self, place: str) -> None:
         """A worker is there."""
@@ -185,9 +184,10 @@ class DaskEngine:
                 if getattr(attempt.agent, "place", None) == place
             ]  # fmt: skip
         for key in left:
-            if self._carrier is not None:
-                self._carrier.cancel(key)
-            self._end(key, None, WorkerLostError("the worker that ran it is gone"))
+            self._lost(key)
+
+    def _lost(self, key: str) -> None:
+        self._end(key, None, WorkerLostError("the worker that ran it is gone"))
 
     def _end(self, key: str, result: Any, error: BaseException | None) -> None:
         attempt = self._running.get(key)
