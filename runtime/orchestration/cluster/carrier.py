@@ -16,14 +16,11 @@ from distributed import SchedulerPlugin
 from distributed.comm.core import CommClosedError
 
 from .authority import Credentials
-from .dask_tls import CANCEL, ORDER, OUTCOME, EngineScheduler, LoopThread, security
+from .dask_tls import CANCEL, ORDER, OUTCOME, EngineScheduler, LoopThread, Stream, security
 from .parcel import MAX_OUTCOME
 
 _LOG = logging.getLogger(__name__)
 _TIMEOUT = 30.0
-#: Seconds for which messages to a worker are collected. Dask's own 5 ms are most of what a short
-#: task takes from here to a worker and back.
-_BATCH = 0.001
 
 
 class Reports(Protocol):
@@ -69,7 +66,7 @@ class Carrier:
     async def _start(self, host: str) -> None:
         self._scheduler = EngineScheduler(
             protocol="tls://", host=host, port=0, security=self._security, dashboard=False,
-            plugins=[_Watch(self)], worker_ttl="1 hour",  # beats are the router's
+            plugins=[_Watch(self)],
         )  # fmt: skip
         self._scheduler.stream_handlers[OUTCOME] = self._outcome
         await self._scheduler
@@ -114,7 +111,7 @@ class Carrier:
     def came(self, place: str, address: str) -> None:
         """A worker is there."""
         self._addresses[place] = address
-        self._scheduler.stream_comms[address].interval = _BATCH
+        self._scheduler.stream_comms[address] = Stream(self._scheduler.loop)
         self._reports.came(place)
 
     def went(self, place: str) -> None:
@@ -134,12 +131,15 @@ class Carrier:
             return False  # Dask is about to say that it is gone
         return True
 
-    def _outcome(self, key: str, worker: str, data: bytes, more: bool = False) -> None:
+    def _outcome(
+        self, key: str, place: str, data: bytes, more: bool = False, worker: str = ""
+    ) -> None:
+        """A message of a worker; the place is that in its certificate, the rest is its word."""
         sent = self._orders.get(key)
         if sent is None:
             return  # it was cancelled
-        if self._addresses.get(sent.place) != worker:
-            _LOG.warning("%s says what came of another worker's order: not heard", worker)
+        if sent.place != place:
+            _LOG.warning("worker %s says what came of another one's order: not heard", place)
             return
         sent.size += len(data)
         if sent.size > MAX_OUTCOME:

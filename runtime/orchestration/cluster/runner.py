@@ -19,7 +19,7 @@ from ..errors import TaskCancelledError
 from ..interfaces import Agent
 from ..tasks import TaskContext
 from .authority import Credentials
-from .dask_tls import CANCEL, ORDER, OUTCOME, EngineWorker, LoopThread, security
+from .dask_tls import OUTCOME, EngineWorker, LoopThread, security
 from .parcel import pack_outcome, unpack_order
 
 _TIMEOUT = 30.0
@@ -79,11 +79,10 @@ class Runner:
 
     async def _start(self, address: str, host: str, credentials: Credentials) -> None:
         self._worker = EngineWorker(
-            address, name=self._place, nthreads=1, host=host,
-            protocol="tls://", security=security(credentials), memory_limit=0, dashboard=False,
+            address, self._order, self._cancel, name=self._place, nthreads=1, host=host,
+            protocol="tls://", security=security(credentials), dashboard=False,
             local_directory=self._folder, death_timeout=_TIMEOUT,
         )  # fmt: skip
-        self._worker.stream_handlers |= {ORDER: self._order, CANCEL: self._cancel}
         await self._worker
         self._watching = asyncio.ensure_future(self._watch())
 

@@ -243,6 +243,7 @@ def test_a_worker_may_do_only_what_workers_do() -> None:
             {"op": "terminate"},
             {"op": "register-client", "client": "c", "reply": False},
             {"op": "register-worker", "address": "tls://127.0.0.1:1", "name": "w2/1"},
+            {"op": "unregister", "address": cluster.runners["w1"]._worker.address},
         ):
             answer = ask(cluster.address, mine, **message)
             assert "may not ask for" in str(answer["exception"]), answer
@@ -265,11 +266,14 @@ def test_nothing_of_a_worker_is_unpickled(tmp_path: Path) -> None:
     with fleet() as cluster:
         cluster.join("w1", OPERATIONS)
         mine = cluster.credentials(cluster.agents["w1"].place)
-        for wrap in (ToPickle, to_serialize):
+        bomb = Bomb(tmp_path / "boom")
+        imported = {"__Enum__": True, "name": "X", "module": "antigravity", "type": "X"}
+        for more in (ToPickle(bomb), to_serialize(bomb), imported):
             with pytest.raises(OSError):
-                ask(cluster.address, mine, op="identity", more=wrap(Bomb(tmp_path / "boom")))
+                ask(cluster.address, mine, op="identity", more=more)
+        assert "antigravity" not in sys.modules
         assert list(tmp_path.iterdir()) == []
-        text = {"__Pickled__": 1, "__Serialized__": 2}  # a result may look like that
+        text = {"__Pickled__": 1, "__Serialized__": 2, "__Enum__": 3}  # a result may look like that
         assert cluster.run("echo", value=text).result == text
 
 
@@ -284,11 +288,16 @@ def test_a_worker_says_nothing_of_what_another_one_runs() -> None:
         liar = cluster.join("w2", OPERATIONS)
         (key,) = cluster.engine._running
 
+        said = {"op": "swarmc-outcome", "key": key, "data": pack_outcome(1, None), "more": False}
+        victim = cluster.runners["w1"]._worker.address
+
         def lie() -> None:
+            erred = {"op": "task-erred", "key": key}
+            place = cluster.agents["w1"].place
             for message in (
-                {"op": "swarmc-outcome", "key": key, "data": pack_outcome(1, None), "more": False},
-                {"op": "task-erred", "key": key},
-            ):
+                said, {**said, "worker": victim}, {**said, "place": place},
+                erred, {**erred, "worker": victim},
+            ):  # fmt: skip
                 liar._worker.batched_stream.send(message)
 
         liar._thread.post(lie)
@@ -297,6 +306,32 @@ def test_a_worker_says_nothing_of_what_another_one_runs() -> None:
         assert cluster.scheduler.record(task_id).state is TaskState.RUNNING
         assert not waiting.stopped.is_set()
         cluster.scheduler.cancel(task_id)
+
+
+def test_what_a_worker_says_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    from swarmc.runtime.orchestration.cluster import carrier, runner
+
+    monkeypatch.setattr(carrier, "MAX_OUTCOME", 10_000)
+    monkeypatch.setattr(runner, "_PIECE", 4_000)
+    with fleet() as cluster:
+        cluster.join("w1", OPERATIONS)
+        record = cluster.run("echo", value="x" * 20_000, retries=3)
+        assert (record.state, record.attempts) == (TaskState.FAILED, 1)
+        assert record.error == "the worker sends more than a result may have"
+        assert cluster.run("echo", value="x" * 9_000).result == "x" * 9_000
+
+
+def test_a_result_that_is_too_large_is_said_where_it_was_made(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from swarmc.runtime.orchestration.cluster import parcel
+
+    monkeypatch.setattr(parcel, "MAX_OUTCOME", 3 << 20)
+    with fleet() as cluster:
+        cluster.join("w1", OPERATIONS)
+        record = cluster.run("echo", value="x" * (5 << 20), retries=3)
+        assert (record.state, record.attempts) == (TaskState.FAILED, 1)
+        assert record.error == "its result has 5 MiB, and at most 3 travel"
 
 
 def test_nothing_listens_but_the_engine_and_its_workers() -> None:
