@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from ..orchestration.router.protocol import MAX_MESSAGE, PROTOCOL
 from ..orchestration.router.server import HELLO_WITHIN
 from .frames import TURN, Frame, FrameGenerator, valid_calls
+from .fuzz_workers import HOSTILE, Joining, WorkerFrames
 
 PATIENCE = 60.0  #: seconds in which everything must be answered
 #: Methods that change nothing: a client that may say everything may say those.
@@ -36,7 +37,11 @@ class Stance(enum.Enum):
     WRONG_TASK_WORKER = "worker of tasks with a wrong token"
     WRONG_SWARM = "worker with another swarm's token"
     WORKER = "worker of a swarm of its own"
+    TASK_WORKER = "worker of tasks"
     CLIENT = "client that may"
+
+
+_WORKERS = (Stance.WORKER, Stance.TASK_WORKER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,16 +165,20 @@ class Peer:
         self._kind = carrier
         self._name = f"{stance.value}, {carrier.__name__}"
         mark = MARK if stance is Stance.CLIENT else "never "
-        self._frames = FrameGenerator(f"{seed} {self._name}", tuple(scene.swarms), mark=mark)
+        frames = WorkerFrames if stance is Stance.TASK_WORKER else FrameGenerator
+        self._frames = frames(f"{seed} {self._name}", tuple(scene.swarms), mark=mark)
+        self._joining = Joining(HOSTILE + carrier.__name__)
         self._tally = tally
         self._carrier: Carrier | None = None
         self._awaited: set[int | str] = set()
         self._quiet = asyncio.Event()  # nothing is awaited
         self._closed = asyncio.Event()
+        self._welcomed = asyncio.Event()  # or refused
         self._reading: asyncio.Task[None] | None = None
         self._sentinels = 0
         self._opened = 0.0
         self._turn: str | None = None  # that this worker was asked to run
+        self._challenge = ""  # of this connection
 
     async def run(self, count: int, batch: int = 50) -> None:
         """Send so many frames."""
@@ -230,7 +239,9 @@ class Peer:
         return await self._settle(closes=frames[-1].closes)
 
     def _about(self, frame: Frame) -> Frame:
-        """A frame that speaks of the turn that this worker runs, if it does."""
+        """A frame that speaks of this connection, and of the turn that this worker runs."""
+        if self._stance is Stance.TASK_WORKER:
+            return replace(frame, data=self._joining.fill(frame.data, self._challenge))
         if self._turn is None:
             return frame
         turn = json.dumps(self._turn).encode()
@@ -261,7 +272,7 @@ class Peer:
                 what = f"{frame.kind} of {len(frame.data)} bytes: {frame.data[:300]!r}"
                 self._tally.findings.append(f"{self._name}: {alone} for {what}")
                 return
-        if self._stance is not Stance.WORKER:  # it does not beat: it is cut when this is slow
+        if self._stance not in _WORKERS:  # they do not beat: they are cut when this is slow
             self._tally.findings.append(f"{self._name}: {trouble}, for {len(frames)} frames")
 
     async def _connect(self) -> None:
@@ -274,6 +285,7 @@ class Peer:
         self._tally.connections += 1
         self._closed.clear()
         self._awaited.clear()
+        self._welcomed.clear()
         self._reading = asyncio.ensure_future(self._read(self._carrier))
         hello = self._hello()
         if hello is not None:
@@ -281,6 +293,8 @@ class Peer:
                 {"jsonrpc": "2.0", "id": "hello", "method": "hello", "params": hello}
             )
             await self._carrier.send(Frame(data, "hello"))
+        if self._stance is Stance.TASK_WORKER:
+            await asyncio.wait_for(self._welcomed.wait(), PATIENCE)
 
     async def _disconnect(self) -> None:
         if self._reading is not None:
@@ -303,6 +317,9 @@ class Peer:
             },
             Stance.WRONG_SWARM: {**worker, "node": node, "token": others[0]},
             Stance.WORKER: {**worker, "node": node, "token": scene.swarms[scene.own]},
+            Stance.TASK_WORKER: {
+                "protocol": PROTOCOL, "role": "task_worker", "token": scene.token
+            },
             Stance.CLIENT: {"protocol": PROTOCOL, "token": scene.token},
         }  # fmt: skip
         return hellos[self._stance]
@@ -337,6 +354,9 @@ class Peer:
             return
         self._tally.answers += 1
         number = message["id"]
+        if number == "hello":
+            self._challenge = message.get("result", {}).get("challenge") or ""
+            self._welcomed.set()
         self._awaited.discard(number)
         if not self._awaited:
             self._quiet.set()
@@ -345,7 +365,7 @@ class Peer:
             self._tally.refusals[code] = self._tally.refusals.get(code, 0) + 1
             if code == -32603:
                 self._tally.findings.append(f"{self._name}: the router failed: {message}")
-        elif self._stance not in (Stance.WORKER, Stance.CLIENT):
+        elif self._stance not in (*_WORKERS, Stance.CLIENT):
             self._tally.findings.append(f"{self._name}: got a result: {message}")
         else:
             self._tally.results += 1

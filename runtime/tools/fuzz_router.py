@@ -31,6 +31,7 @@ from ..orchestration.router.protocol import MAX_MESSAGE, PROTOCOL
 from ..orchestration.store import Store
 from .faults import Process
 from .fuzz_peers import MARK, PATIENCE, LineCarrier, Peer, Scene, Stance, Tally, WebSocketCarrier
+from .fuzz_workers import HONEST, HOSTILE, HonestWorker
 
 _PAUSE = 0.1  # seconds between what the good client asks
 #: Bytes that the router may have grown by after all frames, of which it keeps the latest events.
@@ -47,6 +48,7 @@ class Report:
     slowest_good_s: float = 0.0
     turns: int = 0
     tasks: int = 0  #: that hostile clients who may have submitted
+    joins: int = 0  #: that hostile workers of tasks may make
     lost_workers: int = 0
     memory_before: int = 0
     memory_most: int = 0
@@ -87,6 +89,11 @@ class GoodClient:
             swarm = await self.call("swarm_launch", nodes=2, name=name)
             self.swarms[name] = swarm["swarm_id"]
 
+    async def begin_task_worker(self, tcp_port: int) -> None:
+        """Be a worker of tasks, too."""
+        self._honest = HonestWorker(tcp_port, self._token)
+        await self._honest.begin()
+
     async def begin_worker(self, token: str) -> None:
         """Be the worker of a node of the good swarm."""
         hello = {"role": "worker", "swarm_id": self.swarms["good"], "node": 0, "token": token}
@@ -113,6 +120,13 @@ class GoodClient:
             "swarm_inject", swarm_id=self.swarms["good"], nodes=[0], prompt="x"
         )
         self.turns += injected["turns"].values()
+        if (wrong := await self._honest.look()) is not None:
+            self._report.find(wrong)
+        workers = {one["name"]: one for one in (await self.call("worker_list"))["workers"]}
+        if workers.pop(HONEST)["state"] not in ("joining", "lost"):
+            self._report.find(f"the honest worker is {workers}")
+        if not all(name.startswith(HOSTILE) for name in workers):
+            self._report.find(f"there are workers of nobody: {set(workers)}")
         memory = self._router.memory_info().rss
         self._report.memory_most = max(self._report.memory_most, memory)
 
@@ -126,6 +140,8 @@ class GoodClient:
         self._report.turns = len(self.turns)
         for work in self._working:
             work.cancel()
+        self._honest.close()
+        self._report.lost_workers += self._honest.lost
         assert self._socket is not None
         await self._socket.close()
 
@@ -179,6 +195,9 @@ class GoodClient:
         kind, swarm = event["type"], event.get("swarm_id")
         if kind == "command_rejected":
             return
+        if kind == "worker_changed":
+            worker = event["data"]["worker"]
+            self._report.joins += worker["state"] == "joining" and worker["name"] != HONEST
         if kind in ("swarm_terminated", "swarm_removed") or (
             self.swarms.get("other") == swarm and "good" not in self.swarms
         ):
@@ -222,6 +241,7 @@ async def attack(router: Process, token: str, frames: int, seed: int, report: Re
     await good.begin()
     tokens = _tokens(router.folder, good.swarms)
     await good.begin_worker(tokens[good.swarms["good"]])
+    await good.begin_task_worker(facts["tcp_port"])
     scene = Scene(facts["port"], facts["tcp_port"], token, tokens, good.swarms["hostile"])
     peers = [
         Peer(scene, stance, carrier, seed, report.tally)
@@ -286,7 +306,7 @@ def run(frames: int, seed: int, folder: Path) -> Report:
         router.start()
         try:
             good = asyncio.run(attack(router, token, frames, seed, report))
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, ValueError) as error:
             report.find(f"the router is gone, or stuck: {error!r}; it runs: {router.running}")
             return report
         finally:
@@ -329,7 +349,8 @@ def _show(report: Report) -> None:
         f"{tally.results:,} results, refusals {refusals}",
         f"{report.good_requests:,} good requests, the slowest {report.slowest_good_s:.2f} s; "
         f"{report.turns:,} turns; a good worker was lost {report.lost_workers} times",
-        f"{report.tasks:,} tasks of clients that may submit some",
+        f"{report.tasks:,} tasks of clients that may submit some; {report.joins:,} hostile workers "
+        "joined",
         f"memory of the router: {report.memory_before >> 20} MiB before, "
         f"{report.memory_most >> 20} at most, {report.memory_after >> 20} after",
         *(f"FOUND: {finding}" for finding in tally.findings[:20]),

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from ..cluster.errors import ModuleError
 from ..cluster.modules import ModuleFolder, module_path
-from ..codec import dumps, loads
+from ..codec import ValueEncodingError, dumps, loads
 from ..executors.operations import RESERVED
 from .desk import Desk, Handler
 from .protocol import Code
@@ -76,7 +76,7 @@ class ModuleDesk(Desk):
             data = await self.router.call(self.modules.get, wanted.digest)
         except (ModuleError, OSError) as error:
             self.router.reject("module_get", str(error), wanted)
-        return ModuleData(data=base64.b64encode(data).decode())
+        return ModuleData(data=await self.router.call(lambda: base64.b64encode(data).decode()))
 
     def _key(
         self, connection: Connection, method: str, wanted: StateGet | StateSet | StateDelete
@@ -92,11 +92,16 @@ class ModuleDesk(Desk):
         value = await self.router.call(store.get_state, key, _MISSING)
         if value is _MISSING:
             return StateFound(found=False)
-        return StateFound(found=True, value=msgspec.Raw(dumps(value).encode()))
+        data = await self.router.call(dumps, value)  # it may be large, and this loop is everybody's
+        return StateFound(found=True, value=msgspec.Raw(data.encode()))
 
     async def _state_set(self, connection: Connection, wanted: StateSet) -> None:
         key = self._key(connection, "state_set", wanted)
-        value = None if wanted.value is UNSET else loads(bytes(wanted.value))
+        text = b"null" if wanted.value is UNSET else bytes(wanted.value)
+        try:
+            value = await self.router.call(loads, text)
+        except ValueEncodingError as error:
+            raise RequestError(Code.INVALID_PARAMS, f"state_set: value: {error}") from error
         await self.router.call(self._dispatcher.store.set_state, key, value)
 
     async def _state_delete(self, connection: Connection, wanted: StateDelete) -> None:

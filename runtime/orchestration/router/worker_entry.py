@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from ..agents.registry import AgentRegistry
 from ..cluster.agent import RemoteAgent, pin_of
 from ..cluster.exclusions import Excluded
@@ -15,6 +17,9 @@ from ..verify.evidence import check_evidence
 from .protocol_workers import Worker, WorkerJoin, WorkerState
 from .swarms import RouterConfig
 from .wire import Connection
+
+#: Bytes that a worker says of itself, its certificate request aside.
+MAX_SAID = 8192
 
 
 @dataclass(eq=False, slots=True)
@@ -106,6 +111,9 @@ def refusal(join: WorkerJoin, challenge: str | None, excluded: Excluded | None) 
         return f"worker {excluded.name} is excluded: {excluded.reason or 'no reason was given'}"
     if join.certificate_request is None:
         return "there is no certificate_request in it"
+    said = len(msgspec.json.encode(msgspec.structs.replace(join, certificate_request=None)))
+    if said > MAX_SAID:  # else a thousand workers would not fit into an answer
+        return f"a worker says at most {MAX_SAID:,} bytes of itself, and this one {said:,}"
     names = (*join.executors, *join.capabilities, *join.targets)
     pins = [name for name in names if name.startswith(pin_of(""))]
     return f"{pins[0]} is no capability to choose: tasks are pinned by it" if pins else None

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from ..dispatcher import Dispatcher
     from .core import Router
 
+#: Workers that are known: there, or lost not long ago. All of them fit into one answer.
+MAX_WORKERS = 1000
 _LOOK = 0.02  # seconds between looks whether a draining worker still runs something
 _ACTIVE = (AgentState.READY, AgentState.BUSY)
 
@@ -146,6 +148,17 @@ class WorkerDesk(Desk):
                 why = f"worker {twin.join.name} has this key; give each a key of its own"
                 self.router.reject("worker_join", why, join)
             self._forget(twin, f"it came back as {join.name}")
+        if join.name not in self._workers and len(self._workers) >= MAX_WORKERS:
+            self._make_room(join)
+
+    def _make_room(self, join: WorkerJoin) -> None:
+        """Forget who has been lost for longest; reject who comes if nobody is."""
+        lost = [entry for entry in self._workers.values() if entry.state == "lost"]
+        if not lost:
+            why = f"there are {MAX_WORKERS:,} workers, and no room for one more"
+            self.router.reject("worker_join", why, join)
+        oldest = min(lost, key=lambda entry: entry.heard)
+        self._forget(oldest, oldest.reason or "")
 
     def _engine(self) -> tuple[DaskEngine, Authority]:
         """The engine, listening, and who signs for it. In threads: it may take a second."""

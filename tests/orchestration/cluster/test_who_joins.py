@@ -16,6 +16,7 @@ import pytest
 
 from swarmc.runtime.orchestration.cluster.authority import Authority
 from swarmc.runtime.orchestration.coordinator.signing import Ed25519Signer
+from swarmc.runtime.orchestration.router import workers
 from swarmc.runtime.orchestration.router.client import CommandRejectedError, RouterClient
 from swarmc.runtime.orchestration.router.protocol import PROTOCOL, Code
 from swarmc.runtime.orchestration.router.protocol_workers import WorkerExclude, WorkerJoin
@@ -102,6 +103,31 @@ def test_a_name_with_another_key_is_another_worker(
     until(lambda: listed(host)["w"].state == "lost")
     assert join(second, "w", OTHER) != before
     assert listed(host)["w"].public_key == OTHER.public_key.hex()
+
+
+def test_there_are_so_many_workers_and_no_more(
+    host: RunningDispatcher, ending: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is kept for a while after it was lost: names without end would fill the memory."""
+    monkeypatch.setattr(workers, "MAX_WORKERS", 2)
+    keys = [Ed25519Signer() for _ in range(4)]
+    clients = [ending.enter_context(worker(host)) for _ in keys]
+    for number in range(2):
+        join(clients[number], f"w{number}", keys[number])
+    with pytest.raises(CommandRejectedError, match="there are 2 workers, and no room"):
+        join(clients[2], "w2", keys[2])
+    for number in (1, 0):
+        clients[number].close()
+        until(lambda name=f"w{number}": listed(host)[name].state == "lost")  # type: ignore[misc]
+    join(clients[2], "w2", keys[2])
+    assert set(listed(host)) == {"w0", "w2"}  # w1 was lost for longest
+
+
+def test_a_worker_says_so_much_of_itself(host: RunningDispatcher, ending: ExitStack) -> None:
+    client = ending.enter_context(worker(host))
+    with pytest.raises(CommandRejectedError, match="at most 8,192 bytes of itself"):
+        join(client, "w", capabilities=["x" * 200] * 50)
+    assert join(client, "w", capabilities=["x" * 200] * 30)
 
 
 def test_two_workers_have_two_keys(host: RunningDispatcher, ending: ExitStack) -> None:

@@ -174,6 +174,10 @@ def test_state_is_the_dispatchers_but_for_the_routers_own(host: RunningDispatche
         assert client.call("state_get", StateGet(key="k")).found
         client.call("state_delete", StateDelete(key="k"))
         assert host.dispatcher.store.get_state("k", "gone") == "gone"
+        for wrong in (b'{"$bytes": "%"}', b'{"$array": null}', b'{"$float": "x"}'):
+            with pytest.raises(CommandRejectedError, match="state_set: value") as refused:
+                client.call("state_set", StateSet(key="k", value=msgspec.Raw(wrong)))
+            assert refused.value.code == Code.INVALID_PARAMS
         for key in ("swarm/swarm-1", "router/seq", "cluster/excluded"):
             for method, kind in (
                 ("state_get", StateGet), ("state_set", StateSet), ("state_delete", StateDelete),
