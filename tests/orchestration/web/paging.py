@@ -166,7 +166,9 @@ def hold(page: Any, method: str) -> None:
         """(method) => {
           const send = WebSocket.prototype.send;
           WebSocket.prototype.send = function (data) {
-            if (data.includes(`"${method}"`)) window.held = () => send.call(this, data);
+            if (data.includes(`"${method}"`)) {
+              window.held = Object.assign(() => send.call(this, data), { method });
+            }
             else send.call(this, data);
           };
         }""",

@@ -27,7 +27,8 @@ export class Unanswered extends Error {}
 
 /**
  * `handlers`: `state(name, detail)` with connecting, live, waiting (detail: ms until the next try),
- * token (one is needed), stopped; `list(swarms, seq)`: all swarms, in place of what was known;
+ * token (one is needed), stopped; `list(swarms, first, seq)`: all swarms as of
+ * event `seq`, in place of what was known, which is nothing if it is the first list;
  * `event(event, isNew)`; `caughtUp(complete)`; `status(result)`.
  */
 export class Connection {
@@ -136,7 +137,7 @@ export class Connection {
       const first = this.last === null;
       // Numbers that went back are those of another router, whose past is not ours.
       if (first || this.last > seq) this.last = Math.max(0, seq - HISTORY);
-      this.handlers.list(swarms, first);
+      this.handlers.list(swarms, first, seq);
       this.#ask("subscribe", { after: this.last }, () => this.#live(first), failed);
     }, failed);
   }

@@ -12,6 +12,8 @@ import { Announcer, notice } from "./notices.js";
 import { storage } from "./storage.js";
 import { SwarmView } from "./swarm.js";
 import { SwarmCommands } from "./swarm_commands.js";
+import { Tasks } from "./tasks.js";
+import { TasksView } from "./tasks_view.js";
 import { Upkeep } from "./upkeep.js";
 import { Work } from "./work.js";
 import { WorkCommands, readManifest } from "./work_commands.js";
@@ -26,8 +28,9 @@ const find = (id) => document.getElementById(id);
 // -- what is shown -----------------------------------------------------------------------------
 
 const ONE = { swarm: "swarms", workflow: "workflows" };
-const TITLES = { swarms: "swarmc", workflows: "Workflows – swarmc", workers: "Workers – swarmc",
-  metrics: "Metrics – swarmc" };
+const TITLES = { swarms: "swarmc", workflows: "Workflows – swarmc", tasks: "Tasks – swarmc",
+  workers: "Workers – swarmc", metrics: "Metrics – swarmc" };
+const WHOLE = new Set(["tasks", "workers", "metrics"]); // parts without a list beside them
 
 /** The part of the page, and the id of the one of its things that is looked at, or null. */
 function route() {
@@ -50,7 +53,7 @@ function changed() {
 
 function draw() {
   const { section, id } = route();
-  const whole = section === "workers" || section === "metrics";
+  const whole = WHOLE.has(section);
   Object.assign(document.body.dataset, { section, view: id !== null || whole ? "one" : "list" });
   for (const link of find("sections").children) {
     attribute(link, "aria-current", link.dataset.to === section ? "page" : null);
@@ -59,8 +62,8 @@ function draw() {
   find("deploy").hidden = section !== "workflows" || upkeep.there.workflows === false;
   list.update(model, section === "swarms" ? id : null);
   workflows.update(work, section === "workflows" ? id : null, upkeep.there.workflows);
-  const title = { swarms: drawSwarm, workflows: drawWorkflow, workers: drawWorkers,
-    metrics: drawMetrics }[section](id) ?? TITLES[section];
+  const title = { swarms: drawSwarm, workflows: drawWorkflow, tasks: drawTasks,
+    workers: drawWorkers, metrics: drawMetrics }[section](id) ?? TITLES[section];
   if (document.title !== title) document.title = title;
 }
 
@@ -103,6 +106,11 @@ function drawWorkflow(id) {
   return `${workflow.data.name} – swarmc`;
 }
 
+function drawTasks() {
+  show("tasks", null, () => new TasksView(changed, `${scheme}://${location.host}`))
+    .update(tasks, work, upkeep.there.workflows, model.router?.tasks);
+}
+
 function drawWorkers() {
   show("workers", null, () => new WorkersView()).update(work, upkeep.there.workers);
 }
@@ -118,6 +126,7 @@ let synchronised = false;
 const announcer = new Announcer();
 const model = new Model(changed, (_, outcome) => announcer.turn(outcome));
 const work = new Work(changed);
+const tasks = new Tasks(changed);
 const samples = new Samples(changed);
 const list = new SwarmList(changed);
 const workflows = new WorkflowList(changed);
@@ -125,10 +134,14 @@ const scheme = location.protocol === "https:" ? "wss" : "ws";
 
 const connection = new Connection(`${scheme}://${location.host}/ws`, {
   state: showState,
-  list: (swarms) => model.list(swarms),
+  list: (swarms, first, seq) => {
+    model.list(swarms);
+    if (!first) tasks.doubt(seq);
+  },
   event: (event, isNew) => {
     model.event(event, isNew);
     if (isNew) work.event(event);
+    tasks.event(event);
     commands.event(event);
   },
   caughtUp: () => {
@@ -145,7 +158,7 @@ const connection = new Connection(`${scheme}://${location.host}/ws`, {
   },
 });
 
-const upkeep = new Upkeep(connection, work, samples, route, changed);
+const upkeep = new Upkeep(connection, work, tasks, samples, route, changed);
 const commands = new Commands(connection, rejected);
 const swarmCommands = new SwarmCommands(model, commands, renamed("swarm"));
 const workCommands = new WorkCommands(work, commands, renamed("workflow"));

@@ -9,9 +9,9 @@ const SELDOM = 5; // of these between two looks at what is not
 
 export class Upkeep {
   /** `route()` says what is shown: `{section, id}`. */
-  constructor(connection, work, samples, route, changed) {
-    Object.assign(this, { connection, work, samples, route, changed });
-    this.there = { workflows: null, workers: null, metrics: null }; // null: not known yet
+  constructor(connection, work, tasks, samples, route, changed) {
+    Object.assign(this, { connection, work, tasks, samples, route, changed });
+    this.there = { workflows: null, tasks: null, workers: null, metrics: null }; // null: not known yet
     this.missing = new Set(); // workflows that the router does not know
     this.ticks = 0;
     setInterval(() => this.#tick(), OFTEN);
@@ -25,6 +25,12 @@ export class Upkeep {
       this.work.list(workflows ?? [], asked));
     this.#workers();
     this.#metrics();
+    const doubtful = this.tasks.doubtful();
+    // One that the router does not know any more has the whole refused: they stay unknown then.
+    if (doubtful.length) {
+      this.#ask("tasks", "task_status", { task_ids: doubtful }, (found, asked) =>
+        this.tasks.status(found.tasks ?? [], asked), () => {});
+    }
   }
 
   /** A workflow is looked at: have its tasks, and keep them. */
@@ -75,6 +81,7 @@ export class Upkeep {
     this.ticks += 1;
     const { section } = this.route();
     const due = this.ticks % SELDOM === 0;
+    if (section === "tasks") this.changed(); // times of those that run
     if (this.there.workers && section === "workers") this.#workers();
     if (this.there.metrics && (due || section === "metrics")) this.#metrics();
     if (section === "metrics" && !due) this.connection.beat();
