@@ -22,6 +22,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from ..errors import OrchestrationError
 from .core import Router
 from .protocol import MAX_MESSAGE, PROTOCOL
+from .quiet import quiet
 from .wire import MAX_WAITING, Connection
 
 _LOG = logging.getLogger(__name__)
@@ -194,7 +195,6 @@ class RouterServer:
             lifespan="off", ws_max_size=MAX_MESSAGE, ws_ping_interval=None,
             ssl_certfile=listen.certificate, ssl_keyfile=listen.key,
         )  # fmt: skip
-        logging.getLogger("uvicorn.error").addFilter(_of_ours)
         try:
             config.load()
             socket = await asyncio.to_thread(_bind, listen.host, listen.port)
@@ -202,8 +202,9 @@ class RouterServer:
             raise ServerError(_cannot_listen(listen.host, listen.port, error)) from error
         self.port = socket.getsockname()[1]
         try:
-            await self._router.open()
-            await self._serve(config, socket, ready)
+            with quiet():
+                await self._router.open()
+                await self._serve(config, socket, ready)
         finally:
             socket.close()
             await self._router.close()
@@ -244,7 +245,10 @@ class RouterServer:
     def _own_origin(self, websocket: WebSocket) -> bool:
         """Browsers say which page connects: pages of other hosts may not."""
         origin = websocket.headers.get("origin")
-        return origin is None or urlsplit(origin).netloc == websocket.headers.get("host")
+        try:
+            return origin is None or urlsplit(origin).netloc == websocket.headers.get("host")
+        except ValueError:  # it is no address
+            return False
 
     async def _websocket(self, websocket: WebSocket) -> None:
         if not self._own_origin(websocket):
@@ -342,11 +346,6 @@ def _expect_hello(connection: Connection) -> asyncio.TimerHandle:
             connection.cut()
 
     return asyncio.get_running_loop().call_later(HELLO_WITHIN, look)
-
-
-def _of_ours(record: logging.LogRecord) -> bool:
-    """Not what peers do wrong: else whoever can connect fills the log, a traceback at a time."""
-    return not record.getMessage().startswith("Invalid UTF-8 sequence received")
 
 
 def _bind(host: str, port: int) -> Any:
