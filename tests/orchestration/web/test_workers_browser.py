@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from swarmc.runtime.orchestration.router.client import CommandRejectedError
+
+from ..router.routing import until
+from ..router.task_workers import joining, listed, worker
 from .conftest import Tabs
-from .paging import EchoProvider, WebRouter, counts, see, shows
+from .paging import EchoProvider, WebDispatcher, WebRouter, counts, hold, see, shows
 from .working import WorkRouter
 
 
@@ -43,6 +48,59 @@ def test_workers_come_work_and_are_lost(running: WorkRouter, tabs: Tabs) -> None
     assert page.inner_text("[data-worker=rack-9] [data-head='Heard of']").endswith(" ago")
     page.reload()
     see(page, "[data-worker=rack-9][data-state=lost]")
+
+
+def exclude(page: Any, name: str, reason: str = "") -> None:
+    page.click(f"[data-worker={name}] button")
+    page.fill("#exclude-reason", reason)
+    page.click("#exclude-dialog button[type=submit]")
+
+
+def test_a_worker_is_excluded(tmp_path: Path, tabs: Tabs) -> None:
+    with (
+        WebDispatcher(tmp_path, heartbeat_timeout=600.0) as host, worker(host) as liar,
+        worker(host) as honest,
+    ):  # fmt: skip
+        liar.call("worker_join", joining(liar, "liar", host="n1", executors=["wasm"]))
+        page, other = tabs(f"{host.page_url}#/workers"), tabs(f"{host.page_url}#/workers")
+        see(other, "[data-worker=liar][data-state=joining]")
+        hold(page, "worker_exclude")
+        page.click("[data-worker=liar] button")
+        page.click("#exclude-dialog >> text=Cancel")
+        assert not page.evaluate("window.held")
+        exclude(page, "liar", "it lied")
+        see(page, "[data-worker=liar].unsure .chip[data-state=excluding]")
+        assert page.is_disabled("[data-worker=liar] button")
+        assert listed(host)["liar"].state == "joining"
+        page.evaluate("window.held()")
+        for one in (page, other):
+            see(one, "[data-worker=liar]:not(.unsure) .chip[data-state=excluded]")
+            see(one, "[data-worker=liar] td", "it lied")
+            assert not one.is_visible("[data-worker=liar] button")
+        until(lambda: liar.gone)
+        with pytest.raises(CommandRejectedError, match="worker liar is excluded: it lied"):
+            honest.call("worker_join", joining(honest, "liar"))
+
+
+def test_an_exclusion_that_is_not_done_is_taken_back(running: WorkRouter, tabs: Tabs) -> None:
+    page = tabs(f"{running.page_url}#/workers")
+    running.do(running.board.worker, "rack-1")
+    see(page, "[data-worker=rack-1] .chip[data-state=ready]")
+    hold(page, "worker_exclude")
+    exclude(page, "rack-1")
+    see(page, "[data-worker=rack-1] .chip[data-state=excluding]")
+    running.do(running.board.worker, "rack-1", state="busy", running=1)  # does not say that it was
+    see(page, "[data-worker=rack-1] td", "1 of 2")
+    see(page, "[data-worker=rack-1] .chip[data-state=excluding]")
+    page.evaluate("window.held()")
+    see(page, ".notice", "Exclusion of rack-1 was not done: nobody is excluded here")
+    see(page, "[data-worker=rack-1]:not(.unsure) .chip[data-state=busy]")
+    assert page.is_enabled("[data-worker=rack-1] button")
+    exclude(page, "rack-1")
+    see(page, "[data-worker=rack-1] .chip[data-state=excluding]")
+    running.cut_clients()
+    see(page, ".notice", "Exclusion of rack-1 was not done: the connection was lost before")
+    see(page, "[data-worker=rack-1] .chip[data-state=busy]")
 
 
 def test_figures_are_drawn_over_time(running: WorkRouter, tabs: Tabs) -> None:

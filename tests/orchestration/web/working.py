@@ -24,6 +24,7 @@ from swarmc.runtime.orchestration.router.protocol_tasks import (
     WorkflowStatus,
     WorkflowTask,
 )
+from swarmc.runtime.orchestration.router.protocol_workers import WorkerExclude
 from swarmc.runtime.orchestration.router.wire import Connection
 
 from .paging import EchoProvider, WebRouter
@@ -55,7 +56,8 @@ class Board(Desk):
         return {
             "workflow_list": self._list, "workflow_status": self._status,
             "workflow_deploy": self._deploy, "workflow_cancel": self._cancel,
-            "worker_list": self._workers, "metrics": self._metrics,
+            "worker_list": self._workers, "worker_exclude": self._exclude,
+            "metrics": self._metrics,
         }  # fmt: skip
 
     # What clients ask
@@ -83,6 +85,9 @@ class Board(Desk):
 
     async def _workers(self, connection: Connection, nothing: Nothing) -> dict[str, Any]:
         return {"seq": self.router.events.seq, "workers": list(self.workers.values())}
+
+    async def _exclude(self, connection: Connection, which: WorkerExclude) -> None:
+        self.router.reject("worker_exclude", "nobody is excluded here", which)
 
     async def _metrics(self, connection: Connection, nothing: Nothing) -> MetricsText:
         self.values["swarmc_tasks_completed_total"] += 40

@@ -1,7 +1,9 @@
-// Dialogs: launch and terminate swarms, deploy and cancel workflows, enter the token. They are the browser's own: focus stays
-// inside, Escape closes, and goes back to where it came from.
+// Dialogs: launch and terminate swarms, deploy and cancel workflows, exclude workers, enter the
+// token. They are the browser's own: focus stays inside, Escape closes, and goes back to where it
+// came from.
 
 import { h, text } from "./dom.js";
+import { visible } from "./format.js";
 import { nameOf } from "./model.js";
 
 const EXAMPLE = `{
@@ -138,6 +140,22 @@ export function cancelDialog(workflow, submit) {
       h("p", {}, "Tasks of ", h("b", {}, workflow.data.name), " that wait are not begun, those that ",
         "run are stopped, and what was done is rolled back where the manifest says how."),
       field("Reason", reason, "May be empty."),
+    ],
+    read: () => reason.value.trim(), submit,
+  });
+}
+
+/** Ask whether a worker is to get nothing more, and why. */
+export function excludeDialog({ id, data }, submit) {
+  const reason = h("input", { id: "exclude-reason", type: "text", maxlength: 1024,
+    autocomplete: "off", autofocus: true });
+  open({
+    id: "exclude-dialog", title: "Exclude this worker?", label: "Exclude", kind: "danger",
+    body: [
+      h("p", {}, "What ", h("b", {}, visible(data.name || id)), " runs is run elsewhere, and it gets nothing ",
+        "more, ever: whoever joins with its name or its key is refused. This cannot be undone; the ",
+        "machine can come back with another name and another key."),
+      field("Reason", reason, "Shown to whoever is refused. May be empty."),
     ],
     read: () => reason.value.trim(), submit,
   });

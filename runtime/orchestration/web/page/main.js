@@ -3,7 +3,9 @@
 import { colours } from "./colours.js";
 import { Commands } from "./commands.js";
 import { Connection } from "./connection.js";
-import { cancelDialog, deployDialog, launchDialog, terminateDialog, tokenDialog } from "./dialogs.js";
+import {
+  cancelDialog, deployDialog, excludeDialog, launchDialog, terminateDialog, tokenDialog,
+} from "./dialogs.js";
 import { attribute, h, text } from "./dom.js";
 import { SwarmList } from "./list.js";
 import { MetricsView, Samples } from "./metrics.js";
@@ -16,7 +18,7 @@ import { Tasks } from "./tasks.js";
 import { TasksView } from "./tasks_view.js";
 import { Upkeep } from "./upkeep.js";
 import { Work } from "./work.js";
-import { WorkCommands, readManifest } from "./work_commands.js";
+import { WorkCommands, exclude, readManifest } from "./work_commands.js";
 import { WorkersView } from "./workers.js";
 import { WorkflowView } from "./workflow.js";
 import { WorkflowList } from "./workflows.js";
@@ -112,7 +114,7 @@ function drawTasks() {
 }
 
 function drawWorkers() {
-  show("workers", null, () => new WorkersView()).update(work, upkeep.there.workers);
+  show("workers", null, () => new WorkersView(actions.exclude)).update(work, upkeep.there.workers);
 }
 
 function drawMetrics() {
@@ -209,6 +211,7 @@ const actions = {
     location.hash = `#/workflow/${workCommands.deploy(manifest, given)}`;
   },
   cancel: (workflow) => cancelDialog(workflow, (reason) => workCommands.cancel(workflow, reason)),
+  exclude: (worker) => excludeDialog(worker, (reason) => exclude(work, commands, worker, reason)),
 };
 
 const launch = (given) => launchDialog(actions.launch, given);

@@ -38,6 +38,9 @@ export function shownWorkflow(workflow) {
   return workflow.data.state;
 }
 
+/** What a worker is shown as, likewise. */
+export const shownWorker = ({ data, excluding }) => (excluding ? "excluding" : data.state);
+
 /** Calls `changed()` after every change. */
 export class Work {
   constructor(changed) {
@@ -213,7 +216,17 @@ export class Work {
     // Of one that is gone the router does not say when it was heard of: it was when it last did.
     const told = data.heard_ms ?? null;
     const heard = told === null ? known?.heard ?? null : performance.now() - told;
-    this.workers.set(data.worker_id, { id: data.worker_id, data, seq, heard });
+    const excluding = data.state === "excluded" ? null : known?.excluding ?? null;
+    this.workers.set(data.worker_id, { id: data.worker_id, data, seq, heard, excluding });
+    this.workersRev += 1;
+    this.changed();
+  }
+
+  /** That a worker is to be excluded, by this reference; null: that it is not. */
+  excluding(id, reference) {
+    const worker = this.workers.get(id);
+    if (!worker) return;
+    worker.excluding = reference;
     this.workersRev += 1;
     this.changed();
   }

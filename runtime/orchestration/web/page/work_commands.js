@@ -1,5 +1,6 @@
-// Deploy and cancel: how they are shown before the router has said anything.
+// Deploy and cancel workflows, exclude workers: how they are shown before the router has said anything.
 
+import { visible } from "./format.js";
 import { expected } from "./work.js";
 
 const MOST = 15_000_000; // characters of a manifest
@@ -61,6 +62,19 @@ export class WorkCommands {
       },
     });
   }
+}
+
+/** Have a worker get nothing more. */
+export function exclude(work, commands, { id, data }, reason) {
+  const reference = commands.reference();
+  const known = () => work.workers.get(id);
+  work.excluding(id, reference);
+  commands.send({
+    kind: "exclude", title: `Exclusion of ${visible(data.name || id)}`, method: "worker_exclude",
+    params: { worker_id: id, reason }, reference,
+    done: () => !known() || known().data.state === "excluded",
+    ended: () => known()?.excluding === reference && work.excluding(id, null),
+  });
 }
 
 /** A manifest from what was typed. @throws {Error} with what is wrong with it. */

@@ -2,16 +2,20 @@
 
 import { attribute, chip, h, keyed, text } from "./dom.js";
 import { milliseconds, plural, visible, whole } from "./format.js";
+import { shownWorker } from "./work.js";
 import { stateChip } from "./workflow.js";
 
-const ORDER = ["busy", "ready", "joining", "draining", "suspect", "lost", "excluded"];
+const ORDER = ["busy", "ready", "joining", "draining", "suspect", "lost", "excluding", "excluded"];
 const SILENT = new Set(["suspect", "lost"]);
 const SHOWN = 500;
-const HEADS = ["Worker", "State", "Host", "Runs on", "Tasks", "Done", "Heard of", "Why"];
+const HEADS = ["Worker", "State", "Host", "Runs on", "Tasks", "Done", "Heard of", "Why", ""];
 const COMMAND = "swarmc start-worker";
 
+/** `exclude(worker)` asks whether one is to be excluded. */
 export class WorkersView {
-  constructor() {
+  constructor(exclude) {
+    this.exclude = exclude;
+    this.shown = new WeakMap(); // workers of the rows
     this.counts = h("p", { class: "note", role: "status" });
     this.rows = h("tbody");
     this.table = h("table", {},
@@ -36,22 +40,36 @@ export class WorkersView {
       this.none.replaceChildren("No workers have joined: tasks run where the router is. Start one with ",
         h("code", {}, COMMAND), ".");
     }
-    const sums = ORDER.map((state) => [state, workers.filter(({ data }) => data.state === state).length]);
+    const sums = ORDER.map((state) => [state,
+      workers.filter((worker) => shownWorker(worker) === state).length]);
     text(this.counts, sums.filter(([, n]) => n).map(([state, n]) => `${whole(n)} ${state}`).join(" · "));
-    keyed(this.rows, shown, ({ id }) => id, () => h("tr", {}, h("th", { scope: "row" }),
-      h("td", { "data-head": "State" }, chip("joining")),
-      ...HEADS.slice(2).map((head) => h("td", { "data-head": head }))), row);
+    keyed(this.rows, shown, ({ id }) => id, () => this.#create(), (element, worker) => {
+      this.shown.set(element, worker);
+      row(element, worker);
+    });
     this.more.hidden = shown.length === workers.length;
     text(this.more, `${plural(workers.length - shown.length, "worker")} more`);
   }
+
+  #create() {
+    const button = h("button", { type: "button", class: "danger",
+      onclick: () => this.exclude(this.shown.get(element)) }, "Exclude");
+    const element = h("tr", {}, h("th", { scope: "row" }),
+      h("td", { "data-head": "State" }, chip("joining")),
+      ...HEADS.slice(2, -1).map((head) => h("td", { "data-head": head })),
+      h("td", { class: "acts" }, button));
+    return element;
+  }
 }
 
-function row(element, { id, data, heard: last }) {
-  const [name, state, host, targets, tasks, done, heard, why] = element.children;
+function row(element, worker) {
+  const { id, data, heard: last } = worker;
+  const [name, state, host, targets, tasks, done, heard, why, acts] = element.children;
   attribute(element, "data-worker", data.name || id);
   attribute(element, "data-state", data.state);
   text(name, visible(data.name || id));
-  stateChip(state.firstChild, data.state);
+  stateChip(state.firstChild, shownWorker(worker));
+  element.classList.toggle("unsure", Boolean(worker.excluding));
   const domain = data.domain && data.domain !== data.host ? ` (domain ${data.domain})` : "";
   text(host, [data.host, data.pid && `process ${data.pid}`].filter(Boolean).join(", ") + domain);
   text(targets, [...(data.targets ?? []), ...(data.executors ?? [])].join(", "));
@@ -60,6 +78,10 @@ function row(element, { id, data, heard: last }) {
   text(done, whole(data.completed ?? 0));
   text(heard, heardOf(data, last));
   text(why, visible(data.reason ?? ""));
+  const [button] = acts.children;
+  button.hidden = data.state === "excluded";
+  button.disabled = Boolean(worker.excluding);
+  attribute(button, "aria-label", `Exclude ${visible(data.name || id)}`);
 }
 
 /** Those that are silent are silent for longer each time one looks. */
