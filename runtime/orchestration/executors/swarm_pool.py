@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from ...results import SwarmResult
 
 _STRIPES = 16
-_STEP = 0.01  # seconds between looks whether the attempt should stop
+_STEP = 0.01  # seconds between looks whether attempts should stop
+_IDLE = 1.0  # seconds without attempts, after which nobody looks
 
 
 class SwarmPool:
@@ -84,21 +86,54 @@ class SwarmPool:
             unused.close()
 
 
+class _Watch:
+    """A thread that looks whether attempts should stop, while there are any, and interrupts them.
+
+    One for all: starting one for each attempt was a good part of what a short one takes.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()  # guards what follows; held while it interrupts
+        self._running: dict[int, tuple[SwarmManager, TaskContext]] = {}
+        self._numbers = itertools.count()
+        self._there = False  # whether the thread is
+
+    @contextmanager
+    def over(self, swarm: SwarmManager, context: TaskContext) -> Iterator[None]:
+        """Watch an attempt; once it has ended, its swarm is not interrupted any more."""
+        number = next(self._numbers)
+        try:
+            with self._changed:
+                self._running[number] = swarm, context
+                if not self._there:
+                    thread = threading.Thread(
+                        target=self._work, name="swarmc-wasm-watch", daemon=True
+                    )
+                    thread.start()
+                    self._there = True
+                elif len(self._running) == 1:
+                    self._changed.notify()
+            yield
+        finally:
+            with self._changed:
+                self._running.pop(number, None)
+
+    def _work(self) -> None:
+        with self._changed:
+            while self._running or self._changed.wait_for(lambda: self._running, _IDLE):
+                for swarm, context in self._running.values():
+                    if context.cancelled.is_set() or not context.remaining():
+                        swarm.interrupt()  # once more each time: it may not have begun
+                self._changed.wait(_STEP)
+            self._there = False
+
+
+_watch = _Watch()
+
+
 def interruptible(
     swarm: SwarmManager, context: TaskContext, run: Callable[[], SwarmResult]
 ) -> SwarmResult:
-    """Run agents; a second thread interrupts them when the attempt should stop."""
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(_STEP):
-            if context.cancelled.is_set() or not context.remaining():
-                swarm.interrupt()  # once more each time: it may not have begun
-
-    watcher = threading.Thread(target=watch, name="swarmc-wasm-watch", daemon=True)
-    watcher.start()
-    try:
+    """Run agents; they are interrupted when the attempt should stop."""
+    with _watch.over(swarm, context):
         return run()
-    finally:
-        done.set()
-        watcher.join()
