@@ -1,13 +1,18 @@
-"""The desk of metrics: for clients of the protocol, and for Prometheus at ``/metrics``."""
+"""The desk of metrics: for clients of the protocol, and for Prometheus at ``/metrics``.
+
+Some of them are sampled once a second, so that who begins to look sees what was before.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -16,14 +21,21 @@ from ..metrics import Metrics
 from ..resources import ResourceMonitor
 from .book import ENDED
 from .desk import Desk, Handler
-from .protocol import Nothing
-from .protocol_tasks import MetricsText
+from .history import EVERY, History
+from .protocol_tasks import MetricsText, MetricsWanted
 from .wire import Connection
 
 if TYPE_CHECKING:
     from ..dispatcher import Dispatcher
     from .core import Router
 
+#: What is sampled, by the names that ``values`` has.
+SAMPLED = (
+    "swarmc_tasks_completed_total", "swarmc_tasks_failed_total", "swarmc_tasks_queued",
+    "swarmc_tasks_running", 'swarmc_router_turns_total{outcome="completed"}',
+    'swarmc_router_turns_total{outcome="failed"}', 'swarmc_router_nodes{state="busy"}',
+    "swarmc_router_turns_queued", "swarmc_process_busy_processors", "swarmc_process_memory_bytes",
+)  # fmt: skip
 _TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -58,6 +70,15 @@ class MetricsDesk(Desk):
             "resources": ResourceMonitor().sample,
         })
         self._asking = asyncio.Lock()  # one at a time: they read the whole of it
+        monitor = ResourceMonitor()  # of its own: what it tells is a mean since the last sample
+        self._sampled = Metrics({
+            "router": lambda: self._latest, "scheduler": lambda: dispatcher.scheduler.stats(),
+            "resources": monitor.sample,
+        })  # fmt: skip
+        self._latest = RouterStats()
+        self._history = History(SAMPLED)
+        self._next = float("-inf")
+        self._sampling = False
 
     def handlers(self) -> Mapping[str, Handler]:
         """That of metrics."""
@@ -67,8 +88,27 @@ class MetricsDesk(Desk):
         """The page for Prometheus."""
         return (Route("/metrics", self._page),)
 
-    async def _metrics(self, connection: Connection, nothing: Nothing) -> MetricsText:
-        return await self._read()
+    async def sweep(self) -> None:
+        """Take a sample, if it is time; nobody waits for it."""
+        now = self.router.clock()
+        if now >= self._next and not self._sampling:
+            # Steadily, however sweeps fall; what was missed is not made up for.
+            self._next = (now if now - self._next > EVERY else self._next) + EVERY
+            self._sampling = True
+            self.router.spawn(self._sample())
+
+    async def _sample(self) -> None:
+        try:
+            self._latest = stats_of(self.router)
+            self._history.add(time.time(), await self.router.call(self._sampled.values))
+        finally:
+            self._sampling = False
+
+    async def _metrics(self, connection: Connection, wanted: MetricsWanted) -> MetricsText:
+        found = await self._read()
+        if wanted.since is None:
+            return found
+        return msgspec.structs.replace(found, history=self._history.since(wanted.since))
 
     async def _page(self, request: Request) -> Response:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")

@@ -32,7 +32,7 @@ class Result(Struct, kw_only=True, frozen=True, omit_defaults=True):
 
 
 class Nothing(Params, kw_only=True, frozen=True):
-    """``swarm_list``, ``status``, ``metrics``, ``heartbeat``, ``node_drain``: no parameters.
+    """``swarm_list``, ``status``, ``heartbeat``, ``node_drain``: no parameters.
 
     ``node_drain`` says a worker that ends: when it is answered, no turn is given to it any more.
     """

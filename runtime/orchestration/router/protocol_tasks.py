@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, field
 
-from .protocol_base import Id, Nothing, Params, Reason, Reference, Result, Value, Wait
+from .protocol_base import Id, Params, Reason, Reference, Result, Value, Wait
 
 #: Tasks that one request may be about.
 MAX_TASKS = 10_000
@@ -243,11 +243,33 @@ class WorkerCounts(Result, kw_only=True, frozen=True, omit_defaults=False):
     busy: int = 0
 
 
+class MetricsWanted(Params, kw_only=True, frozen=True):
+    """``metrics``: how it is with everything.
+
+    Args:
+        since: have samples of after this time, too, in seconds since 1970, as far as they are kept.
+    """
+
+    since: Annotated[float, Meta(ge=0)] | None = None
+
+
+class MetricsHistory(Result, kw_only=True, frozen=True):
+    """Samples of some figures: times in seconds since 1970, and of each figure a value for each."""
+
+    times: list[float]
+    values: dict[str, list[float]]
+
+
 class MetricsText(Result, kw_only=True, frozen=True):
-    """Metrics, as Prometheus reads them (``text``), and their samples by name and labels."""
+    """Metrics, as Prometheus reads them (``text``), and their samples by name and labels.
+
+    Args:
+        history: of the latest 15 minutes, once a second; there if ``since`` was given.
+    """
 
     text: str
     values: dict[str, float]
+    history: MetricsHistory | None = None
 
 
 #: What may be asked: method -> (who may, parameters, result).
@@ -259,5 +281,5 @@ METHODS: dict[str, tuple[str, type[Params], Any]] = {
     "workflow_list": ("client", WorkflowWanted, WorkflowList),
     "workflow_status": ("client", WorkflowStatus, Workflow),
     "workflow_cancel": ("client", WorkflowCancel, WorkflowCancelled),
-    "metrics": ("client", Nothing, MetricsText),
+    "metrics": ("client", MetricsWanted, MetricsText),
 }

@@ -13,8 +13,11 @@ import pytest
 
 from swarmc.runtime.orchestration.codec import dumps, loads
 from swarmc.runtime.orchestration.router.client import CommandRejectedError, RouterClient
+from swarmc.runtime.orchestration.router.counts import SAMPLED
 from swarmc.runtime.orchestration.router.protocol import Code, Event, Nothing
 from swarmc.runtime.orchestration.router.protocol_tasks import (
+    MetricsHistory,
+    MetricsWanted,
     Workflow,
     WorkflowCancel,
     WorkflowDeploy,
@@ -23,7 +26,7 @@ from swarmc.runtime.orchestration.router.protocol_tasks import (
     WorkflowWanted,
 )
 
-from .routing import LONG, Holding, RunningDispatcher, collect
+from .routing import LONG, Holding, RunningDispatcher, collect, until
 
 
 @pytest.fixture
@@ -218,6 +221,34 @@ def test_metrics(host: RunningDispatcher, client: RouterClient) -> None:
     with urlopen(f"http://127.0.0.1:{host.server.port}/metrics", timeout=LONG) as page:
         assert page.headers["content-type"].startswith("text/plain; version=0.0.4")
         assert "swarmc_tasks_completed_total 2.0\n" in page.read().decode()
+
+
+def test_samples_of_before_are_told(host: RunningDispatcher, client: RouterClient) -> None:
+    status(client, deploy(client, TWO))
+
+    def told(since: float) -> MetricsHistory:
+        history = client.call("metrics", MetricsWanted(since=since)).history
+        assert isinstance(history, MetricsHistory)
+        return history
+
+    def counted() -> MetricsHistory | None:
+        history = told(0)
+        done = history.values["swarmc_tasks_completed_total"]
+        return history if len(done) >= 2 and done[-1] == 2 else None
+
+    history = until(counted)
+    assert history is not None
+    assert history.times == sorted(set(history.times))
+    assert set(history.values) == set(SAMPLED)
+    found = client.call("metrics", Nothing())
+    assert found.history is None
+    # A node that is busy and a turn that failed have names only when there was one.
+    absent = {name for name in SAMPLED if name not in found.values}
+    assert absent <= {'swarmc_router_nodes{state="busy"}'}
+    assert history.values["swarmc_process_memory_bytes"][0] > 1 << 20
+    assert all(len(values) == len(history.times) for values in history.values.values())
+    after = told(history.times[-2])
+    assert after.times[0] == history.times[-1]
 
 
 def test_metrics_need_the_token(tmp_path: Path) -> None:

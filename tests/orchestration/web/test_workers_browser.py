@@ -6,15 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from swarmc.runtime.orchestration.router.client import CommandRejectedError
+from swarmc.runtime.orchestration.router.protocol import Nothing
+from swarmc.runtime.orchestration.router.protocol_tasks import MetricsWanted, TaskSpec, TaskSubmit
 
 from ..router.routing import until
 from ..router.task_workers import joining, listed, worker
 from .conftest import Tabs
 from .paging import EchoProvider, WebDispatcher, WebRouter, counts, hold, see, shows
 from .working import WorkRouter
+
+DONE = "swarmc_tasks_completed_total"
+ECHO = TaskSpec(
+    name="echo", executor="internal", payload=msgspec.Raw(b'{"parameters": {"operation": "echo"}}')
+)
 
 
 @pytest.fixture
@@ -135,3 +143,39 @@ def test_a_router_of_swarms_alone_says_so(tmp_path: Path, tabs: Tabs) -> None:
         page.click("text=Metrics")
         see(page, ".chart [aria-label^='Turns running since']")
         assert not page.is_visible(".metrics .note a")
+
+
+def test_charts_do_not_begin_with_the_page(tmp_path: Path, tabs: Tabs) -> None:
+    """A page that is opened later, and one that is loaded again, show what the first one does."""
+    with WebDispatcher(tmp_path, heartbeat_timeout=600.0) as host, host.client() as client:
+        page = tabs(f"{host.page_url}#/metrics")
+        client.call("task_submit", TaskSubmit(tasks=[ECHO] * 30))
+        until(lambda: client.call("metrics", Nothing()).values[DONE] == 30)
+
+        def all_done() -> bool:
+            history = client.call("metrics", MetricsWanted(since=0)).history
+            return len(history.times) > 3 and history.values[DONE][-3:] == [30.0] * 3
+
+        until(all_done)
+        peak = see(page, ".chart [aria-label^='Tasks completed since']").get_attribute("aria-label")
+        begun, _, rest = peak.partition(": latest ")
+        assert begun.startswith("Tasks completed since ")
+        most = rest.split("most ")[1]
+        assert most != "0.0/s"
+        other = tabs(f"{host.page_url}#/metrics")
+        page.reload()
+        for one in (page, other):
+            see(one, f".chart [aria-label^='{begun}:'][aria-label$='most {most}']")
+            see(one, ".chart [aria-label^='Turns ended since']")
+        # Both have the same samples: all rows are the same but the latest, which may grow.
+        table = "[...document.querySelectorAll('.metrics tbody tr')].map((row) => row.innerText)"
+        for one in (page, other):
+            one.click("text=The latest 20 as a table")
+            see(one, ".metrics tbody td")
+        mine, others = page.evaluate(table), other.evaluate(table)
+        latest = min(mine[0], others[0]).partition("\t")[0]
+        shown, shown_there = (
+            [row for row in rows if row.partition("\t")[0] < latest] for rows in (mine, others)
+        )
+        assert len(shown) >= 3
+        assert shown[:10] == shown_there[:10]

@@ -1,10 +1,11 @@
-// Figures over time, as the router tells them: since the page was opened, the latest ten minutes.
+// Figures over time, of the latest quarter of an hour. The router keeps samples of them, which all
+// pages show alike; of one that keeps none there is what it told since the page was opened.
 
 import { h, keyed, text } from "./dom.js";
 import { bytes, clock, short } from "./format.js";
 import { Lines } from "./lines.js";
 
-const MOST = 600; // values of a figure
+const MOST = 900; // values of a figure
 const ROWS = 20; // of the table
 
 const rate = (value) => `${value < 10 ? value.toFixed(1) : short(Math.round(value))}/s`;
@@ -24,36 +25,61 @@ const CHARTS = [
   { title: "Memory of the router", name: "swarmc_process_memory_bytes", show: bytes },
 ];
 
+const TURNS = {
+  turns_ended: ['swarmc_router_turns_total{outcome="completed"}', 'swarmc_router_turns_total{outcome="failed"}'],
+  turns_running: ['swarmc_router_nodes{state="busy"}'],
+  turns_queued: ["swarmc_router_turns_queued"],
+};
+
 /** Figures as they were told. */
 export class Samples {
   constructor(changed) {
     this.changed = changed;
+    this.since = 0; // time of the router's latest sample, in seconds since 1970
     this.kept = new Map(CHARTS.map(({ name }) => [name, []]));
     this.text = "";
     this.rev = 1;
   }
 
   /** The answer to `metrics`. */
-  metrics({ text: told, values }) {
+  metrics({ text: told, values, history }) {
     this.text = told;
-    this.#take(values ?? {});
+    if (history) this.#history(history);
+    else this.#take(values ?? {}, Date.now());
+    this.rev += 1;
+    this.changed();
   }
 
   /** The answer to `status`. */
   status({ completed, failed, running, queued }) {
-    this.#take({ turns_ended: completed + failed, turns_running: running, turns_queued: queued });
+    if (this.since > 0) return; // the router's samples have it
+    const values = { turns_ended: completed + failed, turns_running: running, turns_queued: queued };
+    this.#take(values, Date.now());
+    this.rev += 1;
+    this.changed();
   }
 
-  #take(values) {
-    const at = Date.now();
+  #history({ times, values }) {
+    if (this.since === 0 && times.length) {
+      for (const points of this.kept.values()) points.length = 0; // of before the router told
+    }
+    times.forEach((time, index) => {
+      if (time <= this.since) return; // two answers have it
+      const sum = (names) => names.reduce((total, name) => total + (values[name]?.[index] ?? 0), 0);
+      const turns = Object.entries(TURNS).map(([name, names]) => [name, sum(names)]);
+      const told = Object.entries(values).map(([name, all]) => [name, all[index]]);
+      this.#take(Object.fromEntries([...told, ...turns]), time * 1000);
+      this.since = time;
+    });
+  }
+
+  #take(values, at) {
     for (const [name, points] of this.kept) {
       const value = values[name];
       if (typeof value !== "number" || !Number.isFinite(value)) continue;
       points.push({ at, value });
       if (points.length > MOST) points.shift();
     }
-    this.rev += 1;
-    this.changed();
   }
 
   /** Points of a chart. */

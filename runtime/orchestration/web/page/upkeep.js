@@ -57,7 +57,7 @@ export class Upkeep {
   }
 
   #metrics() {
-    return this.#ask("metrics", "metrics", {}, (found) => this.samples.metrics(found));
+    return this.#ask("metrics", "metrics", { since: this.samples.since }, (found) => this.samples.metrics(found));
   }
 
   /** Ask; `taken(result, asked)` with the latest event before. Whether it can be asked is noted. */
