@@ -13,6 +13,8 @@ DEFAULT_PATH = "./swarm-config.toml"
 _DAY = 24 * 3600 * 1000
 Milliseconds = Annotated[int, Field(strict=True, gt=0, le=30 * _DAY)]
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+#: At least one module of the largest size fits.
+Mebibytes = Annotated[int, Field(strict=True, ge=16, le=1 << 20)]
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
 
@@ -29,6 +31,7 @@ class DispatcherSection(_Section):
         state_db_path: the store, a file.
         enable_websocket, websocket_port: whether and where others can connect; 0: any free port.
         retention: milliseconds for which a router keeps tasks and workflows that have ended.
+        module_storage_mib: of modules that a router keeps for workers, at most.
     """
 
     coordinator_endpoint: Text = "ws://localhost:8080"
@@ -36,6 +39,7 @@ class DispatcherSection(_Section):
     enable_websocket: Flag = True
     websocket_port: Annotated[int, Field(strict=True, ge=0, le=65535)] = 8080
     retention: Milliseconds = 7 * _DAY
+    module_storage_mib: Mebibytes = 1024
 
 
 class CoordinatorSection(_Section):
@@ -82,12 +86,14 @@ class WorkerSection(_Section):
         dispatcher_url: where it connects.
         heartbeat_interval: milliseconds.
         max_concurrent_tasks: how many tasks it runs at once.
+        module_storage_mib: of modules that it keeps in the cache's folder, at most.
     """
 
     node_name: Text = "worker-node-1"
     dispatcher_url: Text = "ws://localhost:8080"
     heartbeat_interval: Milliseconds = 100
     max_concurrent_tasks: Count = 4
+    module_storage_mib: Mebibytes = 1024
     capabilities: Capabilities = Capabilities()
 
 

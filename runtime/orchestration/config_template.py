@@ -13,6 +13,9 @@ enable_websocket = true
 websocket_port = 8080
 # For how long a router keeps tasks and workflows that have ended: 7 days.
 retention = 604800000
+# MiB of shards' modules that a router keeps for workers, beside the database. Those that no
+# unfinished task needs go when others come, those used longest ago first.
+module_storage_mib = 1024
 
 [coordinator]
 max_workers = 100
@@ -30,6 +33,8 @@ node_name = "worker-node-1"
 dispatcher_url = "ws://localhost:8080"
 heartbeat_interval = 100
 max_concurrent_tasks = 4
+# MiB of those modules that a worker keeps.
+module_storage_mib = 1024
 
 [worker.capabilities]
 rust = true

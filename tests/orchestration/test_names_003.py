@@ -191,7 +191,9 @@ def test_the_configuration() -> None:
                 assert read == value
                 assert default == OUR_HEARTBEATS.get((section, key), value)
     for section in ("dispatcher", "coordinator", "worker"):
-        added = {"retention"} if section == "dispatcher" else set[str]()  # ours
+        added = {  # ours
+            "dispatcher": {"retention", "module_storage_mib"}, "worker": {"module_storage_mib"}
+        }.get(section, set[str]())
         assert set(defaults[section]) - added == set(tomllib.loads(CONFIG)[section])
 
 

@@ -143,7 +143,9 @@ class TaskWorker:
         self._signer = _signer(config)
         self._targets = [choose_target(None).name]
         shards = ShardExecutor(
-            DiskCache(self.modules.get, _module_folder()), signer=self._signer
+            DiskCache(
+                self.modules.get, _module_folder(), limit=settings.worker.module_storage_mib << 20
+            ), signer=self._signer,
         )
         executors = {
             **make_executors(settings, state=self._link), shards.name: shards, **_by_name(more)

@@ -182,14 +182,16 @@ class Router(Swarms):
 
     # -- what clients ask --------------------------------------------------------------------
 
-    def reject(self, command: str, why: str, params: Any) -> NoReturn:
+    def reject(
+        self, command: str, why: str, params: Any, code: int = Code.REJECTED
+    ) -> NoReturn:
         """Refuse a command: the one who asked is told, and everybody sees the event."""
         event = self.events.emit(
             "command_rejected", swarm_id=getattr(params, "swarm_id", None),
             data={"command": command, "reason": why},
             reference=getattr(params, "reference", None),
         )  # fmt: skip
-        raise RequestError(Code.REJECTED, why, event)
+        raise RequestError(code, why, event)
 
     async def _launch(self, connection: Connection, launch: Launch) -> Swarm:
         module = launch.module or self.config.module

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from ..cluster.modules import ModuleFolder, module_path
 from ..store import StoreError
 from .counts import MetricsDesk
 from .desk import Desk
@@ -68,8 +69,12 @@ def desks_of(dispatcher: Dispatcher) -> tuple[Desk, ...]:
     """What clients and workers ask of a dispatcher, which must be open."""
     references: dict[str, str] = {}
     workers = WorkerDesk(dispatcher)
+    config = dispatcher.config
+    modules = ModuleFolder(
+        module_path(config), config.dispatcher.module_storage_mib << 20
+    )
     return (
-        TaskDesk(dispatcher, references), WorkflowDesk(dispatcher, references),
-        MetricsDesk(dispatcher), workers, ModuleDesk(dispatcher, workers),
+        TaskDesk(dispatcher, references, modules), WorkflowDesk(dispatcher, references),
+        MetricsDesk(dispatcher), workers, ModuleDesk(dispatcher, workers, modules),
         Cleaning(dispatcher), Resuming(dispatcher),
     )  # fmt: skip

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET
 
 from ..cluster.errors import ModuleError
-from ..cluster.modules import ModuleFolder, module_path
+from ..cluster.modules import ModuleFolder
 from ..codec import ValueEncodingError, dumps, loads
 from ..executors.operations import RESERVED
 from .desk import Desk, Handler
@@ -32,6 +32,7 @@ from .workers import WorkerDesk
 
 if TYPE_CHECKING:
     from ..dispatcher import Dispatcher
+    from .core import Router
 
 _MISSING = object()
 
@@ -42,12 +43,15 @@ class ModuleDesk(Desk):
     Args:
         dispatcher: must be open.
         workers: knows who has joined: nobody else gets anything.
+        modules: what is kept.
     """
 
-    def __init__(self, dispatcher: Dispatcher, workers: WorkerDesk) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, workers: WorkerDesk, modules: ModuleFolder
+    ) -> None:
         self._dispatcher = dispatcher
         self._workers = workers
-        self.modules = ModuleFolder(module_path(dispatcher.config))
+        self._modules = modules
 
     def handlers(self) -> Mapping[str, Handler]:
         """Those of modules and state."""
@@ -56,6 +60,11 @@ class ModuleDesk(Desk):
             "state_get": self._state_get, "state_set": self._state_set,
             "state_delete": self._state_delete,
         }  # fmt: skip
+
+    async def open(self, router: Router) -> None:
+        """Look what is kept."""
+        await super().open(router)
+        await router.call(self._modules.load)
 
     async def _module_put(self, connection: Connection, put: ModulePut) -> ModuleKept:
         try:
@@ -66,14 +75,16 @@ class ModuleDesk(Desk):
             why = f"a module has at most {MAX_MODULE:,} bytes, and not {len(data):,}"
             self.router.reject("module_put", why, put)
         try:
-            return ModuleKept(digest=await self.router.call(self.modules.put, data))
+            return ModuleKept(digest=await self.router.call(self._modules.put, data))
+        except ModuleError as error:
+            self.router.reject("module_put", str(error), put)
         except OSError as error:
             self.router.reject("module_put", f"the module cannot be kept: {error}", put)
 
     async def _module_get(self, connection: Connection, wanted: ModuleGet) -> ModuleData:
         self._workers.entry_of(connection)
         try:
-            data = await self.router.call(self.modules.get, wanted.digest)
+            data = await self.router.call(self._modules.get, wanted.digest)
         except (ModuleError, OSError) as error:
             self.router.reject("module_get", str(error), wanted)
         return ModuleData(data=await self.router.call(lambda: base64.b64encode(data).decode()))

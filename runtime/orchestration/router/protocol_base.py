@@ -50,6 +50,7 @@ class Code:
     NOT_AUTHORISED = -32102
     HELLO_FIRST = -32103
     REJECTED = -32110  #: ``data``: the event ``command_rejected``
+    MODULE_MISSING = -32111  #: the same, and giving the module helps
 
 
 class Failure(Struct, kw_only=True, frozen=True, omit_defaults=True):

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET
 
+from ..cluster.errors import ModuleError
+from ..cluster.modules import ModuleFolder, module_of
 from ..codec import ValueEncodingError, dumps, loads
 from ..errors import (
     ClosedError,
     InvalidTaskError,
-    OrchestrationError,
     QueueFullError,
     UnknownTaskError,
 )
@@ -85,11 +86,15 @@ class TaskDesk(Desk):
 
     Args:
         references: of tasks and of runs that have not ended, by id.
+        modules: kept while tasks need them.
     """
 
-    def __init__(self, dispatcher: Dispatcher, references: dict[str, str]) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, references: dict[str, str], modules: ModuleFolder
+    ) -> None:
         self._dispatcher = dispatcher
         self._references = references
+        self._modules = modules
         self._waiters = Waiters()
         self._counting = asyncio.Lock()
         self._counts: DispatcherStatus | None = None
@@ -108,6 +113,10 @@ class TaskDesk(Desk):
         await super().open(router)
 
         def changed(record: TaskRecord) -> None:
+            if record.state.final:
+                self._modules.release(record.task.id)
+            elif (module := module_of(record.task)) is not None:
+                self._modules.hold(record.task.id, module)
             router.feed.put(self._changed, record)
 
         self._unwatch = self._dispatcher.scheduler.on_change(changed)
@@ -160,23 +169,48 @@ class TaskDesk(Desk):
             raise RequestError(Code.INVALID_PARAMS, f"task_submit: payload: {error}") from error
         except InvalidTaskError as error:
             self.router.reject("task_submit", str(error), submit)
+        needing = {task.id for task in tasks if module_of(task) is not None}
+        if needing:
+            await self._require_modules(tasks, submit)
         ours: set[str] = set()  # an id that is taken already has the reference of who took it
         if submit.reference is not None:
             ours = {task.id for task in tasks} - self._references.keys()
             self._references.update(dict.fromkeys(ours, submit.reference))
         try:
             ids = await self.router.call(self._dispatcher.scheduler.submit_many, tasks)
-        except OrchestrationError as error:
-            self._not_begun(ours)
+        except BaseException as error:
+            self._not_begun(ours, needing)
             if isinstance(error, _REFUSALS):
                 self.router.reject("task_submit", str(error), submit)
             raise
-        self._not_begun(ours - set(ids))
+        self._not_begun(ours - set(ids), needing - set(ids))
         return TasksNamed(task_ids=ids)
 
-    def _not_begun(self, ids: Iterable[str]) -> None:
+    async def _require_modules(self, tasks: Sequence[Task], submit: TaskSubmit) -> None:
+        """Have the modules of tasks kept; reject if one is not here any more."""
+
+        def require() -> None:
+            done = []
+            try:
+                for task in tasks:
+                    if (module := module_of(task)) is not None:
+                        self._modules.require(task.id, module)
+                        done.append(task.id)
+            except ModuleError:
+                for task_id in done:
+                    self._modules.release(task_id)
+                raise
+
+        try:
+            await self.router.call(require)
+        except ModuleError as error:
+            self.router.reject("task_submit", str(error), submit, Code.MODULE_MISSING)
+
+    def _not_begun(self, ids: Iterable[str], needing: Iterable[str]) -> None:
         for task_id in ids:
             self._references.pop(task_id, None)
+        for task_id in needing:
+            self._modules.release(task_id)
 
     async def _status_of(self, connection: Connection, wanted: TaskStatus) -> TaskList:
         seq = self.router.events.seq

@@ -28,6 +28,7 @@ from .running import (
     key_after,
     read_outcome,
     shard_task,
+    submit,
 )
 from .splitting import Plan, merge, split
 
@@ -95,7 +96,7 @@ class RemoteReplica:
         )  # fmt: skip
         waiting = [task.id]
         try:
-            waiting = self._place.submit([task])
+            waiting = submit(self._place, self._plan, [task])
             return waiting[0] if waiting[0] != task.id else None, self._wait(waiting)
         except BaseException:
             self._place.cancel(waiting, "nobody waits for it any more")

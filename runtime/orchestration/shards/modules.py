@@ -8,6 +8,7 @@ import os
 import re
 import tempfile
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ from ..errors import OrchestrationError
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SUFFIX = ".wasm"
+_BEGUN = "tmp"  # begins the names of files that are being written
+_STALE = 3600.0  # seconds after which whoever wrote one has been killed
 
 
 class ModuleMissingError(OrchestrationError):
@@ -124,7 +127,7 @@ class ModuleCache:
             return
         with contextlib.suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self._folder)
+            handle, name = tempfile.mkstemp(prefix=_BEGUN, dir=self._folder)
             try:
                 with os.fdopen(handle, "wb") as file:
                     file.write(data)
@@ -136,6 +139,9 @@ class ModuleCache:
 
     def _shrink(self, kept: str) -> None:
         assert self._folder is not None
+        for path in self._folder.glob(f"{_BEGUN}*"):
+            if time.time() - path.stat().st_mtime > _STALE:
+                path.unlink(missing_ok=True)
         files = [(path.stat(), path) for path in self._folder.glob("*" + _SUFFIX)]
         files.sort(key=lambda item: item[0].st_mtime)
         size = sum(info.st_size for info, _ in files)

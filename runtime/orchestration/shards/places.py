@@ -52,7 +52,11 @@ class Place(Protocol):
         """Make a module known to whoever runs tasks; gives its digest."""
 
     def submit(self, tasks: Sequence[Task]) -> list[str]:
-        """Have tasks run; gives their ids, which are those of earlier tasks with their keys."""
+        """Have tasks run; gives their ids, which are those of earlier tasks with their keys.
+
+        Raises:
+            ModuleMissingError: their module has been forgotten: put it again.
+        """
 
     def finished(self, task_ids: Sequence[str], timeout: float) -> dict[str, Finished]:
         """Those that are final, as soon as there is one, at the latest after this many seconds."""

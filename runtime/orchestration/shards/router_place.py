@@ -17,11 +17,11 @@ import msgspec
 from ..codec import dumps, loads
 from ..errors import OrchestrationError
 from ..router.client import CommandRejectedError, RouterClient, RouterUnavailableError
-from ..router.protocol import MAX_MESSAGE, Nothing, Params
+from ..router.protocol import MAX_MESSAGE, Code, Nothing, Params
 from ..router.protocol_tasks import TaskCancel, TaskInfo, TaskSpec, TaskStatus, TaskSubmit
 from ..router.protocol_workers import MAX_MODULE, ModulePut, WorkerExclude
 from ..tasks import Task, TaskState
-from .modules import digest_of
+from .modules import ModuleMissingError, digest_of
 from .places import Finished, WorkerInfo
 
 _LOG = logging.getLogger(__name__)
@@ -98,10 +98,19 @@ class RouterPlace:
             time.sleep(_PAUSE)
 
     def submit(self, tasks: Sequence[Task]) -> list[str]:
-        """Have tasks run; batch by batch, each accepted or refused as a whole."""
+        """Have tasks run; batch by batch, each accepted or refused as a whole.
+
+        Raises:
+            ModuleMissingError: the router has removed their module, and others meanwhile.
+        """
         ids: list[str] = []
         for batch in _batches(tasks):
-            ids += self._call("task_submit", TaskSubmit(tasks=batch)).task_ids
+            try:
+                ids += self._call("task_submit", TaskSubmit(tasks=batch)).task_ids
+            except CommandRejectedError as error:
+                if error.code != Code.MODULE_MISSING:
+                    raise
+                raise ModuleMissingError(error.message) from error
         return ids
 
     def finished(self, task_ids: Sequence[str], timeout: float) -> dict[str, Finished]:

@@ -20,6 +20,7 @@ from ..errors import OrchestrationError
 from ..executors.shard import NAME
 from ..tasks import Task, TaskState, new_id
 from ..verify.shard import Shard
+from .modules import ModuleMissingError
 from .payload import to_payload
 from .places import Finished, Place
 from .splitting import SHARD_SIZE, Plan, merge, split
@@ -198,11 +199,23 @@ class _Running:
     def _submit(self, tasks: Sequence[Task], numbers: Sequence[int]) -> None:
         proposed = {task.id: number for task, number in zip(tasks, numbers, strict=True)}
         self.waiting |= proposed  # to be cancelled, should this be interrupted
-        ids = self.place.submit(tasks)
+        ids = submit(self.place, self.plan, tasks)
         for task_id in proposed:
             del self.waiting[task_id]
         self.waiting |= zip(ids, numbers, strict=True)
         self.earlier |= set(ids) - proposed.keys()
+
+
+def submit(place: Place, plan: Plan, tasks: Sequence[Task]) -> list[str]:
+    """Have tasks of a run run; the run's module is put again, if it was forgotten meanwhile.
+
+    Those that were accepted already are known by their keys.
+    """
+    try:
+        return place.submit(tasks)
+    except ModuleMissingError:
+        place.put_module(plan.run.module)
+        return place.submit(tasks)
 
 
 def key_after(key: str, task_id: str) -> str:

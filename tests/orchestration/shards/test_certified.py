@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,15 @@ from swarmc.runtime.orchestration.coordinator.errors import BadCertificateError
 from swarmc.runtime.orchestration.errors import TaskError
 from swarmc.runtime.orchestration.shards import (
     Certification,
+    ModuleMissingError,
     RunOptions,
     SchedulerPlace,
     Shard,
     certify_run,
     run_shards,
+    split,
 )
+from swarmc.runtime.orchestration.shards.modules import digest_of
 from swarmc.runtime.orchestration.tasks import Task, TaskContext
 from swarmc.runtime.orchestration.verify import (
     Accusation,
@@ -35,6 +38,34 @@ from .sharding import Cheat, Travelling, assert_same, at_once, program, workers
 
 SLIDE = Shard(program("memory"), 96, "slide", [(i, i % 40 - 20) for i in range(96)], seed=3)
 SIZE = RunOptions(shard_size=16)
+
+
+@pytest.mark.parametrize("certified", [False, True])
+def test_a_module_that_was_forgotten_is_given_again(certified: bool) -> None:
+    """As by a router, which keeps so many, and is asked by others in the meantime."""
+    puts: list[bytes] = []
+    run = Shard(SLIDE.module, 4, "slide", [(1, 2)] * 4)
+    three = (Travelling, Travelling, Travelling)
+    with workers(*three) as place, pytest.MonkeyPatch.context() as patch:
+        puts_it, submits = place.put_module, place.submit
+
+        def put(module: bytes) -> str:
+            puts.append(module)
+            return digest_of(module) if len(puts) == 1 else puts_it(module)
+
+        def submit(tasks: Sequence[Task]) -> list[str]:
+            if len(puts) == 1:
+                raise ModuleMissingError("it is kept here no more")
+            return submits(tasks)
+
+        patch.setattr(place, "put_module", put)
+        patch.setattr(place, "submit", submit)
+        if certified:
+            found = certify_run(place, split(run, 2), SIZE, Certification(1))
+        else:
+            found = run_shards(place, run, SIZE)
+    assert len(puts) >= 2
+    assert_same(found, at_once(run))
 
 
 def keys_of(place: SchedulerPlace) -> dict[str, bytes]:

@@ -193,8 +193,12 @@ def test_modules_are_fetched_once_and_kept_in_a_folder(tmp_path: Path) -> None:
     assert fetched == digests[:1]
     assert cache(digests[1]) == b"\1" * 100
     os.utime(tmp_path / "modules" / f"{digests[0]}.wasm", (1, 1))
+    for name in ("tmpnow", "tmpold"):  # of processes that were killed
+        (tmp_path / "modules" / name).write_bytes(b"half")
+    os.utime(tmp_path / "modules" / "tmpold", (1, 1))
     cache(digests[2])  # the oldest has to go
     assert not (tmp_path / "modules" / f"{digests[0]}.wasm").exists()
+    assert {path.name for path in (tmp_path / "modules").glob("tmp*")} == {"tmpnow"}
     again = ModuleCache(fetch, tmp_path / "modules")
     assert again(digests[1]) == b"\1" * 100 and fetched == digests[:3]
     (tmp_path / "modules" / f"{digests[2]}.wasm").write_bytes(b"damaged")
