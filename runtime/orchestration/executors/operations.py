@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _STEP = 0.02  # seconds between looks at the clock
+_ASKED = "asked to fail"
 
 
 def noop(call: Call) -> None:
@@ -54,16 +55,17 @@ def fail(call: Call) -> None:
     limit = call.parameter("attempts", int, None)
     if limit is None or call.attempt <= limit:
         retry = call.parameter("retry", bool, True)
-        raise TaskError(call.parameter("message", str, "asked to fail"), retry=retry)
+        raise TaskError(call.parameter("message", str, _ASKED), retry=retry)
 
 
 _NUMBER = (int, float)
 #: Keys that begin so are the router's own: tokens of swarms, who is excluded.
 RESERVED = ("swarm/", "router/", "cluster/")
-#: What built-in operations take, and of which kind; those with ``...`` must be given.
-_TAKES: dict[str, dict[str, tuple[Kind, Any]]] = {
+#: What built-in operations take, and of which kind; those with ``...`` must be given. Others take
+#: anything. docs/orchestration/workflows.md has the same.
+TAKES: dict[str, dict[str, tuple[Kind, Any]]] = {
     "log": {"message": (str, ...)}, "sleep": {"milliseconds": (_NUMBER, ...)},
-    "fail": {"attempts": (int, None), "retry": (bool, True), "message": (str, "")},
+    "fail": {"attempts": (int, None), "retry": (bool, True), "message": (str, _ASKED)},
     "set_state": {"key": (str, ...), "value": (object, None)},
     "get_state": {"key": (str, ...), "default": (object, None)},
     "delete_state": {"key": (str, ...)},
@@ -77,7 +79,7 @@ def check_parameters(call: Call) -> None:
         TaskError: it has not.
     """
     operation = call.parameters["operation"]
-    takes = _TAKES.get(operation)
+    takes = TAKES.get(operation)
     if takes is None:  # those that take anything
         return
     for name in call.parameters.keys() - {"operation"}:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from swarmc.runtime.orchestration.errors import (
     TaskTimeoutError,
 )
 from swarmc.runtime.orchestration.executors import Call, InternalExecutor
+from swarmc.runtime.orchestration.executors.operations import RESERVED, TAKES
 from swarmc.runtime.orchestration.tasks import Task, TaskContext
 
 
@@ -55,6 +59,43 @@ def test_built_in_operations(caplog: pytest.LogCaptureFixture) -> None:
     assert run(executor, operation="get_state", key="k") is None
     assert run(executor, context, operation="set_state", key="all") == {"a": 1}
     executor.close()
+
+
+def test_built_in_operations_are_documented() -> None:
+    words = {str: "text", (int, float): "number", int: "whole number", bool: "true or false",
+             object: "any value"}  # fmt: skip
+    path = Path(__file__).parents[3] / "docs" / "orchestration" / "workflows.md"
+    _, _, text = path.read_text().partition("### Operations that are built in\n")
+    text, _, _ = text.partition("\n## ")
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    listed = {row[0]: row[1] for row in rows if len(row) == 3 and row[2] not in ("---", "result")}
+    executor = InternalExecutor()
+    assert sorted(listed) == list(executor.operations)
+    assert {name for name, what in listed.items() if "takes any" in what} == (
+        listed.keys() - TAKES.keys()
+    )
+    wanted = [
+        [operation, name, words[kind], "must be given" if given is ... else json.dumps(given)]
+        for operation, takes in TAKES.items() for name, (kind, given) in takes.items()
+    ]  # fmt: skip
+    assert [row[:4] for row in rows if len(row) == 5][2:] == wanted
+    assert tuple(re.findall("`([a-z]+/)`", text)) == RESERVED
+
+
+def test_defaults_are_those_that_are_documented() -> None:
+    executor = InternalExecutor()
+    with pytest.raises(TaskError, match="asked to fail") as error:
+        run(executor, TaskContext(1000), operation="fail")
+    assert error.value.retry
+    assert run(executor, operation="sleep", milliseconds=-1) is None
+    assert run(executor, operation="get_state", key="k") is None
+    run(executor, operation="set_state", key="k", value=None)
+    assert run(executor, operation="get_state", key="k", default=1) is None
+    for operation, takes in TAKES.items():
+        needed = {name for name, (_, default) in takes.items() if default is ...}
+        if needed:
+            with pytest.raises(TaskError, match=f"needs the parameter '({'|'.join(needed)})'"):
+                run(executor, operation=operation)
 
 
 def test_failing_on_request() -> None:
