@@ -141,14 +141,25 @@ def _terminable() -> Iterator[None]:
 
 
 def _finish(runs: Runs, run_ids: list[str], command: DeployCommand) -> int | None:
-    """Wait for runs and show what became of them; None if they were left."""
+    """Wait for runs and show what became of them; None if they were left.
+
+    The first Ctrl-C stops all of them and has them rolled back, the second leaves them.
+    """
     if not run_ids:
         typer.echo("swarmc: every run has ended", err=True)
     code = 0
     results = []
+    interrupted = False
     try:
-        for run_id in run_ids:
-            result = _wait(runs, run_id, command)
+        for place, run_id in enumerate(run_ids):
+            try:
+                result = _watch(runs, run_id, command)
+            except KeyboardInterrupt:
+                if interrupted:
+                    raise
+                interrupted = True
+                _stop(runs, run_ids[place:])
+                result = _watch(runs, run_id, command)
             results.append(result)
             if not command.json:
                 typer.echo(result_text(result))
@@ -168,15 +179,10 @@ def _left(who: str) -> int:
     return _INTERRUPTED
 
 
-def _wait(runs: Runs, run_id: str, command: DeployCommand) -> WorkflowResult:
-    """Wait for a run; the first Ctrl-C stops it and has it rolled back."""
-    try:
-        return _watch(runs, run_id, command)
-    except KeyboardInterrupt:
-        typer.echo("swarmc: interrupted: stopping and rolling back; Ctrl-C again leaves it",
-                   err=True)  # fmt: skip
+def _stop(runs: Runs, run_ids: list[str]) -> None:
+    typer.echo("swarmc: interrupted: stopping and rolling back; Ctrl-C again leaves it", err=True)
+    for run_id in run_ids:
         runs.cancel(run_id, "interrupted")
-        return _watch(runs, run_id, command)
 
 
 def _watch(runs: Runs, run_id: str, command: DeployCommand) -> WorkflowResult:

@@ -323,6 +323,37 @@ def test_killing_and_resuming(swarmc: Swarmc) -> None:
     assert "slow 1.0.0: failed and rolled back" in output
 
 
+def test_a_second_interrupt_leaves_it(swarmc: Swarmc) -> None:
+    stuck = SLOW.replace("set_state, key: tidied, value: 1}", "sleep, milliseconds: 60000}, "
+                         "timeout: 90000")  # fmt: skip
+    Path("stuck.yaml").write_text(stuck)
+    process = start("deploy", "stuck.yaml", "--json")
+    until_shown(swarmc, "Running tasks: 1")
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert "stopping and rolling back; Ctrl-C again leaves it" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=SECONDS)
+    assert (process.returncode, output) == (130, "")
+    assert errors == "swarmc: left; `swarmc deploy --resume` goes on with it\n"
+    assert "Active workflows: 1" in swarmc("status").stdout
+
+
+def test_one_interrupt_stops_all_that_were_resumed(swarmc: Swarmc) -> None:
+    for count in (1, 2):
+        process = start("deploy", "slow.yaml")
+        until_shown(swarmc, f"Active workflows: {count}")
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate(timeout=SECONDS)
+    resumed = start("deploy", "--resume")
+    until_shown(swarmc, "executions: 4 records")  # two of them by this process
+    resumed.send_signal(signal.SIGINT)
+    output, errors = resumed.communicate(timeout=SECONDS)
+    assert resumed.returncode == 130, errors
+    assert output.count("slow 1.0.0: failed and rolled back") == 2
+    assert errors.count("interrupted") == 1
+
+
 def test_the_live_view() -> None:
     symbols = {
         "a": SymbolResult("a", "wasm", TaskState.COMPLETED, 1, 5, None, 0.25),
