@@ -98,6 +98,7 @@ class RouterClient:
         certificate: file with the certificate to trust, for a router with its own.
         asked: of a worker.
         ended: called, in a thread of the client's, when the connection has ended.
+        instance: the same in all connections of a client; None: each is one of its own.
 
     Raises:
         RouterUnavailableError: nobody is there.
@@ -107,7 +108,7 @@ class RouterClient:
     def __init__(
         self, url: str, *, hello: Hello | None = None, token: str | None = None,
         certificate: Path | None = None, asked: Asked | None = None, timeout: float = _TIMEOUT,
-        ended: Callable[[], object] = lambda: None,
+        ended: Callable[[], object] = lambda: None, instance: str | None = None,
     ) -> None:  # fmt: skip
         _check_url(url)
         self.url = url
@@ -136,7 +137,7 @@ class RouterClient:
         self._reader = threading.Thread(target=self._read, name="swarmc-client", daemon=True)
         self._reader.start()
         try:
-            known = hello or Hello(protocol=PROTOCOL, token=token)
+            known = hello or Hello(protocol=PROTOCOL, token=token, instance=instance)
             self.welcome: Welcome = self.call("hello", known)
         except BaseException as error:
             self.close()

@@ -135,6 +135,7 @@ class Router(Swarms):
                 raise RequestError(Code.NOT_AUTHORISED, f"this router takes no {hello.role}")
             desk.welcome(connection, hello)
         connection.role, connection.hello = hello.role, hello
+        connection.client = hello.instance or connection.client
         self.events.connections.add(connection)
         return Welcome(
             protocol=PROTOCOL, server=f"swarmc {__version__}", seq=self.events.seq,

@@ -105,7 +105,8 @@ class Hello(Params, kw_only=True, frozen=True):
         swarm_id, node: of a worker: which node it is.
         pid, host, targets: of a worker: where it is, and what it can run agents on.
         instance: of a worker: made up when its process began. A turn that it ran when its
-            connection was lost is asked of it again, and is the same attempt.
+            connection was lost is asked of it again, and is the same attempt. Of a client: the same
+            in all its connections, so that it is known when it comes back.
         restarts, restart_reason: of a worker: how many of the node's died before it, and how the
             last one did.
     """

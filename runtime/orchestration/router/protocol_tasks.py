@@ -54,9 +54,15 @@ class TaskSpec(Params, kw_only=True, frozen=True):
 
 
 class TaskSubmit(Params, kw_only=True, frozen=True):
-    """``task_submit``: have tasks run, all or none of them."""
+    """``task_submit``: have tasks run, all or none of them.
+
+    Args:
+        while_connected_ms: cancel those that are not final when the client, which ``hello`` names
+            by ``instance``, has not been connected for so long. None: they do not need it.
+    """
 
     tasks: Annotated[list[TaskSpec], Meta(min_length=1, max_length=MAX_TASKS)]
+    while_connected_ms: Annotated[int, Meta(ge=0, le=24 * 3600 * 1000)] | None = None
     reference: Reference | None = None
 
 

@@ -19,7 +19,7 @@ from ..errors import (
     UnknownTaskError,
 )
 from ..store import DuplicateKeyError, DuplicateTaskError
-from ..tasks import SWARM_TURN, Task, TaskRecord, new_id
+from ..tasks import SWARM_TURN, Task, TaskRecord, ids_of, new_id
 from .desk import Desk, Handler
 from .protocol import MAX_MESSAGE, Code, Params
 from .protocol_base import Value
@@ -34,6 +34,7 @@ from .protocol_tasks import (
     TaskSubmit,
     WorkerCounts,
 )
+from .tied import TiedTasks
 from .wire import Connection, RequestError
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class TaskDesk(Desk):
         self._references = references
         self._modules = modules
         self._waiters = Waiters()
+        self._tied = TiedTasks(dispatcher)
         self._counting = asyncio.Lock()
         self._counts: DispatcherStatus | None = None
         self._counts_until = 0.0
@@ -111,6 +113,7 @@ class TaskDesk(Desk):
     async def open(self, router: Router) -> None:
         """Listen to the scheduler."""
         await super().open(router)
+        await self._tied.open(router)
 
         def changed(record: TaskRecord) -> None:
             if record.state.final:
@@ -124,6 +127,10 @@ class TaskDesk(Desk):
     async def close(self) -> None:
         """Listen no more."""
         await asyncio.to_thread(self._unwatch)
+
+    async def sweep(self) -> None:
+        """Cancel what nobody is there for any more."""
+        self._tied.sweep()
 
     async def status(self) -> Mapping[str, Any]:
         """Counts of the dispatcher: of a large database, those of a moment ago."""
@@ -156,6 +163,7 @@ class TaskDesk(Desk):
         if record.state.final:
             self._references.pop(task_id, None)
             self._waiters.final(task_id)
+            self._tied.final(task_id)
         self.router.events.emit(
             "task_changed", data={"task": info_of(record)}, reference=reference
         )
@@ -177,7 +185,7 @@ class TaskDesk(Desk):
             ours = {task.id for task in tasks} - self._references.keys()
             self._references.update(dict.fromkeys(ours, submit.reference))
         try:
-            ids = await self.router.call(self._dispatcher.scheduler.submit_many, tasks)
+            ids = await self._accepted(connection, submit, tasks)
         except BaseException as error:
             self._not_begun(ours, needing)
             if isinstance(error, _REFUSALS):
@@ -185,6 +193,23 @@ class TaskDesk(Desk):
             raise
         self._not_begun(ours - set(ids), needing - set(ids))
         return TasksNamed(task_ids=ids)
+
+    async def _accepted(
+        self, connection: Connection, submit: TaskSubmit, tasks: Sequence[Task]
+    ) -> list[str]:
+        """Give tasks to the scheduler, tied to their client if it asks for that."""
+        tie = None
+        if submit.while_connected_ms is not None:
+            patience = submit.while_connected_ms / 1000
+            tie = await self._tied.tie(connection.client, patience, ids_of(tasks))
+        try:
+            ids = await self.router.call(self._dispatcher.scheduler.submit_many, tasks)
+        except BaseException:
+            if tie is not None:
+                self._tied.drop(tie)
+            raise
+        await self._tied.accept(tie, ids)
+        return ids
 
     async def _require_modules(self, tasks: Sequence[Task], submit: TaskSubmit) -> None:
         """Have the modules of tasks kept; reject if one is not here any more."""

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from ..errors import OrchestrationError
+from ..tasks import new_id
 from .protocol import (
     MAX_MESSAGE,
     METHODS,
@@ -84,6 +85,7 @@ class Connection:
         self.peer = peer
         self.role: str | None = None
         self.hello: Hello | None = None
+        self.client = new_id("client")  #: whose it is: the same in all connections of a client
         self.challenge: str | None = None  #: what the peer has to sign, of a worker of tasks
         self.events = False  #: whether events are sent to it
         self.only: str | None = None  #: of this swarm only

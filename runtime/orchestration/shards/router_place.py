@@ -20,7 +20,7 @@ from ..router.client import CommandRejectedError, RouterClient, RouterUnavailabl
 from ..router.protocol import MAX_MESSAGE, Code, Nothing, Params
 from ..router.protocol_tasks import TaskCancel, TaskInfo, TaskSpec, TaskStatus, TaskSubmit
 from ..router.protocol_workers import MAX_MODULE, ModulePut, WorkerExclude
-from ..tasks import Task, TaskState
+from ..tasks import Task, TaskState, new_id
 from .modules import ModuleMissingError, digest_of
 from .places import Finished, WorkerInfo
 
@@ -40,11 +40,12 @@ class NoWorkersError(OrchestrationError):
 class RouterPlace:
     """A router's dispatcher, with all workers that it has.
 
-    A connection that is lost is made again: what was accepted goes on without it.
+    A connection that is lost is made again: what was accepted goes on meanwhile, for as long as
+    the patience lasts.
 
     Args:
-        connect: makes a connection. Raises RouterUnavailableError.
-        patience: seconds for which a router that is away is waited for.
+        connect: makes a connection, as the same client. Raises RouterUnavailableError.
+        patience: seconds for which a router that is away is waited for, and which it waits for us.
     """
 
     def __init__(self, connect: Callable[[], RouterClient], patience: float = 30.0) -> None:
@@ -105,8 +106,10 @@ class RouterPlace:
         """
         ids: list[str] = []
         for batch in _batches(tasks):
+            # Nobody takes the results if this process is killed: then they need not be made.
+            submit = TaskSubmit(tasks=batch, while_connected_ms=round(self._patience * 1000))
             try:
-                ids += self._call("task_submit", TaskSubmit(tasks=batch)).task_ids
+                ids += self._call("task_submit", submit).task_ids
             except CommandRejectedError as error:
                 if error.code != Code.MODULE_MISSING:
                     raise
@@ -210,8 +213,9 @@ class RouterPlace:
 def connector(
     url: str, token: str | None, certificate: Path | None
 ) -> Callable[[], RouterClient]:
-    """What makes connections to a router."""
-    return lambda: RouterClient(url, token=token, certificate=certificate)
+    """What makes connections to a router, all of them those of one client."""
+    instance = new_id("client")
+    return lambda: RouterClient(url, token=token, certificate=certificate, instance=instance)
 
 
 def _batches(tasks: Sequence[Task]) -> Iterator[list[TaskSpec]]:

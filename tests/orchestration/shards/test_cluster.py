@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,9 @@ from typer.testing import CliRunner
 from swarmc.errors import ArgumentError
 from swarmc.runtime.cli import app
 from swarmc.runtime.orchestration.cluster import Cluster
-from swarmc.runtime.orchestration.router.client import CommandRejectedError
+from swarmc.runtime.orchestration.router.client import CommandRejectedError, RouterClient
+from swarmc.runtime.orchestration.router.protocol import Nothing
+from swarmc.runtime.orchestration.router.protocol_tasks import TaskCounts
 from swarmc.runtime.orchestration.router.protocol_workers import WorkerExclude
 from swarmc.runtime.orchestration.verify import (
     Accusation,
@@ -141,6 +144,38 @@ def save_and_verify(processes: Grid, folder: Path) -> None:
     for file in files:
         checked = CliRunner().invoke(app, ["verify", str(file), "--keys", str(keys), "--f", "1"])
         assert checked.exit_code == 0, checked.output
+
+
+CLIENT = """
+import sys
+from swarmc.runtime.orchestration.cluster import Cluster
+with Cluster(sys.argv[1], patience=0.5) as cluster:
+    cluster.run(sys.argv[2], agents=64, entry_point="escape_time", shard_size=1, verify="bft",
+                args=[(-0.5, 0.001 * n, 2_000_000_000) for n in range(64)])
+"""
+
+
+def test_nothing_is_run_for_a_client_that_was_killed(processes: Grid) -> None:
+    with processes.connect() as watching:
+        watching.subscribe()
+        command = [sys.executable, "-c", CLIENT, processes.url, str(CORPUS / "mandelbrot.wasm")]
+        with subprocess.Popen(command) as client:
+            until(lambda: (now := counted(watching)).running == 6 and now.queued == 3)
+            client.kill()
+        until(lambda: not (left := counted(watching)).running and not left.queued)
+        tasks = [
+            event.data["task"] for event in watching.events(timeout=1)
+            if event.type == "task_changed"
+        ]  # fmt: skip
+    ended = [task for task in tasks if task["state"] == "cancelled"]
+    assert {task["error"] for task in ended} == {"its client has been away for 0.5 s"}
+    # Some ran, and some waited for the worker that they are pinned to.
+    assert {task.get("attempts", 0) for task in ended} == {0, 1}
+
+
+def counted(client: RouterClient) -> TaskCounts:
+    found: TaskCounts = client.call("status", Nothing()).tasks
+    return found
 
 
 def test_shards_of_a_worker_that_is_killed_run_elsewhere(processes: Grid) -> None:
