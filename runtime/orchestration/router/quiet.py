@@ -14,8 +14,8 @@ _ORCHESTRATION = __package__.rpartition(".")[0]
 #: Loggers of what peers make us say: ours, and those of the libraries that serve them.
 LOGGERS = (
     f"{_ORCHESTRATION}.router.wire", f"{_ORCHESTRATION}.router.server",
-    f"{_ORCHESTRATION}.cluster.dask_tls", "uvicorn.error", "asyncio", "tornado.general",
-    "tornado.application",
+    f"{_ORCHESTRATION}.cluster.dask_tls", f"{_ORCHESTRATION}.cluster.carrier", "uvicorn.error",
+    "asyncio", "tornado.general", "tornado.application",
 )  # fmt: skip
 
 
@@ -75,3 +75,4 @@ def quiet() -> Iterator[None]:
     finally:
         for logger in loggers:
             logger.removeFilter(limit)
+            logger.removeFilter(_told)
