@@ -129,9 +129,12 @@ class WorkflowDeploy(Params, kw_only=True, frozen=True):
 
     Args:
         manifest: an object with name, version, description and symbols, as in a file.
+        workflow_id: an id for the run. Deployed again with it, nothing is run, and the answer is
+            the same. None: the router makes one.
     """
 
     manifest: msgspec.Raw
+    workflow_id: Id | None = None
     reference: Reference | None = None
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from ..codec import dumps, loads
 from ..errors import OrchestrationError
-from ..tasks import TaskState
+from ..tasks import TaskState, new_id
 from ..workflow.result import SymbolResult, WorkflowResult, WorkflowState
 from ..workflow.schema import WorkflowManifest
 from ..workflow.tasks import symbol_of
@@ -56,14 +56,21 @@ class RoutedRuns:
         self._client.close()
 
     def deploy(self, manifest: WorkflowManifest) -> str:
-        """Start a run and give its id.
+        """Start a run and give its id. If the connection is lost meanwhile, it is asked again.
 
         Raises:
             CommandRejectedError: the router does not run it.
-            RouterUnavailableError: nobody knows whether it does: the connection was lost.
+            OrchestrationError: nobody knows whether it does: the router stayed away.
         """
         raw = msgspec.Raw(dumps(manifest.to_data()).encode())
-        run_id: str = self._client.call("workflow_deploy", WorkflowDeploy(manifest=raw)).workflow_id
+        run_id = new_id("run")
+        try:
+            self._call("workflow_deploy", WorkflowDeploy(manifest=raw, workflow_id=run_id))
+        except CommandRejectedError:
+            raise
+        except OrchestrationError as error:
+            error.hint = f"if run {run_id} was accepted, it goes on when the router is there again"
+            raise
         return run_id
 
     def active(self) -> list[str]:

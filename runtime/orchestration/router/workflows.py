@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from ..backends import ExecutorsMissingError
-from ..codec import ValueEncodingError, loads
+from ..codec import ValueEncodingError, dumps, loads
 from ..documents.document import DocumentError
 from ..errors import ClosedError, InvalidTaskError, QueueFullError
 from ..store import WorkflowRecord
 from ..tasks import new_id
 from ..workflow.result import SymbolResult, WorkflowResult, WorkflowState
 from ..workflow.run import UnknownWorkflowError
+from ..workflow.schema import WorkflowManifest
 from ..workflow.state import is_workflow
 from ..workflow.tasks import rollback_id, task_id
 from .desk import Desk, Handler
@@ -53,6 +54,7 @@ class WorkflowDesk(Desk):
         self._dispatcher = dispatcher
         self._references = references
         self._waiters = Waiters()
+        self._naming = asyncio.Lock()  # held while a run starts whose id was given
         self._unwatch: Callable[[], None] = lambda: None
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -87,25 +89,47 @@ class WorkflowDesk(Desk):
     # -- what clients ask --------------------------------------------------------------------
 
     async def _deploy(self, connection: Connection, deploy: WorkflowDeploy) -> WorkflowDeployed:
-        run_id = new_id("run")
-        if deploy.reference is not None:
-            self._references[run_id] = deploy.reference
-
-        def start() -> None:
-            manifest = self._dispatcher.parse(loads(bytes(deploy.manifest)))
-            self._dispatcher.deploy(manifest, run_id)
+        def parse() -> WorkflowManifest:
+            return self._dispatcher.parse(loads(bytes(deploy.manifest)))
 
         try:
-            await self.router.call(start)
-        except BaseException as error:
-            self._references.pop(run_id, None)
-            if isinstance(error, ValueEncodingError):
-                why = f"workflow_deploy: manifest: {error}"
-                raise RequestError(Code.INVALID_PARAMS, why) from error
-            if isinstance(error, _REFUSED):
-                self.router.reject("workflow_deploy", str(error), deploy)
-            raise
+            manifest = await self.router.call(parse)
+            if deploy.workflow_id is None:
+                run_id = new_id("run")
+                await self._start(run_id, manifest, deploy.reference)
+            else:
+                run_id = deploy.workflow_id
+                async with self._naming:  # asked again before it is answered, it is known
+                    if not await self._known(run_id, manifest):
+                        await self._start(run_id, manifest, deploy.reference)
+        except ValueEncodingError as error:
+            why = f"workflow_deploy: manifest: {error}"
+            raise RequestError(Code.INVALID_PARAMS, why) from error
+        except _REFUSED as error:
+            self.router.reject("workflow_deploy", str(error), deploy)
         return WorkflowDeployed(workflow_id=run_id)
+
+    async def _known(self, run_id: str, manifest: WorkflowManifest) -> bool:
+        """Whether there is a run of this manifest with this id.
+
+        Raises:
+            InvalidTaskError: there is another one with it.
+        """
+        stored = await self.router.call(self._dispatcher.store.workflow, run_id)
+        if stored is not None and dumps(stored.manifest) != dumps(manifest.to_data()):
+            raise InvalidTaskError(f"{run_id} is the id of another workflow's run")
+        return stored is not None
+
+    async def _start(
+        self, run_id: str, manifest: WorkflowManifest, reference: str | None
+    ) -> None:
+        if reference is not None:
+            self._references[run_id] = reference
+        try:
+            await self.router.call(self._dispatcher.deploy, manifest, run_id)
+        except BaseException:
+            self._references.pop(run_id, None)
+            raise
 
     async def _list(self, connection: Connection, wanted: WorkflowWanted) -> WorkflowList:
         seq = self.router.events.seq

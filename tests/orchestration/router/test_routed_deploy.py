@@ -19,11 +19,18 @@ from typer.testing import CliRunner
 
 from swarmc.runtime.cli import app
 from swarmc.runtime.orchestration import create_dispatcher
+from swarmc.runtime.orchestration.errors import OrchestrationError
 from swarmc.runtime.orchestration.events import EventKind
 from swarmc.runtime.orchestration.logger import Logger
 from swarmc.runtime.orchestration.router.client import RouterClient
-from swarmc.runtime.orchestration.router.protocol_tasks import TaskSpec, TaskStatus, TaskSubmit
+from swarmc.runtime.orchestration.router.protocol_tasks import (
+    TaskSpec,
+    TaskStatus,
+    TaskSubmit,
+    WorkflowDeploy,
+)
 from swarmc.runtime.orchestration.router.runs import RoutedRuns
+from swarmc.runtime.orchestration.router.wire import Connection
 from swarmc.runtime.orchestration.router_place import (
     RouterPlace,
     announce,
@@ -31,7 +38,7 @@ from swarmc.runtime.orchestration.router_place import (
     find_router,
 )
 from swarmc.runtime.orchestration.store import Store
-from swarmc.runtime.orchestration.workflow.manifest import manifest_of
+from swarmc.runtime.orchestration.workflow.manifest import load_manifest, manifest_of
 
 from ..ports import free_port
 from .routing import Holding, RunningDispatcher
@@ -121,6 +128,39 @@ def test_mistakes(host: RunningDispatcher) -> None:
     done = swarmc("deploy", "well.yaml", "--router", f"ws://127.0.0.1:{free_port()}")
     assert (done.exit_code, "no router answers at" in done.stderr) == (2, True)
     assert not list(host.dispatcher.store.workflows())
+
+
+@pytest.mark.parametrize("accepted", [True, False], ids=["accepted", "not accepted"])
+def test_a_connection_that_is_lost_before_the_answer(
+    host: RunningDispatcher, accepted: bool
+) -> None:
+    handlers = host.router._handlers
+    deploy = handlers["workflow_deploy"]
+    asked: list[str | None] = []
+
+    async def cut(connection: Connection, wanted: WorkflowDeploy) -> Any:
+        asked.append(wanted.workflow_id)
+        done = await deploy(connection, wanted) if accepted or len(asked) > 1 else None
+        if len(asked) == 1:
+            connection.cut()
+        return done
+
+    handlers["workflow_deploy"] = cut
+    done = swarmc("deploy", "well.yaml", "--json", "--router", host.url)
+    assert done.exit_code == 0, done.stderr
+    assert [json.loads(done.stdout)["id"]] * 2 == asked
+    assert [run.id for run in host.dispatcher.store.workflows()] == asked[:1]
+
+
+def test_a_router_that_stays_away_while_it_is_asked(host: RunningDispatcher) -> None:
+    async def never(connection: Connection, wanted: WorkflowDeploy) -> None:
+        connection.cut()
+
+    host.router._handlers["workflow_deploy"] = never
+    with RoutedRuns(host.client, patience=0.2) as routed:
+        with pytest.raises(OrchestrationError, match="connection to the router was lost") as error:
+            routed.deploy(load_manifest(Path("well.yaml")))
+    assert re.match(r"if run run-[0-9a-f]+ was accepted, it goes on", error.value.hint or "")
 
 
 def test_results_that_are_too_large_together(host: RunningDispatcher) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -59,9 +60,11 @@ def manifest(*symbols: dict[str, Any]) -> dict[str, Any]:
     return {"name": "w", "version": "2.0.0", "symbols": list(symbols)}
 
 
-def deploy(client: RouterClient, data: Any, reference: str | None = None) -> str:
+def deploy(
+    client: RouterClient, data: Any, reference: str | None = None, name: str | None = None
+) -> str:
     raw = msgspec.Raw(dumps(data).encode())
-    wanted = WorkflowDeploy(manifest=raw, reference=reference)
+    wanted = WorkflowDeploy(manifest=raw, reference=reference, workflow_id=name)
     run_id: str = client.call("workflow_deploy", wanted).workflow_id
     return run_id
 
@@ -261,3 +264,22 @@ def test_metrics_need_the_token(tmp_path: Path) -> None:
         known = Request(url, headers={"Authorization": "Bearer secret"})
         with urlopen(known, timeout=LONG) as page:
             assert b"swarmc_router_swarms 0.0\n" in page.read()
+
+
+def test_an_id_of_ones_own_runs_once(
+    host: RunningDispatcher, client: RouterClient, holding: Holding
+) -> None:
+    held = manifest(symbol("a", "hold"))
+    with ThreadPoolExecutor() as pool:
+        asked = [pool.submit(deploy, client, held, "c", "mine-1") for _ in range(8)]
+        assert {one.result(LONG) for one in asked} == {"mine-1"}
+    with pytest.raises(CommandRejectedError, match="mine-1 is the id of another workflow's run"):
+        deploy(client, TWO, name="mine-1")
+    holding.go.set()
+    run = status(client, "mine-1")
+    assert (run.state, run.tasks[0].attempts) == ("completed", 1)
+    assert deploy(client, held, name="mine-1") == "mine-1"
+    host.restart()
+    with host.client() as again:
+        assert deploy(again, held, name="mine-1") == "mine-1"
+        assert [(one.workflow_id, one.state) for one in runs(again)] == [("mine-1", "completed")]
