@@ -15,6 +15,7 @@ import msgspec
 
 from ..errors import OrchestrationError
 from ..tasks import new_id
+from .decoding import MALFORMED, too_many, understand, understand_tasks
 from .protocol import (
     MAX_MESSAGE,
     METHODS,
@@ -34,7 +35,6 @@ from .protocol import (
 _LOG = logging.getLogger(__name__)
 _ENCODER = msgspec.json.Encoder()
 _MESSAGES = msgspec.json.Decoder(Message | list[Message])
-_PARAMS = {name: msgspec.json.Decoder(params) for name, (_, params, _) in METHODS.items()}
 #: Messages that wait to be sent to a peer that does not read, after which it is cut off: it will
 #: connect again, and take the list of swarms.
 MAX_WAITING = 200_000
@@ -43,8 +43,6 @@ MAX_ARRAY = 1_000
 #: Requests of one peer that are worked on at a time; those behind them are not read until then.
 MAX_WORKING = 2_000
 _LONGEST = 1_000  # characters of a refusal: what is refused may be in it, and be large
-#: Whatever JSON does not say well: Python's own error for UTF-8, and for what is nested too deeply.
-_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class RequestError(OrchestrationError):
@@ -104,9 +102,12 @@ class Connection:
         if len(data) > MAX_MESSAGE:
             self.too_large()
             return
+        if too_many(data, MAX_ARRAY):
+            self._fail(None, Code.INVALID_REQUEST, f"a frame has at most {MAX_ARRAY} messages")
+            return
         try:
             found = _MESSAGES.decode(data)
-        except _MALFORMED as error:
+        except MALFORMED as error:
             invalid = isinstance(error, msgspec.ValidationError)
             code = Code.INVALID_REQUEST if invalid else Code.PARSE
             self._fail(None, code, f"not a message of {PROTOCOL}: {error}")
@@ -137,7 +138,7 @@ class Connection:
 
     def _asked_of_us(self, message: Message, method: str) -> None:
         try:
-            params = self._understand(method, message.params)
+            params = self._understand(method, message.params) or message.params
         except RequestError as error:
             self._fail(message.id, error.code, error.message, error.data)
             return
@@ -145,7 +146,8 @@ class Connection:
         self._working.add(work)
         work.add_done_callback(self._working.discard)
 
-    def _understand(self, method: str, raw: msgspec.Raw) -> Params:
+    def _understand(self, method: str, raw: msgspec.Raw) -> Params | None:
+        """Parameters; None: of tasks, of which there is so much that it takes a while."""
         known = METHODS.get(method)
         if known is None:
             names = ", ".join(METHODS)
@@ -157,12 +159,23 @@ class Connection:
         if who != "any" and self.role not in who.split():
             raise RequestError(Code.NOT_AUTHORISED, f"{method} is not for a {self.role}")
         try:
-            return _PARAMS[method].decode(raw)
-        except _MALFORMED as error:
+            return understand(method, raw)
+        except MALFORMED as error:
             raise RequestError(Code.INVALID_PARAMS, f"{method}: {error}") from error
 
-    async def _work(self, message_id: int | str | None, method: str, params: Params) -> None:
+    @staticmethod
+    async def _taken_in_pieces(method: str, raw: msgspec.Raw) -> Params:
         try:
+            return await understand_tasks(raw)
+        except MALFORMED as error:
+            raise RequestError(Code.INVALID_PARAMS, f"{method}: {error}") from error
+
+    async def _work(
+        self, message_id: int | str | None, method: str, params: Params | msgspec.Raw
+    ) -> None:
+        try:
+            if isinstance(params, msgspec.Raw):
+                params = await self._taken_in_pieces(method, params)
             result = await self._handler.request(self, method, params)
         except RequestError as error:
             self._fail(message_id, error.code, error.message, error.data)

@@ -26,6 +26,7 @@ from .places import Finished, WorkerInfo
 
 _LOG = logging.getLogger(__name__)
 _BATCH = 4 << 20  # bytes of payloads in one message, unless one alone has more
+_TASKS = 1000  # tasks in one message; the router takes ten times as many
 _MOST = MAX_MESSAGE - (1 << 20)  # bytes of one payload
 _STATUSES = 64  # tasks that one question is about
 _WAIT = 0.25  # seconds that the router waits for a task, before it is asked for others, too
@@ -229,7 +230,7 @@ def _batches(tasks: Sequence[Task]) -> Iterator[list[TaskSpec]]:
                 f"{task.name} has {len(payload):,} bytes of inputs: a message has {_MOST:,}",
                 hint="use smaller shards",
             )
-        if batch and size + len(payload) > _BATCH:
+        if batch and (size + len(payload) > _BATCH or len(batch) >= _TASKS):
             yield batch
             batch, size = [], 0
         batch.append(_spec(task, payload))
