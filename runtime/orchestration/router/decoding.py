@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType, inspect
 
 from .protocol import METHODS, Params
-from .protocol_base import Reference
 from .protocol_tasks import TaskSpec, TaskSubmit
 
 #: Bytes from which on parameters are looked at first.
@@ -88,15 +87,18 @@ class _Bounds:
                 )
 
 
-class _Submitted(msgspec.Struct):
-    """``TaskSubmit``, with tasks that have not been looked at."""
-
-    tasks: Annotated[list[Raw], Meta(min_length=1)]
-    reference: Reference | None = None
+def _unlooked() -> Any:
+    """The type of ``TaskSubmit`` with tasks that have not been looked at."""
+    fields: list[Any] = [("tasks", Annotated[list[Raw], Meta(min_length=1)])]
+    hints = get_type_hints(TaskSubmit, include_extras=True)
+    for field in msgspec.structs.fields(TaskSubmit):
+        if field.name != "tasks":
+            fields.append((field.name, hints[field.name], field.default))
+    return msgspec.defstruct("Submitted", fields, kw_only=True)
 
 
 _PARAMS = {name: msgspec.json.Decoder(params) for name, (_, params, _) in METHODS.items()}
-_SUBMITTED = msgspec.json.Decoder(_Submitted)
+_SUBMITTED = msgspec.json.Decoder(_unlooked())
 _SPEC = msgspec.json.Decoder(TaskSpec)
 
 
@@ -138,7 +140,7 @@ async def understand_tasks(raw: Raw) -> TaskSubmit:
             specs.append(_SPEC.decode(part))
         except msgspec.ValidationError as error:
             raise msgspec.ValidationError(_located(str(error), number)) from error
-    return TaskSubmit(tasks=specs, reference=submitted.reference)
+    return TaskSubmit(**{**msgspec.structs.asdict(submitted), "tasks": specs})
 
 
 def _located(error: str, number: int) -> str:

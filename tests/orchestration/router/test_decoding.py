@@ -86,7 +86,9 @@ def test_large_requests_are_what_they_would_be_and_let_others_by() -> None:
         {"name": f"t{n}", "payload": {"x": "y" * 2000}, "dependencies": ["a", "b"], "extra": 1}
         for n in range(1000)
     ]
-    raw = msgspec.Raw(msgspec.json.encode({"tasks": tasks, "reference": "c-1"}))
+    more = {"reference": "c-1", "while_connected_ms": 500}
+    assert {"tasks", *more} == {field.name for field in msgspec.structs.fields(TaskSubmit)}
+    raw = msgspec.Raw(msgspec.json.encode({"tasks": tasks, **more}))
     assert understand("task_submit", raw) is None
     found, turns = in_pieces(raw)
     assert found == msgspec.json.decode(raw, type=TaskSubmit)
