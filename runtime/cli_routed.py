@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from .cli_extras import needs_web
-from .cli_inputs import read_bytes
+from .cli_router_options import read_token
 from .orchestration.config_file import SwarmConfig
 from .orchestration.dispatcher_status import DispatcherStatus
 from .orchestration.router_place import RouterPlace, find_router
@@ -47,10 +47,10 @@ class RouterWanted:
         """
         with needs_web():
             from .orchestration.router.client import RouterClient
-        token = read_bytes(self.token_file).decode().strip() if self.token_file else None
         return RouterClient(
-            place.url, token=token, certificate=place.certificate, timeout=timeout
-        )
+            place.url, token=read_token(self.token_file), certificate=place.certificate,
+            timeout=timeout,
+        )  # fmt: skip
 
 
 def routed_runs(wanted: RouterWanted, config: SwarmConfig) -> RoutedRuns | None:

@@ -12,7 +12,7 @@ import typer
 
 from ..errors import ArgumentError
 from .cli_extras import needs_web
-from .cli_router_options import DEFAULT_ROUTER, MAX_NODES
+from .cli_router_options import DEFAULT_ROUTER, MAX_NODES, read_token
 from .cli_turns import TurnPrinter
 
 with needs_web():
@@ -50,9 +50,7 @@ class RouterOptions:
 
     def connect(self) -> RouterClient:
         """A connection. Raises OrchestrationError if there is none."""
-        token = None
-        if self.token_file is not None:
-            token = _read(self.token_file).decode().strip()
+        token = read_token(self.token_file)
         return RouterClient(self.url, token=token, certificate=self.certificate)
 
 

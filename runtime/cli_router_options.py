@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ..errors import ArgumentError
+
 #: Of a swarm and of a node; the protocol's bounds, which `--help` must not load to know.
 MAX_NODES = 1024
 MAX_AGENTS = 1 << 20
@@ -29,3 +31,19 @@ TokenFile = Annotated[
 Certificate = Annotated[
     Path | None, typer.Option(help="Certificate to trust, of a router that has its own; PEM.")
 ]
+
+
+def read_token(path: Path | None) -> str | None:
+    """The token of ``--token-file``; None if none was named.
+
+    Raises:
+        ArgumentError: the file cannot be read, is no text, or has no token in it.
+    """
+    from .cli_inputs import read_text
+
+    if path is None:
+        return None
+    token = read_text(path).strip()
+    if not token:
+        raise ArgumentError(f"{path} has no token in it")
+    return token

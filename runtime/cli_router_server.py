@@ -18,7 +18,7 @@ import typer
 
 from ..errors import ArgumentError, SwarmcError
 from .cli_extras import needs_web
-from .cli_inputs import read_bytes
+from .cli_router_options import read_token
 
 with needs_web():
     from .orchestration import web
@@ -70,7 +70,7 @@ def serve(command: ServeCommand) -> None:
         if command.cluster is not None
         else ClusterConfig(provider="local")
     )
-    token = read_bytes(command.token_file).decode().strip() if command.token_file else None
+    token = read_token(command.token_file)
     listen = Listen(
         command.host, _port(command, config, cluster), command.tcp_port, command.tls_certificate,
         command.tls_key,
@@ -190,7 +190,7 @@ def _work_on_tasks(command: WorkCommand) -> None:
         raise ArgumentError(
             f"a worker cannot be called {name!r}", hint="letters, digits, dots, dashes, underscores"
         )
-    token = read_bytes(command.token_file).decode().strip() if command.token_file else None
+    token = read_token(command.token_file)
     url = command.router or settings.worker.dispatcher_url
     os.umask(0o077)
     worker = TaskWorker(TaskWorkerConfig(

@@ -16,6 +16,7 @@ from . import cli_inputs as inputs
 from .cli_extras import needs_web
 from .cli_module import naming, read_module
 from .cli_report import Report, print_report
+from .cli_router_options import read_token
 from .cli_run import RunCommand, plan_run
 from .cli_terminal import spinner
 
@@ -70,9 +71,7 @@ def run_remotely(command: RunCommand, remote: RemoteOptions) -> int:
     spawning = plan_run(command, program)
     started = time.perf_counter()
     told: list[Accusation] = []
-    token = None
-    if remote.token_file is not None:
-        token = inputs.read_bytes(remote.token_file).decode().strip()
+    token = read_token(remote.token_file)
     assert remote.router is not None
     with Cluster(remote.router, token=token, certificate=remote.router_certificate) as cluster:
         given = {

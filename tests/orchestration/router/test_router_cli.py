@@ -156,3 +156,12 @@ def test_a_router_that_cannot_listen_leaves_nothing_behind(shell: Shell, option:
         Store(database).close()
         assert shell.run(*command).returncode == 2
         assert database.exists()
+
+
+@pytest.mark.parametrize("command", [("start-dispatcher",), ("list",), ("start-worker",)])
+def test_a_file_without_a_token(shell: Shell, command: tuple[str, ...]) -> None:
+    (shell.folder / "token").write_text(" \n")
+    done = shell.run(*command, "--token-file", "token")
+    assert (done.returncode, done.stderr) == (2, "swarmc: error: token has no token in it\n")
+    (shell.folder / "token").write_bytes(b"\xff\xfe")
+    assert shell.run(*command, "--token-file", "token").stderr.startswith("swarmc: error: ")
