@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -28,24 +27,6 @@ from swarmc.runtime.orchestration.router.protocol_tasks import (
 )
 
 from .routing import LONG, Holding, RunningDispatcher, RunningRouter, collect, until
-
-
-@pytest.fixture
-def operations() -> Holding:
-    return Holding()
-
-
-@pytest.fixture
-def host(tmp_path: Path, operations: Holding) -> Iterator[RunningDispatcher]:
-    with RunningDispatcher(tmp_path, operations.table()) as host:
-        yield host
-        operations.go.set()
-
-
-@pytest.fixture
-def client(host: RunningDispatcher) -> Iterator[RouterClient]:
-    with host.client() as client:
-        yield client
 
 
 def spec(name: str = "task", operation: str = "echo", **more: Any) -> TaskSpec:
@@ -108,7 +89,7 @@ def test_failures_are_told(client: RouterClient) -> None:
 
 
 def test_waiting_holds_no_thread(
-    host: RunningDispatcher, client: RouterClient, operations: Holding
+    host: RunningDispatcher, client: RouterClient, holding: Holding
 ) -> None:
     """A hundred wait on one connection, and the router answers others meanwhile."""
     ids = submit(client, spec(operation="hold", value=7))
@@ -118,23 +99,23 @@ def test_waiting_holds_no_thread(
     ]
     for thread in threads:
         thread.start()
-    assert operations.begun.acquire(timeout=LONG)
+    assert holding.begun.acquire(timeout=LONG)
     began = time.monotonic()
     assert status(client, *ids, wait=0.05)[0].state == "running"
     assert time.monotonic() - began >= 0.05
     assert client.call("status", Nothing()).tasks.running == 1
     assert not answers
-    operations.go.set()
+    holding.go.set()
     for thread in threads:
         thread.join(LONG)
     assert [result(tasks[0]) for tasks in answers] == [7] * 100
 
 
-def test_cancelling(client: RouterClient, operations: Holding) -> None:
+def test_cancelling(client: RouterClient, holding: Holding) -> None:
     held, after = submit(
         client, spec(operation="hold", task_id="h"), spec(dependencies=["h"], task_id="after")
     )
-    assert operations.begun.acquire(timeout=LONG)
+    assert holding.begun.acquire(timeout=LONG)
     cancel = TaskCancel(task_ids=[held], reason="not needed")
     assert client.call("task_cancel", cancel).task_ids == [held]
     ended = status(client, held, after)
@@ -259,12 +240,12 @@ def test_a_database_that_takes_long_to_count_is_counted_seldom(
     assert counted[1] - counted[0] > 1.5
 
 
-def test_a_reference_stays_with_who_has_the_id(client: RouterClient, operations: Holding) -> None:
+def test_a_reference_stays_with_who_has_the_id(client: RouterClient, holding: Holding) -> None:
     submit(client, spec(operation="hold", task_id="h"), reference="first")
     with pytest.raises(CommandRejectedError, match="there is a task 'h' already"):
         submit(client, spec(task_id="h"), reference="second")
     client.subscribe()
-    operations.go.set()
+    holding.go.set()
     events = collect(client, lambda event: event.data["task"]["state"] == "completed")
     assert {event.reference for event in events} == {"first"}
 

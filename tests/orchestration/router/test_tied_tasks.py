@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,18 +14,6 @@ from .routing import LONG, Holding, RunningDispatcher, until
 from .test_tasks_desk import spec, status
 
 SWEEPS = 0.4  # seconds in which a router looks several times
-
-
-@pytest.fixture
-def held() -> Holding:
-    return Holding()
-
-
-@pytest.fixture
-def host(tmp_path: Path, held: Holding) -> Iterator[RunningDispatcher]:
-    with RunningDispatcher(tmp_path, held.table()) as host:
-        yield host
-        held.go.set()
 
 
 def tied(client: RouterClient, *specs: TaskSpec, patience: int | None = 0) -> list[str]:
@@ -43,14 +30,14 @@ def ties(host: RunningDispatcher) -> int:
     return sum(key.startswith("router/tied/") for key in host.dispatcher.store.state_keys())
 
 
-def test_they_end_with_their_connection(host: RunningDispatcher, held: Holding) -> None:
+def test_they_end_with_their_connection(host: RunningDispatcher, holding: Holding) -> None:
     with host.client() as watching:
         with host.client() as client:
             ids = tied(client, spec(operation="hold", task_id="a"), spec(dependencies=["a"]))
             done = tied(client, spec())
             (free,) = tied(client, spec(operation="hold"), patience=None)
             status(client, *done)
-            assert held.begun.acquire(timeout=LONG)
+            assert holding.begun.acquire(timeout=LONG)
         until(lambda: states(watching, *ids) == ["cancelled", "cancelled"])
         first, _ = status(watching, *ids)
         assert first.error == "its client has been away for 0 s"
@@ -79,7 +66,7 @@ def test_a_client_may_come_back_in_time(host: RunningDispatcher) -> None:
 
 
 def test_earlier_tasks_are_tied_to_all_who_asked_for_them(
-    host: RunningDispatcher, held: Holding
+    host: RunningDispatcher, holding: Holding
 ) -> None:
     def ask(client: RouterClient, key: str, patience: int | None = 0) -> str:
         wanted = spec(operation="hold", idempotency_key=key)
@@ -94,7 +81,7 @@ def test_earlier_tasks_are_tied_to_all_who_asked_for_them(
     with host.client() as watching:
         until(lambda: states(watching, both) == ["cancelled"])
         assert states(watching, freed) == ["running"]
-        held.go.set()
+        holding.go.set()
         assert [task.state for task in status(watching, freed)] == ["completed"]
 
 

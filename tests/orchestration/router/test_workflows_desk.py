@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -28,24 +27,6 @@ from swarmc.runtime.orchestration.router.protocol_tasks import (
 )
 
 from .routing import LONG, Holding, RunningDispatcher, collect, until
-
-
-@pytest.fixture
-def holding() -> Holding:
-    return Holding()
-
-
-@pytest.fixture
-def host(tmp_path: Path, holding: Holding) -> Iterator[RunningDispatcher]:
-    with RunningDispatcher(tmp_path, holding.table()) as host:
-        yield host
-        holding.go.set()
-
-
-@pytest.fixture
-def client(host: RunningDispatcher) -> Iterator[RouterClient]:
-    with host.client() as client:
-        yield client
 
 
 def symbol(name: str, operation: str, *dependencies: str, **more: Any) -> dict[str, Any]:
