@@ -206,11 +206,14 @@ class Dispatcher:
         """Of executors that manifests may name."""
         return tuple(dict.fromkeys((*self.config.backends.names(), *self._options.executors)))
 
-    def deploy(self, manifest: WorkflowManifest, run_id: str | None = None) -> str:
+    def deploy(
+        self, manifest: WorkflowManifest, run_id: str | None = None, reference: str | None = None
+    ) -> str:
         """Start a workflow and give the id of its run.
 
         Args:
             run_id: made up if not given.
+            reference: what who asks for it calls it, told again in what is told of it.
 
         Raises:
             ExecutorsMissingError: it needs executors that cannot work here.
@@ -222,7 +225,7 @@ class Dispatcher:
             problems = {name: why for name, why in problems.items() if name not in remote}
             if problems:
                 raise ExecutorsMissingError(problems)
-        return parts.runner.deploy(manifest, run_id=run_id)
+        return parts.runner.deploy(manifest, run_id=run_id, reference=reference)
 
     def run(self, manifest: WorkflowManifest, timeout: float | None = None) -> WorkflowResult:
         """Deploy a workflow and wait for its end."""

@@ -101,6 +101,7 @@ class Task:
             and runs nothing. Executors get it too, so that what they do outside can be done once.
         workflow: id of the run of a workflow or pipeline that it belongs to.
         id: made up if not given.
+        reference: what who asked for it calls it, told again in what is told of it.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Task:
     idempotency_key: str | None = None
     workflow: str | None = None
     id: str = field(default_factory=lambda: new_id("task"))
+    reference: str | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -169,7 +171,7 @@ class Task:
 _DEFAULTS: dict[str, Any] = {
     "payload": None, "executor": None, "requires": frozenset(), "resources": {},
     "priority": 0, "dependencies": (), "timeout": DEFAULT_TIMEOUT, "retries": DEFAULT_RETRIES,
-    "idempotency_key": None, "workflow": None,
+    "idempotency_key": None, "workflow": None, "reference": None,
 }  # fmt: skip
 
 

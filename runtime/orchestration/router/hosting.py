@@ -67,14 +67,13 @@ class Cleaning(Desk):
 
 def desks_of(dispatcher: Dispatcher) -> tuple[Desk, ...]:
     """What clients and workers ask of a dispatcher, which must be open."""
-    references: dict[str, str] = {}
     workers = WorkerDesk(dispatcher)
     config = dispatcher.config
     modules = ModuleFolder(
         module_path(config), config.dispatcher.module_storage_mib << 20
     )
     return (
-        TaskDesk(dispatcher, references, modules), WorkflowDesk(dispatcher, references),
+        TaskDesk(dispatcher, modules), WorkflowDesk(dispatcher),
         MetricsDesk(dispatcher), workers, ModuleDesk(dispatcher, workers, modules),
         Cleaning(dispatcher), Resuming(dispatcher),
     )  # fmt: skip

@@ -86,15 +86,11 @@ class TaskDesk(Desk):
     """Tasks of a dispatcher's scheduler.
 
     Args:
-        references: of tasks and of runs that have not ended, by id.
         modules: kept while tasks need them.
     """
 
-    def __init__(
-        self, dispatcher: Dispatcher, references: dict[str, str], modules: ModuleFolder
-    ) -> None:
+    def __init__(self, dispatcher: Dispatcher, modules: ModuleFolder) -> None:
         self._dispatcher = dispatcher
-        self._references = references
         self._modules = modules
         self._waiters = Waiters()
         self._tied = TiedTasks(dispatcher)
@@ -157,22 +153,18 @@ class TaskDesk(Desk):
 
     def _changed(self, record: TaskRecord) -> None:
         task_id = record.task.id
-        reference = self._references.get(task_id)
-        if reference is None and record.task.workflow is not None:
-            reference = self._references.get(record.task.workflow)
         if record.state.final:
-            self._references.pop(task_id, None)
             self._waiters.final(task_id)
             self._tied.final(task_id)
         self.router.events.emit(
-            "task_changed", data={"task": info_of(record)}, reference=reference
+            "task_changed", data={"task": info_of(record)}, reference=record.task.reference
         )
 
     # -- what clients ask --------------------------------------------------------------------
 
     async def _submit(self, connection: Connection, submit: TaskSubmit) -> TasksNamed:
         try:
-            tasks = await self.router.call(_tasks_of, submit.tasks)
+            tasks = await self.router.call(_tasks_of, submit)
         except ValueEncodingError as error:
             raise RequestError(Code.INVALID_PARAMS, f"task_submit: payload: {error}") from error
         except InvalidTaskError as error:
@@ -180,18 +172,14 @@ class TaskDesk(Desk):
         needing = {task.id for task in tasks if module_of(task) is not None}
         if needing:
             await self._require_modules(tasks, submit)
-        ours: set[str] = set()  # an id that is taken already has the reference of who took it
-        if submit.reference is not None:
-            ours = {task.id for task in tasks} - self._references.keys()
-            self._references.update(dict.fromkeys(ours, submit.reference))
         try:
             ids = await self._accepted(connection, submit, tasks)
         except BaseException as error:
-            self._not_begun(ours, needing)
+            self._release(needing)
             if isinstance(error, _REFUSALS):
                 self.router.reject("task_submit", str(error), submit)
             raise
-        self._not_begun(ours - set(ids), needing - set(ids))
+        self._release(needing - set(ids))
         return TasksNamed(task_ids=ids)
 
     async def _accepted(
@@ -231,10 +219,9 @@ class TaskDesk(Desk):
         except ModuleError as error:
             self.router.reject("task_submit", str(error), submit, Code.MODULE_MISSING)
 
-    def _not_begun(self, ids: Iterable[str], needing: Iterable[str]) -> None:
-        for task_id in ids:
-            self._references.pop(task_id, None)
-        for task_id in needing:
+    def _release(self, task_ids: Iterable[str]) -> None:
+        """Tasks that need modules have not begun."""
+        for task_id in task_ids:
             self._modules.release(task_id)
 
     async def _status_of(self, connection: Connection, wanted: TaskStatus) -> TaskList:
@@ -278,18 +265,18 @@ class TaskDesk(Desk):
         return TasksNamed(task_ids=await self.router.call(end))
 
 
-def _tasks_of(specs: Sequence[TaskSpec]) -> list[Task]:
-    return [_task_of(spec) for spec in specs]
+def _tasks_of(submit: TaskSubmit) -> list[Task]:
+    return [_task_of(spec, submit.reference) for spec in submit.tasks]
 
 
-def _task_of(spec: TaskSpec) -> Task:
+def _task_of(spec: TaskSpec, reference: str | None) -> Task:
     if frozenset(spec.requires) == SWARM_TURN:  # after a restart it would be left to swarms
         raise InvalidTaskError(f"{spec.name}: swarm_turn is what turns of swarms require")
     return Task(
         spec.name, None if spec.payload is UNSET else loads(bytes(spec.payload)), spec.executor,
         frozenset(spec.requires), spec.resources, spec.priority, tuple(spec.dependencies),
         spec.timeout_ms / 1000, spec.retries, spec.idempotency_key,
-        id=spec.task_id or new_id("task"),
+        reference=reference, id=spec.task_id or new_id("task"),
     )  # fmt: skip
 
 

@@ -44,15 +44,10 @@ _ACTIVE = ("running", "rolling_back")
 
 
 class WorkflowDesk(Desk):
-    """Workflows of a dispatcher's runner.
+    """Workflows of a dispatcher's runner."""
 
-    Args:
-        references: of runs that have not ended, by id; shared with the desk of tasks.
-    """
-
-    def __init__(self, dispatcher: Dispatcher, references: dict[str, str]) -> None:
+    def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
-        self._references = references
         self._waiters = Waiters()
         self._naming = asyncio.Lock()  # held while a run starts whose id was given
         self._unwatch: Callable[[], None] = lambda: None
@@ -78,12 +73,10 @@ class WorkflowDesk(Desk):
         await asyncio.to_thread(self._unwatch)
 
     def _changed(self, run: WorkflowResult) -> None:
-        reference = self._references.get(run.id)
         if run.state.final:
-            self._references.pop(run.id, None)
             self._waiters.final(run.id)
         self.router.events.emit(
-            "workflow_changed", data={"workflow": _workflow_of(run)}, reference=reference
+            "workflow_changed", data={"workflow": _workflow_of(run)}, reference=run.reference
         )
 
     # -- what clients ask --------------------------------------------------------------------
@@ -123,13 +116,7 @@ class WorkflowDesk(Desk):
     async def _start(
         self, run_id: str, manifest: WorkflowManifest, reference: str | None
     ) -> None:
-        if reference is not None:
-            self._references[run_id] = reference
-        try:
-            await self.router.call(self._dispatcher.deploy, manifest, run_id)
-        except BaseException:
-            self._references.pop(run_id, None)
-            raise
+        await self.router.call(self._dispatcher.deploy, manifest, run_id, reference)
 
     async def _list(self, connection: Connection, wanted: WorkflowWanted) -> WorkflowList:
         seq = self.router.events.seq

@@ -272,16 +272,18 @@ def _task(row: Any) -> TaskRecord:
 def _workflow(row: Any) -> WorkflowRecord:
     _number, id, name, version, start, state, rollback, last, started, finished = row
     rolled = loads(rollback) if rollback is not None else {}
+    began = loads(start)
     return WorkflowRecord(
         id=id,
         name=name,
         version=version,
-        manifest=loads(start).get("manifest"),
+        manifest=began.get("manifest"),
         state=state,
         error=rolled.get("error", loads(last).get("error")),
         compensations=tuple(rolled.get("compensations", ())),
         started=started,
         finished=finished,
+        reference=began.get("reference"),
     )
 
 

@@ -19,6 +19,7 @@ class WorkflowRecord:
         error: why it was rolled back, or failed.
         compensations: ids of the tasks that undo it, once it is rolled back.
         started, finished: seconds since 1970.
+        reference: what who asked for it calls it.
     """
 
     id: str
@@ -30,6 +31,7 @@ class WorkflowRecord:
     compensations: tuple[str, ...]
     started: float
     finished: float | None
+    reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

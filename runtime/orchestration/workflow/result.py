@@ -84,6 +84,7 @@ class WorkflowResult:
         rollbacks: by the name of the symbol that they undo, in the order in which they run.
         duration: seconds from its start to its end, or until now.
         started: seconds since 1970.
+        reference: what who asked for it calls it.
     """
 
     id: str
@@ -95,6 +96,7 @@ class WorkflowResult:
     rollbacks: Mapping[str, SymbolResult] = field(default_factory=dict)
     duration: float = 0.0
     started: float = 0.0
+    reference: str | None = None
 
     def _count(self, state: TaskState) -> int:
         return sum(symbol.state is state for symbol in self.symbols.values())

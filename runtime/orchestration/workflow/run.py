@@ -78,20 +78,22 @@ class WorkflowRunner:
     # For users
 
     def deploy(
-        self, manifest: WorkflowManifest, *, run_id: str | None = None, timeout: float = 0.0
-    ) -> str:
+        self, manifest: WorkflowManifest, *, run_id: str | None = None, timeout: float = 0.0,
+        reference: str | None = None,
+    ) -> str:  # fmt: skip
         """Start a run and give its id.
 
         Args:
             run_id: made up if not given.
             timeout: seconds to wait for room in the scheduler's queue.
+            reference: what who asks for it calls it, told again in what is told of it.
 
         Raises:
             InvalidTaskError: dependencies of a manifest that was made by hand are wrong.
             QueueFullError, StoreError: it was not started.
         """
         manifest.graph()
-        run = Run.of(run_id or new_id("run"), manifest, time.time())
+        run = Run.of(run_id or new_id("run"), manifest, time.time(), reference)
         with self._lock:
             if self._closed:
                 raise ClosedError("the runner is closed")
@@ -101,14 +103,14 @@ class WorkflowRunner:
         try:
             self._write(EventKind.WORKFLOW_STARTED, run, {
                 "name": manifest.name, "version": manifest.version,
-                "manifest": manifest.to_data(),
+                "manifest": manifest.to_data(), "reference": reference,
             })  # fmt: skip
         except BaseException:
             self._forget(run)
             raise
         self._tell(run)
         try:
-            tasks = symbol_tasks(run.id, manifest, self._defaults)
+            tasks = symbol_tasks(run.id, manifest, self._defaults, reference)
             self._scheduler.submit_many(tasks, timeout=timeout)
         except OrchestrationError as error:
             run.error = f"not started: {error}"
@@ -238,7 +240,7 @@ class WorkflowRunner:
 
     def _restored(self, stored: StoredRun) -> Run:
         manifest = WorkflowManifest.from_data(stored.manifest)
-        run = Run.of(stored.id, manifest, stored.started)
+        run = Run.of(stored.id, manifest, stored.started, stored.reference)
         run.state, run.error = WorkflowState(stored.state), stored.error
         run.rollbacks = tuple(symbol_of(one, run.id) for one in stored.compensations)
         run.finished = stored.finished
@@ -254,7 +256,7 @@ class WorkflowRunner:
 
     def _resubmit(self, run: Run) -> None:
         """The process may have ended between the start of the run and that of its tasks."""
-        tasks = symbol_tasks(run.id, run.manifest, self._defaults)
+        tasks = symbol_tasks(run.id, run.manifest, self._defaults, run.reference)
         if all(self._record(task.id) is None for task in tasks):
             self._scheduler.submit_many(tasks, timeout=_PATIENCE)
 
@@ -339,7 +341,9 @@ class WorkflowRunner:
         symbol = run.symbols[name]
         assert symbol.rollback is not None
         record = run.records.get(name)
-        task = rollback_task(run.id, symbol, symbol.rollback, record, self._defaults)
+        task = rollback_task(
+            run.id, symbol, symbol.rollback, record, self._defaults, run.reference
+        )
         while True:
             with contextlib.suppress(QueueFullError):  # a rollback is not given up for that
                 self._scheduler.submit(task, timeout=_LOOK)

@@ -32,6 +32,8 @@ class StoredRun(Protocol):
     def started(self) -> float: ...
     @property
     def finished(self) -> float | None: ...
+    @property
+    def reference(self) -> str | None: ...
 
 
 class WorkflowLog(EventLog, Protocol):
@@ -54,6 +56,7 @@ class Run:
         records: of symbols that are, by name.
         rollbacks: names of symbols that are undone, in order.
         undone: records of rollbacks that are final, by symbol.
+        reference: what who asked for it calls it.
         broken: why it cannot go on in this process.
         done: set when it is final, or broken.
     """
@@ -70,22 +73,25 @@ class Run:
     rollbacks: tuple[str, ...] = ()
     undone: dict[str, TaskRecord] = field(default_factory=dict)
     finished: float | None = None
+    reference: str | None = None
     broken: BaseException | None = None
     done: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
-    def of(cls, run_id: str, manifest: WorkflowManifest, started: float) -> Run:
+    def of(
+        cls, run_id: str, manifest: WorkflowManifest, started: float, reference: str | None
+    ) -> Run:
         """A run that has just begun."""
         symbols = {symbol.name: symbol for symbol in manifest.symbols}
         pending = {task_id(run_id, name) for name in symbols}
-        return cls(run_id, manifest, symbols, started, pending=pending)
+        return cls(run_id, manifest, symbols, started, pending=pending, reference=reference)
 
     def brief(self) -> WorkflowResult:
         """How it is now, without its symbols."""
         end = self.finished if self.finished is not None else time.time()
         return WorkflowResult(
             self.id, self.manifest.name, self.manifest.version, self.state, self.error,
-            duration=max(0.0, end - self.started), started=self.started,
+            duration=max(0.0, end - self.started), started=self.started, reference=self.reference,
         )  # fmt: skip
 
     def why(self) -> str:
@@ -131,7 +137,7 @@ class Run:
         end = self.finished if self.finished is not None else time.time()
         return WorkflowResult(
             self.id, self.manifest.name, self.manifest.version, self.state, self.error, symbols,
-            rollbacks, max(0.0, end - self.started), self.started,
+            rollbacks, max(0.0, end - self.started), self.started, self.reference,
         )  # fmt: skip
 
 

@@ -50,12 +50,14 @@ def symbol_of(identifier: str, run_id: str) -> str:
     return identifier.removeprefix(f"{run_id}/").removesuffix("/rollback")
 
 
-def symbol_tasks(run_id: str, manifest: WorkflowManifest, defaults: TaskDefaults) -> list[Task]:
-    """A task for every symbol, in the manifest's order."""
+def symbol_tasks(
+    run_id: str, manifest: WorkflowManifest, defaults: TaskDefaults, reference: str | None = None
+) -> list[Task]:
+    """A task for every symbol, in the manifest's order; they have the run's reference."""
     return [
         _task(
             task_id(run_id, symbol.name), run_id, symbol, defaults,
-            tuple(task_id(run_id, name) for name in symbol.dependencies),
+            tuple(task_id(run_id, name) for name in symbol.dependencies), reference,
         )
         for symbol in manifest.symbols
     ]  # fmt: skip
@@ -63,7 +65,7 @@ def symbol_tasks(run_id: str, manifest: WorkflowManifest, defaults: TaskDefaults
 
 def rollback_task(
     run_id: str, symbol: Symbol, rollback: Rollback, record: TaskRecord | None,
-    defaults: TaskDefaults,
+    defaults: TaskDefaults, reference: str | None = None,
 ) -> Task:  # fmt: skip
     """The task that undoes a symbol; it is told what became of that."""
     undone = {
@@ -73,13 +75,14 @@ def rollback_task(
         "error": record.error if record else None,
     }
     return _task(
-        rollback_id(run_id, symbol.name), run_id, rollback, defaults, (), {"rollback_of": undone}
+        rollback_id(run_id, symbol.name), run_id, rollback, defaults, (), reference,
+        {"rollback_of": undone},
     )
 
 
 def _task(
     identifier: str, run_id: str, symbol: Symbol | Rollback, defaults: TaskDefaults,
-    dependencies: tuple[str, ...], more: Mapping[str, Any] | None = None,
+    dependencies: tuple[str, ...], reference: str | None, more: Mapping[str, Any] | None = None,
 ) -> Task:  # fmt: skip
     payload = {
         "type": symbol.type.value, "context": symbol.context.value,
@@ -89,5 +92,5 @@ def _task(
         symbol.name, payload, symbol.dispatch,
         priority=symbol.priority if defaults.priorities else 0, dependencies=dependencies,
         timeout=defaults.timeout(symbol) / 1000, retries=defaults.retries_of(symbol),
-        workflow=run_id, id=identifier,
+        workflow=run_id, reference=reference, id=identifier,
     )  # fmt: skip

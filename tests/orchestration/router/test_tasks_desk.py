@@ -209,6 +209,28 @@ def test_a_router_takes_up_what_it_accepted(tmp_path: Path) -> None:
             assert tasks[0].attempts == 2
 
 
+def test_references_and_inputs_outlive_the_router(tmp_path: Path) -> None:
+    held = Holding()
+    host = RunningDispatcher(tmp_path, held.table())
+    with host:
+        with host.client() as client:
+            last = spec("last", operation="inputs", dependencies=["first", "held"], task_id="last")
+            submit(client, spec(value=7, task_id="first"), reference="other")
+            status(client, "first")
+            submit(client, spec(operation="hold", value=8, task_id="held"), last, reference="mine")
+            assert held.begun.acquire(timeout=LONG)
+        host.patience = 0
+        host.stop()
+        host.start_again()
+        with host.client() as client:
+            client.subscribe()
+            held.go.set()
+            events = collect(client, lambda e: e.data["task"]["task_id"] == "last"
+                             and e.data["task"]["state"] == "completed")  # fmt: skip
+            assert {event.reference for event in events} == {"mine"}
+            assert result(*status(client, "last")) == {"first": 7, "held": 8}
+
+
 def test_what_ended_long_ago_is_removed(tmp_path: Path) -> None:
     with RunningDispatcher(tmp_path, settings={"retention": 1}) as host:
         with host.client() as client:

@@ -264,3 +264,25 @@ def test_an_id_of_ones_own_runs_once(
     with host.client() as again:
         assert deploy(again, held, name="mine-1") == "mine-1"
         assert [(one.workflow_id, one.state) for one in runs(again)] == [("mine-1", "completed")]
+
+
+def test_references_of_runs_outlive_the_router(tmp_path: Path) -> None:
+    held = Holding()
+    undone = {"name": "undo", "type": "action", "parameters": {"operation": "echo"}}
+    failing = manifest(symbol("a", "hold", rollback=undone), symbol("b", "nothing_like_it", "a"))
+    host = RunningDispatcher(tmp_path, held.table())
+    with host:
+        with host.client() as client:
+            run_id = deploy(client, failing, "mine")
+            assert held.begun.acquire(timeout=LONG)
+        host.patience = 0
+        host.stop()
+        host.start_again()
+        with host.client() as client:
+            client.subscribe()
+            held.go.set()
+            events = collect(client, lambda e: e.type == "workflow_changed"
+                             and e.data["workflow"]["state"] == "rolled_back")  # fmt: skip
+            assert {event.reference for event in events} == {"mine"}
+            names = {e.data["task"]["task_id"] for e in events if e.type == "task_changed"}
+            assert names == {f"{run_id}/{name}" for name in ("a", "b", "a/rollback")}
