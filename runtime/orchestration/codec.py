@@ -11,12 +11,14 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
 from .errors import OrchestrationError
 
 _ESCAPE = "$dict"
+_DTYPE = re.compile(r"[<>|=]?[biufc][0-9]{1,2}")  # of numbers
 
 
 class ValueEncodingError(OrchestrationError, ValueError):
@@ -147,4 +149,6 @@ def _array(fields: Any) -> Any:
     import numpy as np
 
     data = base64.b64decode(fields["data"], validate=True)
+    if not _DTYPE.fullmatch(fields["dtype"]):  # NumPy knows more, and evaluates some of it
+        raise ValueError(f"an array of {fields['dtype']}")
     return np.frombuffer(data, np.dtype(fields["dtype"])).reshape(fields["shape"]).copy()

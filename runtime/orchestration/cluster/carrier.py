@@ -53,8 +53,8 @@ class Carrier:
     def __init__(self, host: str, credentials: Credentials, reports: Reports) -> None:
         self._reports = reports
         self._security = security(credentials)
-        self._addresses: dict[str, str] = {}  # of workers that are there, by their places
-        self._orders: dict[str, _Sent] = {}  # those of which nothing has come yet, by their keys
+        self._there: dict[str, _There] = {}  # workers, by their places
+        self._orders: dict[str, str] = {}  # places of those that have not ended, by their keys
         self._thread = LoopThread("swarmc-dask")
         try:
             self._thread.call(self._start(host), _TIMEOUT)
@@ -68,14 +68,14 @@ class Carrier:
             protocol="tls://", host=host, port=0, security=self._security, dashboard=False,
             plugins=[_Watch(self)],
         )  # fmt: skip
-        self._scheduler.stream_handlers[OUTCOME] = self._outcome
+        self._scheduler.stream_handlers[OUTCOME] = self._heard
         await self._scheduler
 
     # In any thread
 
-    def post(self, function: Callable[..., object], *args: Any) -> None:
-        """Have a function called in the carrier's thread."""
-        self._thread.post(function, *args)
+    def post(self, function: Callable[..., object], *args: Any) -> bool:
+        """Have a function called in the carrier's thread; False: it has ended."""
+        return self._thread.post(function, *args)
 
     def admit(self, place: str) -> None:
         """A worker with this name in its certificate may come."""
@@ -99,65 +99,76 @@ class Carrier:
         """Have a worker run an order; whether it is there."""
         if not self._tell(place, {"op": ORDER, "key": key, "order": order}):
             return False
-        self._orders[key] = _Sent(place)
+        self._orders[key] = place
         return True
 
     def cancel(self, key: str) -> None:
         """Nobody waits for it any more; if a worker runs it, it is told to stop."""
-        sent = self._orders.pop(key, None)
-        if sent is not None:
-            self._tell(sent.place, {"op": CANCEL, "key": key})
+        place = self._orders.pop(key, None)
+        if place is not None:
+            self._there[place].forget(key)
+            self._tell(place, {"op": CANCEL, "key": key})
 
     def came(self, place: str, address: str) -> None:
         """A worker is there."""
-        self._addresses[place] = address
-        self._scheduler.stream_comms[address] = Stream(self._scheduler.loop)
+        stream = Stream(self._scheduler.loop)
+        self._scheduler.stream_comms[address] = stream
+        self._there[place] = _There(address, stream)
         self._reports.came(place)
 
     def went(self, place: str) -> None:
         """A worker is gone, and all that it was given."""
-        del self._addresses[place]
-        for key in [key for key, sent in self._orders.items() if sent.place == place]:
+        self._there.pop(place).stream.abort()  # type: ignore[no-untyped-call]
+        self._scheduler.cut(place)
+        for key in [key for key, where in self._orders.items() if where == place]:
             del self._orders[key]
         self._reports.went(place)
 
     def _tell(self, place: str, message: dict[str, Any]) -> bool:
-        stream = self._scheduler.stream_comms.get(self._addresses.get(place, ""))
-        if stream is None:
+        there = self._there.get(place)
+        if there is None:
             return False
         try:
-            stream.send(message)
+            there.stream.send(message)
         except CommClosedError:
             return False  # Dask is about to say that it is gone
         return True
 
+    def _heard(self, place: str, **said: Any) -> None:
+        """A message of a worker. The place is that in its certificate, the rest is its word."""
+        try:
+            self._outcome(place, **said)
+        except Exception:
+            _LOG.exception("worker %s is cut off: what it says cannot be taken", place)
+            self._scheduler.cut(place)
+
     def _outcome(
-        self, key: str, place: str, data: bytes, more: bool = False, worker: str = ""
+        self, place: str, key: str, data: bytes, more: bool = False, worker: str = ""
     ) -> None:
-        """A message of a worker; the place is that in its certificate, the rest is its word."""
-        sent = self._orders.get(key)
-        if sent is None:
+        there = self._there[place]
+        if not isinstance(data, bytes) or (more and not data):
+            raise ValueError("a piece of an outcome that is none")
+        where = self._orders.get(key)
+        if where is None:
             return  # it was cancelled
-        if sent.place != place:
+        if where != place:
             _LOG.warning("worker %s says what came of another one's order: not heard", place)
             return
-        sent.size += len(data)
-        if sent.size > MAX_OUTCOME:
-            self.cancel(key)
-            self._reports.broken(key, "the worker sends more than a result may have")
+        whole = there.take(key, data, more)
+        if whole is None:
             return
-        sent.parts.append(bytes(data))
-        if not more:
-            del self._orders[key]
-            self._reports.outcome(key, b"".join(sent.parts))
+        del self._orders[key]
+        if isinstance(whole, bytes):
+            self._reports.outcome(key, whole)
+        else:
+            self._reports.broken(key, str(whole))
 
     def _drop(self, place: str) -> None:
-        self._scheduler.admitted.discard(place)
-        address = self._addresses.get(place)
-        if address is not None:
-            # It may be frozen: what it is told goes to a buffer, and the connection is cut.
+        there = self._there.get(place)
+        self._scheduler.cut(place)
+        if there is not None:
             self._scheduler.loop.add_callback(
-                self._scheduler.remove_worker, address, stimulus_id=f"swarmc-{place}"
+                self._scheduler.remove_worker, there.address, stimulus_id=f"swarmc-{place}"
             )
 
     async def _close(self) -> None:
@@ -167,12 +178,36 @@ class Carrier:
 
 
 @dataclass(slots=True)
-class _Sent:
-    """An order that a worker has."""
+class _There:
+    """A worker that is there. Of one outcome at a time it sends pieces, one after another."""
 
-    place: str
-    parts: list[bytes] = field(default_factory=list)  #: of its outcome, so far
+    address: str
+    stream: Stream
+    key: str | None = None  #: of the outcome of which some pieces have come
+    parts: list[bytes] = field(default_factory=list)
     size: int = 0
+
+    def take(self, key: str, data: bytes, more: bool) -> bytes | ValueError | None:
+        """The whole outcome, if this is the end of it, or what is wrong with it.
+
+        Raises:
+            ValueError: another one has not ended.
+        """
+        if self.key not in (None, key):
+            raise ValueError("a piece of an outcome amid those of another one")
+        self.key = key
+        self.parts.append(data)
+        self.size += len(data)
+        if self.size <= MAX_OUTCOME and more:
+            return None
+        whole, large = b"".join(self.parts), self.size > MAX_OUTCOME
+        self.forget(key)
+        return ValueError("the worker sends more than a result may have") if large else whole
+
+    def forget(self, key: str) -> None:
+        """Nobody waits for this outcome."""
+        if self.key == key:
+            self.key, self.parts, self.size = None, [], 0
 
 
 class _Watch(SchedulerPlugin):

@@ -9,9 +9,13 @@ messages says that a part of one is a pickle.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
+import ssl
+import struct
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+import time
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any
 
@@ -21,7 +25,9 @@ from distributed import Scheduler, Security, Worker
 from distributed.batched import BatchedSend
 from distributed.comm import tcp
 from distributed.comm.core import CommClosedError
-from distributed.protocol.utils import msgpack_opts
+from distributed.protocol.utils import msgpack_opts, unpack_frames
+from distributed.versions import get_versions
+from tornado.iostream import StreamClosedError
 
 from .authority import NAME, Credentials
 
@@ -34,10 +40,19 @@ ORDER, CANCEL = "swarmc-order", "swarmc-cancel"
 #: The message in which it says what came of one.
 OUTCOME = "swarmc-outcome"
 
-#: What a worker may ask of the scheduler.
-_REQUESTS = frozenset({"identity", "register-worker", "close"})
+#: What a worker may ask of the scheduler, besides being registered.
+_REQUESTS = frozenset({"identity", "close"})
 #: What it may tell it: of Dask's own messages nothing that speaks of tasks or of other workers.
 _TOLD = frozenset({"keep-alive", "close-stream", OUTCOME})
+
+#: Bytes of a worker's message, at most.
+_MOST_READ = 16 << 20
+#: Bytes after which a stream waits until they are sent, and begins another message.
+_AT_ONCE = 4 << 20
+#: Connections of one worker, and of those that have not said who they are, at most.
+_CONNECTIONS, _MOST_STRANGERS = 4, 256
+#: Seconds in which who connects says who it is.
+_HANDSHAKE = 10.0
 
 # Dask logs what it does at level INFO to standard error as soon as it is imported.
 logging.getLogger("distributed").setLevel(logging.CRITICAL)
@@ -64,25 +79,6 @@ def certified_name(comm: Any, whose: str = "subject") -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-#: As ``deserializers`` of a comm's ``read``: what would be unpickled is refused.
-_PLAIN = ("msgpack",)
-
-
-class _Comm(tcp.TLS):
-    """A connection by which no worker has anything unpickled, from the first message on."""
-
-    async def read(self, deserializers: Any = None) -> Any:
-        """A message."""
-        if certified_name(self, "issuer") != NAME or certified_name(self) == DISPATCHER:
-            return await super().read(deserializers)  # type: ignore[no-untyped-call]
-        try:
-            return await super().read(_PLAIN)  # type: ignore[no-untyped-call]
-        except ValueError as error:
-            _LOG.warning("%s: %s", self, error)
-            self.abort()
-            raise CommClosedError(str(error)) from error
-
-
 def _only_plain(found: dict[Any, Any]) -> dict[Any, Any]:
     """An object of a message, unless it stands for something else. Raises ValueError.
 
@@ -94,43 +90,101 @@ def _only_plain(found: dict[Any, Any]) -> dict[Any, Any]:
     return found
 
 
-async def _from_frames(
-    frames: list[Any], deserialize: bool = True, deserializers: Any = None,
-    allow_offload: bool = True,
-) -> Any:  # fmt: skip
-    if deserializers is _PLAIN:
-        msgpack.loads(frames[0], object_hook=_only_plain, use_list=False, **msgpack_opts)
-        deserializers = None
-    return await _dasks_from_frames(frames, deserialize, deserializers, allow_offload)
+class _Comm(tcp.TLS):
+    """A connection by which no worker has anything unpickled, or much kept, from the first on."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        ours = certified_name(self, "issuer") == NAME
+        self._of_worker = ours and certified_name(self) != DISPATCHER
+
+    async def read(self, deserializers: Any = None) -> Any:
+        """A message."""
+        if not self._of_worker:
+            return await super().read(deserializers)  # type: ignore[no-untyped-call]
+        try:
+            return await self._read_plain()
+        except (StreamClosedError, ssl.SSLError) as error:
+            self.abort()
+            raise CommClosedError(str(error)) from error
+        except (ValueError, struct.error, msgpack.UnpackException, AssertionError) as error:
+            _LOG.warning("%s: %s", self, error)
+            self.abort()
+            raise CommClosedError(str(error)) from error
+        except BaseException:
+            self.abort()  # who knows what of it has been read
+            raise
+
+    async def _read_plain(self) -> Any:
+        """As Dask has it in ``TCP.read``, but for what it refuses."""
+        stream = self.stream
+        if stream is None:
+            raise CommClosedError("it is closed")
+        (size,) = struct.unpack("Q", await stream.read_bytes(8))
+        if size > _MOST_READ:
+            raise ValueError(f"a message of {size:,} bytes")
+        frames, missing = unpack_frames(await stream.read_bytes(size), partial=True)
+        if size + sum(missing) > _MOST_READ:
+            raise ValueError(f"a message of {size + sum(missing):,} bytes")
+        for length in missing:
+            frames.append(memoryview(await stream.read_bytes(length)))
+        if len(frames) != 1:
+            raise ValueError(f"a message of {len(frames)} parts")
+        return msgpack.loads(frames[0], object_hook=_only_plain, use_list=False, **msgpack_opts)
+
+
+class _Listener(tcp.TLSListener):
+    """Where nobody stays who does not say in time who it is."""
+
+    comm_class = _Comm
+    _beginning = 0
+
+    async def _prepare_stream(self, stream: Any, address: Any) -> Any:
+        if self._beginning >= _MOST_STRANGERS:
+            stream.close()
+            return None
+        self._beginning += 1
+        try:
+            begin = super()._prepare_stream(stream, address)  # type: ignore[no-untyped-call]
+            return await asyncio.wait_for(begin, _HANDSHAKE)
+        except TimeoutError:
+            stream.close()
+            return None
+        finally:
+            self._beginning -= 1
+
+    async def on_connection(self, comm: Any, handshake_overrides: Any = None) -> None:
+        """Dask's own greeting."""
+        try:
+            await asyncio.wait_for(super().on_connection(comm, handshake_overrides), _HANDSHAKE)
+        except TimeoutError as error:
+            comm.abort()
+            raise CommClosedError(f"{comm} did not say hello in {_HANDSHAKE:g} s") from error
 
 
 # Dask has no setting for it. Connections with certificates of others are as they were.
-_tcp: Any = tcp
-_dasks_from_frames = _tcp.from_frames
-_tcp.from_frames = _from_frames
-_tcp.TLSConnector.comm_class = _tcp.TLSListener.comm_class = _Comm
+tcp.TLSBackend._listener_class = _Listener
 
 
 class Stream(BatchedSend):
     """A stream of messages that waits for nothing: what comes together is sent together.
 
     Dask's own waits 2 or 5 ms for more to come. That is most of what a short task takes from here
-    to there and back, and its timers are a good part of what a message costs.
+    to there and back, and its timers are a good part of what a message costs. What is large goes
+    in parts of some MiB, each when the one before it is on its way.
     """
 
     def __init__(self, loop: Any) -> None:
         super().__init__(interval=0, loop=loop)  # type: ignore[no-untyped-call]
 
     async def _background_send(self) -> None:  # type: ignore[override]
-        assert self.comm is not None
         try:
             while not self.please_stop:
                 await self.waker.wait()
                 self.waker.clear()
-                if self.buffer:
-                    messages, self.buffer = self.buffer, []
-                    await self.comm.write(messages, serializers=self.serializers, on_error="raise")
-        except CommClosedError:
+                while self.buffer and not self.please_stop:
+                    await self._send_some()
+        except (OSError, CommClosedError):
             self._broken()
         except Exception:
             _LOG.exception("%s: what was to be sent is lost with the connection", self.comm)
@@ -138,9 +192,24 @@ class Stream(BatchedSend):
         else:
             self.stopped.set()
 
+    async def _send_some(self) -> None:
+        size = number = 0
+        while number < len(self.buffer) and size < _AT_ONCE:
+            size += sum(map(_size, self.buffer[number].values()))
+            number += 1
+        some, self.buffer = self.buffer[:number], self.buffer[number:]
+        assert self.comm is not None
+        await self.comm.write(some, serializers=self.serializers, on_error="raise")
+        if size >= _AT_ONCE and self.comm.stream is not None:
+            await self.comm.stream.write(b"")  # ends when all before it is sent
+
     def _broken(self) -> None:
         self.stopped.set()
         self.abort()  # type: ignore[no-untyped-call]
+
+
+def _size(value: Any) -> int:
+    return len(value) if isinstance(value, bytes) else 0
 
 
 class EngineScheduler(Scheduler):
@@ -148,6 +217,7 @@ class EngineScheduler(Scheduler):
 
     def __init__(self, **options: Any) -> None:
         self.admitted: set[str] = set()  #: names that workers may come in with
+        self._of: dict[str, list[Any]] = {}  # connections of each
         super().__init__(extensions={}, worker_ttl=None, **options)
         self.periodic_callbacks.clear()  # which look after tasks of Dask's, and its pages
 
@@ -158,18 +228,25 @@ class EngineScheduler(Scheduler):
         """Take a connection, or cut it."""
         name = certified_name(comm)
         if name != DISPATCHER:
-            if name not in self.admitted:
+            there = [one for one in self._of.get(name or "", ()) if not one.closed()]
+            if name not in self.admitted or len(there) >= _CONNECTIONS:
                 _LOG.warning("%s came with the certificate of %s: refused", comm, name)
                 comm.abort()
                 return _Nothing()
-            comm.read = _within_role(comm.read, name)
+            self._of[name] = [*there, comm]
+            comm.read = _within_role(comm, name)
         return super().handle_comm(comm)
 
+    def cut(self, name: str) -> None:
+        """End all connections of a worker, which may not come again."""
+        self.admitted.discard(name)
+        for comm in self._of.pop(name, ()):
+            comm.abort()
 
-def _within_role(
-    read: Callable[..., Awaitable[Any]], name: str
-) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """``read`` of a worker's connection: only what a worker may say, and outcomes in its name."""
+
+def _within_role(comm: Any, name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """``read`` of a worker's connection: only what a worker may say, and in its own name."""
+    read = comm.read
 
     async def checked(*args: Any, **options: Any) -> Any:
         found = await read(*args, **options)
@@ -178,7 +255,9 @@ def _within_role(
         if not isinstance(found, dict) or _may_tell(found, name):  # else "OK" and its like
             return found
         op = found.get("op")
-        if op not in _REQUESTS or (op == "register-worker" and found.get("name") != name):
+        if op == "register-worker" and found.get("name") == name:
+            return _registration(comm, name)
+        if op not in _REQUESTS:
             raise ValueError(f"worker {name} may not ask for {op}")
         return found
 
@@ -191,6 +270,31 @@ def _may_tell(message: Any, name: str) -> bool:
     if message.get("op") == OUTCOME:
         message["place"] = name
     return message.get("op") in _TOLD
+
+
+def _registration(comm: Any, name: str) -> dict[str, Any]:
+    """What Dask is told of a worker: nothing of its own word.
+
+    Its address is where the connection comes from. Nobody connects to it; Dask would look up any
+    name there, while all others wait, and keep books of what is no number.
+    """
+    bandwidth: dict[str, Any] = {"total": 1e8, "workers": {}, "types": {}}
+    metrics = {
+        "bandwidth": bandwidth, "digests_total_since_heartbeat": {}, "memory": 0,
+        "spilled_bytes": {"memory": 0, "disk": 0},
+    }  # fmt: skip
+    return {
+        "op": "register-worker", "reply": False, "address": comm.peer_address, "name": name,
+        "resolve_address": False, "status": "running", "server_id": name, "nthreads": 1,
+        "now": time.time(), "resources": {}, "memory_limit": 0, "metrics": metrics,
+        "services": {}, "local_directory": "", "versions": _versions(), "nanny": None,
+        "extra": {}, "stimulus_id": f"swarmc-{name}",
+    }  # fmt: skip
+
+
+@functools.cache
+def _versions() -> dict[str, Any]:
+    return get_versions()
 
 
 class EngineWorker(Worker):
@@ -257,9 +361,13 @@ class LoopThread:
         """Run it there."""
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
-    def post(self, function: Callable[..., object], *args: Any) -> None:
-        """Have a function called there soon."""
-        self.loop.call_soon_threadsafe(function, *args)
+    def post(self, function: Callable[..., object], *args: Any) -> bool:
+        """Have a function called there soon; False: the loop has ended."""
+        try:
+            self.loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:
+            return False
+        return True
 
     def close(self, timeout: float) -> bool:
         """End the loop; whether the thread has ended in time."""

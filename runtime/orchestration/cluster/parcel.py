@@ -12,10 +12,8 @@ from ..errors import TaskCancelledError, TaskError, TaskTimeoutError
 from ..tasks import Task, TaskContext
 
 _KINDS: dict[str, type[TaskError]] = {"timeout": TaskTimeoutError, "task": TaskError}
-
-
-#: Bytes of an outcome, at most.
-MAX_OUTCOME = 256 << 20
+#: Bytes of an order, and of an outcome, at most.
+MAX_ORDER = MAX_OUTCOME = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +33,19 @@ class Order:
 
 
 def pack_order(task: Task, context: TaskContext) -> bytes:
-    """Raises :class:`ValueEncodingError`: its payload has no JSON form."""
+    """Raises :class:`ValueEncodingError`: its payload has no JSON form, or is too large."""
     order = {
         "task": task.to_data(), "attempt": context.attempt, "timeout": context.remaining(),
         "inputs": dict(context.inputs),
     }  # fmt: skip
-    return dumps(order).encode()
+    data = dumps(order).encode()
+    if len(data) > MAX_ORDER:
+        raise ValueEncodingError(_too_large("it", data, MAX_ORDER))
+    return data
+
+
+def _too_large(what: str, data: bytes, most: int) -> str:
+    return f"{what} has {len(data) >> 20} MiB, and at most {most >> 20} travel"
 
 
 def unpack_order(data: bytes) -> Order:
@@ -61,9 +66,7 @@ def pack_outcome(result: Any, error: BaseException | None) -> bytes:
         else:
             if len(data) <= MAX_OUTCOME:
                 return data
-            most = MAX_OUTCOME >> 20
-            problem_size = f"its result has {len(data) >> 20} MiB, and at most {most} travel"
-            error = TaskError(problem_size, retry=False)
+            error = TaskError(_too_large("its result", data, MAX_OUTCOME), retry=False)
     return dumps({"error": _error_data(error)}).encode()
 
 
@@ -72,7 +75,9 @@ def _error_data(error: BaseException) -> dict[str, Any]:
         return {"kind": "cancelled", "message": error.message, "hint": None, "retry": False}
     if isinstance(error, TaskError):
         kind = "timeout" if isinstance(error, TaskTimeoutError) else "task"
-        message, hint, retry = error.message, error.hint, error.retry
+        # They are of whoever wrote the executor, and may be anything.
+        message, retry = str(error.message), bool(error.retry)
+        hint = None if error.hint is None else str(error.hint)
     else:
         kind, hint, retry = "task", None, True
         try:
@@ -90,8 +95,11 @@ def unpack_outcome(data: bytes) -> tuple[Any, TaskError | None]:
             return outcome["result"], None
         said = outcome["error"]
         if said["kind"] == "cancelled":
-            return None, TaskCancelledError(said["message"])
-        made = _KINDS[said["kind"]]
-        return None, made(said["message"], retry=said["retry"], hint=said["hint"])
+            return None, TaskCancelledError(str(said["message"]))
+        made, hint = _KINDS[said["kind"]], said["hint"]
+        return None, made(
+            str(said["message"]), retry=bool(said["retry"]),
+            hint=None if hint is None else str(hint),
+        )  # fmt: skip
     except (SwarmcError, KeyError, TypeError) as error:
         return None, TaskError(f"the worker's answer is none: {error}")

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..engine.base import Attempt
 from ..engine.local import LocalEngine
-from ..errors import TaskCancelledError
+from ..errors import TaskCancelledError, TaskError
 from ..interfaces import Agent
 from ..tasks import TaskContext
 from .authority import Credentials
@@ -138,9 +138,10 @@ class Runner:
         """Nobody wants it any more."""
         with self._lock:
             attempt = self._running.pop(key, None)
-        if attempt is not None:
-            attempt.context.cancelled.set()
-            self._engine.abandon(attempt)
+            if attempt is not None:
+                attempt.context.cancelled.set()
+                if attempt in self._keys:  # else its thread is through with it
+                    self._engine.abandon(attempt)
 
     def _started(self, attempt: Attempt) -> None:
         if attempt.context.cancelled.is_set():
@@ -151,8 +152,14 @@ class Runner:
         with self._lock:
             key = self._keys.pop(attempt)
             wanted = key in self._running
-        if wanted:
-            self._thread.post(self._finish, key, pack_outcome(result, error))
+        if not wanted:
+            return
+        try:
+            outcome = pack_outcome(result, error)
+        except Exception as problem:  # of values that somebody else's code made
+            name = type(problem).__name__
+            outcome = pack_outcome(None, TaskError(f"its result cannot travel: {name}: {problem}"))
+        self._thread.post(self._finish, key, outcome)
 
     def _finish(self, key: str, outcome: bytes) -> None:
         with self._lock:

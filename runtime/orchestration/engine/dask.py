@@ -62,10 +62,9 @@ class DaskEngine:
             if carrier is not None:
                 self._running[key] = attempt
                 self._keys[attempt] = key
-        if carrier is None:
+        if carrier is None or not carrier.post(self._begin, carrier, key, attempt):
+            self._forget(attempt)
             self._done(attempt, None, ClosedError("the engine of the cluster is closed"))
-        else:
-            carrier.post(self._begin, carrier, key, attempt)
 
     def abandon(self, attempt: Attempt) -> None:
         """Have its worker told to stop; nobody waits for it."""
@@ -154,7 +153,7 @@ class DaskEngine:
         try:
             self._started(attempt)
             order = pack_order(attempt.task, attempt.context)
-        except ValueEncodingError as error:
+        except ValueEncodingError as error:  # which one that is too large is, too
             problem = TaskError(f"its payload cannot travel: {error}", retry=False)
             self._end(key, None, problem)
         except Exception as error:
@@ -177,14 +176,16 @@ class DaskEngine:
 
     def went(self, place: str) -> None:
         """A worker is gone."""
-        self._went(place)
-        with self._changed:
-            left = [
-                key for key, attempt in self._running.items()
-                if getattr(attempt.agent, "place", None) == place
-            ]  # fmt: skip
-        for key in left:
-            self._lost(key)
+        try:
+            self._went(place)
+        finally:
+            with self._changed:
+                left = [
+                    key for key, attempt in self._running.items()
+                    if getattr(attempt.agent, "place", None) == place
+                ]  # fmt: skip
+            for key in left:
+                self._lost(key)
 
     def _lost(self, key: str) -> None:
         self._end(key, None, WorkerLostError("the worker that ran it is gone"))

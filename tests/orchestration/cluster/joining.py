@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,10 +15,35 @@ from swarmc.runtime.orchestration.cluster.authority import Authority, Credential
 from swarmc.runtime.orchestration.cluster.runner import Runner
 from swarmc.runtime.orchestration.engine import LocalEngine
 from swarmc.runtime.orchestration.engine.dask import DaskEngine
+from swarmc.runtime.orchestration.executors.calls import Call
 from swarmc.runtime.orchestration.executors.internal import InternalExecutor, Operation
 from swarmc.runtime.orchestration.worker import Worker
 
 LONG = 30.0
+
+
+def echo(call: Call) -> Any:
+    return call.parameters["value"]
+
+
+class Waiting:
+    """An operation that waits until it is told to stop."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.stopped = threading.Event()
+
+    def __call__(self, call: Call) -> None:
+        self.begun.set()
+        if call.task_context.cancelled.wait(LONG):
+            self.stopped.set()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + LONG
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 class Fleet:
@@ -86,3 +113,21 @@ def fleet(**options: Any) -> Iterator[Fleet]:
         yield made
     finally:
         made.close()
+
+
+def ask(engine: str, credentials: Credentials, **message: Any) -> Any:
+    """What the engine answers to a message of Dask's. Raises OSError if it hangs up."""
+    from distributed.comm.core import connect
+
+    from swarmc.runtime.orchestration.cluster.dask_tls import security
+
+    async def talk() -> Any:
+        arguments = security(credentials).get_connection_args("client")
+        comm = await connect(engine, **arguments)
+        try:
+            await comm.write(message)
+            return await asyncio.wait_for(comm.read(), LONG)
+        finally:
+            comm.abort()
+
+    return asyncio.run(talk())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import ssl
 import subprocess
@@ -10,7 +9,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,11 +29,7 @@ from swarmc.runtime.orchestration.executors.calls import Call
 from swarmc.runtime.orchestration.executors.internal import InternalExecutor
 from swarmc.runtime.orchestration.worker import Worker
 
-from .joining import LONG, fleet
-
-
-def echo(call: Call) -> Any:
-    return call.parameters["value"]
+from .joining import LONG, Waiting, ask, echo, fleet, until
 
 
 def hopeless(call: Call) -> None:
@@ -48,19 +42,6 @@ def broken(call: Call) -> None:
 
 def unsayable(call: Call) -> Any:
     return object()
-
-
-class Waiting:
-    """An operation that waits until it is told to stop."""
-
-    def __init__(self) -> None:
-        self.begun = threading.Event()
-        self.stopped = threading.Event()
-
-    def __call__(self, call: Call) -> None:
-        self.begun.set()
-        if call.task_context.cancelled.wait(LONG):
-            self.stopped.set()
 
 
 OPERATIONS = {"echo": echo, "hopeless": hopeless, "broken": broken, "unsayable": unsayable}
@@ -126,13 +107,6 @@ def test_a_worker_is_told_when_nobody_waits_any_more(how: str) -> None:
         assert record.state is not TaskState.COMPLETED
         assert cluster.run("echo", value=1).result == 1  # its place is free again
         assert runner.running == 0
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + LONG
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_what_a_lost_worker_ran_runs_elsewhere() -> None:
@@ -201,24 +175,6 @@ def context_of(credentials: Credentials | None) -> ssl.SSLContext:
     return context
 
 
-def ask(engine: str, credentials: Credentials, **message: Any) -> Any:
-    """What the engine answers to a message of Dask's. Raises OSError if it hangs up."""
-    from distributed.comm.core import connect
-
-    from swarmc.runtime.orchestration.cluster.dask_tls import security
-
-    async def talk() -> Any:
-        arguments = security(credentials).get_connection_args("client")
-        comm = await connect(engine, **arguments)
-        try:
-            await comm.write(message)
-            return await asyncio.wait_for(comm.read(), LONG)
-        finally:
-            comm.abort()
-
-    return asyncio.run(talk())
-
-
 def test_strangers_are_refused_by_the_engines_port() -> None:
     with fleet() as cluster:
         cluster.join("w1", OPERATIONS)
@@ -232,93 +188,6 @@ def test_strangers_are_refused_by_the_engines_port() -> None:
             ask(cluster.address, cluster.credentials("somebody"), op="identity")
         assert "id" in ask(cluster.address, mine, op="identity")
         assert cluster.run("echo", value=1).result == 1
-
-
-def test_a_worker_may_do_only_what_workers_do() -> None:
-    with fleet() as cluster:
-        cluster.join("w1", OPERATIONS)
-        mine = cluster.credentials(cluster.agents["w1"].place)
-        for message in (
-            {"op": "run_function", "function": b"", "args": b"", "kwargs": b""},
-            {"op": "terminate"},
-            {"op": "register-client", "client": "c", "reply": False},
-            {"op": "register-worker", "address": "tls://127.0.0.1:1", "name": "w2/1"},
-            {"op": "unregister", "address": cluster.runners["w1"]._worker.address},
-        ):
-            answer = ask(cluster.address, mine, **message)
-            assert "may not ask for" in str(answer["exception"]), answer
-        assert cluster.run("echo", value=1).result == 1
-
-
-class Bomb:
-    """What runs code where it is unpickled."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def __reduce__(self) -> Any:
-        return Path.touch, (self.file,)
-
-
-def test_nothing_of_a_worker_is_unpickled(tmp_path: Path) -> None:
-    from distributed.protocol.serialize import ToPickle, to_serialize
-
-    with fleet() as cluster:
-        cluster.join("w1", OPERATIONS)
-        mine = cluster.credentials(cluster.agents["w1"].place)
-        bomb = Bomb(tmp_path / "boom")
-        imported = {"__Enum__": True, "name": "X", "module": "antigravity", "type": "X"}
-        for more in (ToPickle(bomb), to_serialize(bomb), imported):
-            with pytest.raises(OSError):
-                ask(cluster.address, mine, op="identity", more=more)
-        assert "antigravity" not in sys.modules
-        assert list(tmp_path.iterdir()) == []
-        text = {"__Pickled__": 1, "__Serialized__": 2, "__Enum__": 3}  # a result may look like that
-        assert cluster.run("echo", value=text).result == text
-
-
-def test_a_worker_says_nothing_of_what_another_one_runs() -> None:
-    from swarmc.runtime.orchestration.cluster.parcel import pack_outcome
-
-    waiting = Waiting()
-    with fleet() as cluster:
-        cluster.join("w1", {"wait": waiting})
-        task_id = cluster.submit("wait")
-        assert waiting.begun.wait(LONG)
-        liar = cluster.join("w2", OPERATIONS)
-        (key,) = cluster.engine._running
-
-        said = {"op": "swarmc-outcome", "key": key, "data": pack_outcome(1, None), "more": False}
-        victim = cluster.runners["w1"]._worker.address
-
-        def lie() -> None:
-            erred = {"op": "task-erred", "key": key}
-            place = cluster.agents["w1"].place
-            for message in (
-                said, {**said, "worker": victim}, {**said, "place": place},
-                erred, {**erred, "worker": victim},
-            ):  # fmt: skip
-                liar._worker.batched_stream.send(message)
-
-        liar._thread.post(lie)
-        cluster.registry.suspect("w1", "so that w2 runs what follows")
-        assert cluster.run("echo", value=1).result == 1  # it comes behind what was said
-        assert cluster.scheduler.record(task_id).state is TaskState.RUNNING
-        assert not waiting.stopped.is_set()
-        cluster.scheduler.cancel(task_id)
-
-
-def test_what_a_worker_says_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    from swarmc.runtime.orchestration.cluster import carrier, runner
-
-    monkeypatch.setattr(carrier, "MAX_OUTCOME", 10_000)
-    monkeypatch.setattr(runner, "_PIECE", 4_000)
-    with fleet() as cluster:
-        cluster.join("w1", OPERATIONS)
-        record = cluster.run("echo", value="x" * 20_000, retries=3)
-        assert (record.state, record.attempts) == (TaskState.FAILED, 1)
-        assert record.error == "the worker sends more than a result may have"
-        assert cluster.run("echo", value="x" * 9_000).result == "x" * 9_000
 
 
 def test_a_result_that_is_too_large_is_said_where_it_was_made(
