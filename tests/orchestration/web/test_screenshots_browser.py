@@ -114,6 +114,20 @@ def report() -> dict[str, Any]:
     ]}  # fmt: skip
 
 
+def tasks_of_many_kinds() -> list[TaskSpec]:
+    """Some that end, one that fails, one that runs, and one that waits for it."""
+
+    def task(name: str, operation: str, **more: Any) -> TaskSpec:
+        payload = msgspec.Raw(b'{"parameters": {"operation": "%s"}}' % operation.encode())
+        return TaskSpec(name=name, executor="internal", payload=payload, **more)
+
+    return [
+        *(task(f"shard {n} of 6", "echo") for n in range(6)),
+        task("convert", "to_csv", retries=0), task("fit the model", "hold", task_id="fit"),
+        task("draw the model", "echo", dependencies=["fit"]),
+    ]  # fmt: skip
+
+
 @pytest.fixture
 def working(tmp_path: Path) -> Iterator[WebDispatcher]:
     holding = Holding()
@@ -158,5 +172,11 @@ def test_pictures_of_work(working: WebDispatcher, tmp_path: Path, tabs: Tabs) ->
         see(page, ".graph", "attempt 2")
         page.click("[data-task$='/parse east']")
         picture(page, folder / f"{name}.png")
-    see(figures, ".chart [aria-label^='Tasks running'][aria-label$='most 3']")
+    with working.client() as client:
+        client.call("task_submit", TaskSubmit(tasks=tasks_of_many_kinds()))
+    tasks = tabs(f"{working.page_url}#/tasks", 1280, 620)
+    for state in ("waiting", "running", "failed"):
+        see(tasks, f".lone tr[data-state={state}]")
+    picture(tasks, folder / "web-tasks.png")
+    see(figures, ".chart [aria-label^='Tasks running'][aria-label*=': latest ']")
     picture(figures, folder / "web-metrics.png")

@@ -102,7 +102,7 @@ def test_a_task_can_be_chosen_and_states_filter_the_table(
 
 def test_deploying_is_shown_at_once(running: WorkRouter, tabs: Tabs) -> None:
     page = tabs(f"{running.page_url}#/workflows")
-    see(page, "#no-workflows code", "swarmc deploy workflow.yaml")
+    see(page, "main code", "swarmc deploy workflow.yaml --router ")
     hold(page, "workflow_deploy")
     deploy_by_form(page, "name: release")
     see(page, "#deploy-dialog .wrong", "This is not JSON")

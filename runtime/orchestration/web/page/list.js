@@ -32,7 +32,7 @@ export class SwarmList {
       (row, swarm) => this.#row(row, swarm, selected));
     const none = find("no-swarms");
     none.hidden = found.length > 0;
-    text(none, all.length ? "No swarm matches." : "No swarms. Launch one to begin.");
+    text(none, all.length ? "No swarm matches." : "No swarms.");
     const more = find("more-swarms");
     more.hidden = found.length === shown.length;
     text(more, `${plural(found.length - shown.length, "swarm")} more: find them by name or status`);

@@ -78,16 +78,37 @@ function show(kind, id, create) {
   return view.part;
 }
 
-function empty(why) {
+function empty(...why) {
   view = null;
   const main = find("main");
-  if (main.textContent !== why) main.replaceChildren(h("p", { class: "empty" }, why));
+  const told = h("p", { class: why.length > 1 ? "empty first" : "empty" }, ...why);
+  if (main.textContent !== told.textContent) main.replaceChildren(told);
+}
+
+/** A command as it is typed for this router. */
+function typed(command) {
+  const token = connection.token === null ? "" : " --token-file FILE";
+  return `${command} --router ${scheme}://${location.host}${token}`;
+}
+
+/** The focus was on what is gone: it goes to what is shown, or, of a list, to where one came from. */
+function refocus(from) {
+  const at = document.activeElement;
+  if (at && at !== document.body && at.checkVisibility()) return;
+  const rows = [...document.querySelectorAll(".rows a")].filter((row) => row.checkVisibility());
+  const one = document.body.dataset.view === "one";
+  (one ? find("main") : rows.find((row) => row.hash === from) ?? find("main")).focus();
 }
 
 function drawSwarm(id) {
   const swarm = model.swarms.get(id);
   if (!swarm) {
-    if (id === null) empty("Choose a swarm to see what it does.");
+    const none = model.swarms.size === 0;
+    if (id === null && !synchronised) empty("Loading…");
+    else if (id === null && none) {
+      empty("No swarms yet. Press Launch, or type ",
+        h("code", {}, typed("swarmc launch --nodes 4 module.wasm")));
+    } else if (id === null) empty("Choose a swarm to see what it does.");
     else empty(synchronised ? "This swarm is not known here. It may have ended long ago." : "Loading…");
     return null;
   }
@@ -100,7 +121,10 @@ function drawWorkflow(id) {
   const workflow = work.workflows.get(id);
   if (!workflow) {
     const known = upkeep.there.workflows !== false && !upkeep.missing.has(id);
-    if (id === null) empty("Choose a workflow to see its tasks.");
+    const none = upkeep.there.workflows && work.workflows.size === 0;
+    if (id === null && none) {
+      empty("No workflows yet. Press Deploy, or type ", h("code", {}, typed("swarmc deploy workflow.yaml")));
+    } else if (id === null) empty(upkeep.there.workflows ? "Choose a workflow to see its tasks." : "");
     else empty(known ? "Loading…" : "This workflow is not known here.");
     return null;
   }
@@ -109,12 +133,12 @@ function drawWorkflow(id) {
 }
 
 function drawTasks() {
-  show("tasks", null, () => new TasksView(changed, `${scheme}://${location.host}`))
+  show("tasks", null, () => new TasksView(changed, typed))
     .update(tasks, work, upkeep.there.workflows, model.router?.tasks);
 }
 
 function drawWorkers() {
-  show("workers", null, () => new WorkersView(actions.exclude)).update(work, upkeep.there.workers);
+  show("workers", null, () => new WorkersView(actions.exclude, typed)).update(work, upkeep.there.workers);
 }
 
 function drawMetrics() {
@@ -206,12 +230,21 @@ const actions = {
     location.hash = `#/swarm/${swarmCommands.launch(params)}`;
   },
   inject: (swarm, prompt, nodes) => swarmCommands.inject(swarm, prompt, nodes),
-  terminate: (swarm) => terminateDialog(swarm, (reason) => swarmCommands.terminate(swarm, reason)),
+  terminate: (swarm) => terminateDialog(swarm, (reason) => {
+    swarmCommands.terminate(swarm, reason);
+    find("main").focus(); // the button that was pressed cannot be pressed again
+  }),
   deploy: (manifest, given) => {
     location.hash = `#/workflow/${workCommands.deploy(manifest, given)}`;
   },
-  cancel: (workflow) => cancelDialog(workflow, (reason) => workCommands.cancel(workflow, reason)),
-  exclude: (worker) => excludeDialog(worker, (reason) => exclude(work, commands, worker, reason)),
+  cancel: (workflow) => cancelDialog(workflow, (reason) => {
+    workCommands.cancel(workflow, reason);
+    find("main").focus();
+  }),
+  exclude: (worker) => excludeDialog(worker, (reason) => {
+    exclude(work, commands, worker, reason);
+    find("main").focus();
+  }),
 };
 
 const launch = (given) => launchDialog(actions.launch, given);
@@ -237,8 +270,9 @@ find("skip").addEventListener("click", (event) => {
   find("main").focus();
 });
 window.addEventListener("online", () => connection.state === "waiting" && connection.open());
-window.addEventListener("hashchange", () => {
+window.addEventListener("hashchange", ({ oldURL }) => {
   draw();
+  refocus(new URL(oldURL).hash);
   if (matchMedia("(max-width: 760px)").matches) window.scrollTo(0, 0);
 });
 

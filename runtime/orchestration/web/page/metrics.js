@@ -17,11 +17,11 @@ const CHARTS = [
   { title: "Tasks completed", name: "swarmc_tasks_completed_total", rate: true, show: rate },
   { title: "Tasks queued", name: "swarmc_tasks_queued", show: count },
   { title: "Tasks running", name: "swarmc_tasks_running", show: count },
-  { title: "Tasks failed", name: "swarmc_tasks_failed_total", show: count },
+  { title: "Tasks failed in all", name: "swarmc_tasks_failed_total", show: count },
   { title: "Turns ended", name: "turns_ended", rate: true, show: rate },
   { title: "Turns running", name: "turns_running", show: count },
   { title: "Injections waiting", name: "turns_queued", show: count },
-  { title: "Processors that the router keeps busy", name: "swarmc_process_busy_processors", show: part },
+  { title: "Processors of the router", name: "swarmc_process_busy_processors", show: part },
   { title: "Memory of the router", name: "swarmc_process_memory_bytes", show: bytes },
 ];
 

@@ -14,9 +14,9 @@ const COUNTED = ["queued", "running", "completed", "failed"];
 const runs = ({ state }) => state === "running";
 const sign = (state) => SIGNS[state] ?? "?";
 
-/** `changed()` has it drawn again; `address`: the router's, for people who have no tasks yet. */
+/** `changed()` has it drawn again; `typed(command)`: how a command is typed for this router. */
 export class TasksView {
-  constructor(changed, address) {
+  constructor(changed, typed) {
     this.only = null; // state of those that are shown; null: all
     this.most = ROWS;
     this.again = () => {
@@ -32,14 +32,14 @@ export class TasksView {
       oninput: () => this.#from(this.only) });
     this.none = h("p", { class: "empty" });
     this.hint = [
-      "No tasks that clients submitted on their own since then. Submit some with ",
-      h("code", {}, `swarmc run module.wasm --agents 1000 --router ${address}`),
-      ". Those of workflows are shown with their ", h("a", { href: "#/workflows" }, "workflow"), ".",
+      "No tasks that clients submitted on their own. Submit some with ",
+      h("code", {}, typed("swarmc run module.wasm --agents 1000")),
+      ". Those of a workflow are shown ", h("a", { href: "#/workflows" }, "with it"), ".",
     ];
     this.rows = h("tbody");
     this.table = h("table", {},
       h("thead", {}, h("tr", {}, ...HEADS.map((name) => h("th", { scope: "col" }, name)))), this.rows);
-    this.rest = h("p", { class: "note", role: "status" });
+    this.rest = h("p", { class: "note" });
     this.more = h("button", { type: "button", class: "quiet", id: "more-tasks", onclick: () => {
       this.most += ROWS;
       this.again();

@@ -36,7 +36,10 @@ export class Upkeep {
   /** A workflow is looked at: have its tasks, and keep them. */
   async view(id) {
     const workflow = this.work.workflows.get(id);
-    if (workflow) this.work.viewing(workflow);
+    if (workflow) {
+      this.missing.delete(id); // events told of it since
+      this.work.viewing(workflow);
+    }
     const wanted = this.there.workflows && !this.missing.has(id) && this.connection.state === "live";
     if (!wanted || workflow?.pending || workflow?.fresh || workflow?.asking || this.asking === id) return;
     this.asking = id;

@@ -8,18 +8,20 @@ import { stateChip } from "./workflow.js";
 const ORDER = ["busy", "ready", "joining", "draining", "suspect", "lost", "excluding", "excluded"];
 const SILENT = new Set(["suspect", "lost"]);
 const SHOWN = 500;
-const HEADS = ["Worker", "State", "Host", "Runs on", "Tasks", "Done", "Heard of", "Why", ""];
+const HEADS = ["Worker", "State", "Host", "Runs on", "Tasks", "Done", "Heard of", "Why"];
 const COMMAND = "swarmc start-worker";
 
-/** `exclude(worker)` asks whether one is to be excluded. */
+/** `exclude(worker)` asks whether one is to be; `typed(command)`: how it is typed for this router. */
 export class WorkersView {
-  constructor(exclude) {
+  constructor(exclude, typed) {
     this.exclude = exclude;
+    this.typed = typed;
     this.shown = new WeakMap(); // workers of the rows
     this.counts = h("p", { class: "note", role: "status" });
     this.rows = h("tbody");
     this.table = h("table", {},
-      h("thead", {}, h("tr", {}, ...HEADS.map((name) => h("th", { scope: "col" }, name)))), this.rows);
+      h("thead", {}, h("tr", {}, ...HEADS.map((name) => h("th", { scope: "col" }, name)),
+        h("td"))), this.rows);
     this.none = h("p", { class: "empty" });
     this.more = h("p", { class: "note", hidden: true });
     this.root = h("article", { class: "workers", "aria-labelledby": "workers-title" },
@@ -38,7 +40,7 @@ export class WorkersView {
     else if (!there) text(this.none, "This router does not tell of workers of tasks.");
     else if (this.none.childElementCount === 0) {
       this.none.replaceChildren("No workers have joined: tasks run where the router is. Start one with ",
-        h("code", {}, COMMAND), ".");
+        h("code", {}, this.typed(COMMAND)), ".");
     }
     const sums = ORDER.map((state) => [state,
       workers.filter((worker) => shownWorker(worker) === state).length]);
@@ -56,7 +58,7 @@ export class WorkersView {
       onclick: () => this.exclude(this.shown.get(element)) }, "Exclude");
     const element = h("tr", {}, h("th", { scope: "row" }),
       h("td", { "data-head": "State" }, chip("joining")),
-      ...HEADS.slice(2, -1).map((head) => h("td", { "data-head": head })),
+      ...HEADS.slice(2).map((head) => h("td", { "data-head": head })),
       h("td", { class: "acts" }, button));
     return element;
   }

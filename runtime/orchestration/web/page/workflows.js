@@ -37,8 +37,7 @@ export class WorkflowList {
     none.hidden = found.length > 0;
     if (there === false) text(none, "This router does not run workflows.");
     else if (all.length) text(none, "No workflow matches.");
-    else none.replaceChildren("No workflows. Deploy one here, or with ",
-      h("code", {}, "swarmc deploy workflow.yaml"), ".");
+    else text(none, "No workflows.");
     const more = find("more-workflows");
     more.hidden = found.length === shown.length;
     text(more, `${plural(found.length - shown.length, "workflow")} more: find them by name or state`);
