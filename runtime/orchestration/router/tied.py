@@ -27,7 +27,7 @@ class Tie:
     Args:
         patience: seconds that the client may be away.
         ids: of those that are not final.
-        seen: when the client was there last.
+        since: before this time it is not cancelled, however long its client has been away.
         accepted: whether they are tasks; before, nothing of them is cancelled.
     """
 
@@ -35,7 +35,7 @@ class Tie:
     client: str
     patience: float
     ids: set[str]
-    seen: float
+    since: float = 0.0
     accepted: bool = False
 
     def to_data(self) -> dict[str, Any]:
@@ -52,12 +52,15 @@ class TiedTasks:
         self._dispatcher = dispatcher
         self._ties: set[Tie] = set()
         self._of: dict[str, set[Tie]] = {}  # by the ids of their tasks
+        # When clients were there last: the same for all that is tied to one, which ends together.
+        self._seen: dict[str, float] = {}
 
     async def open(self, router: Router) -> None:
         """Read what an earlier process left: its clients may come back as if they had been here."""
         self.router = router
         for key, data, ids in await router.call(self._left):
-            tie = Tie(key, data["client"], data["patience"], set(), router.clock(), accepted=True)
+            tie = Tie(key, data["client"], data["patience"], set(), accepted=True)
+            self._seen[tie.client] = router.clock()
             self._add(tie, ids)
 
     def _left(self) -> list[tuple[str, dict[str, Any], list[str]]]:
@@ -107,7 +110,8 @@ class TiedTasks:
 
     async def tie(self, client: str, patience: float, ids: Sequence[str]) -> Tie:
         """Tie tasks that are about to be submitted; durable when this returns."""
-        tie = Tie(_PREFIX + new_id("tie"), client, patience, set(), self.router.clock())
+        tie = Tie(_PREFIX + new_id("tie"), client, patience, set())
+        self._seen[client] = self.router.clock()
         self._add(tie, ids)
         try:
             await self.router.call(self._dispatcher.store.set_state, tie.key, tie.to_data())
@@ -157,13 +161,17 @@ class TiedTasks:
             return
         now = self.router.clock()
         present = {connection.client for connection in self.router.events.connections}
-        due = set()
-        for tie in self._ties:
-            if tie.client in present:
-                tie.seen = now
-            elif tie.accepted and now - tie.seen >= tie.patience:
-                tie.seen = now + max(_AGAIN, tie.patience)
-                due.add(tie)
+        clients = {tie.client for tie in self._ties}
+        self._seen = {
+            client: now if client in present else self._seen[client] for client in clients
+        }
+        due = {
+            tie for tie in self._ties
+            if tie.accepted and tie.client not in present
+            and now - max(tie.since, self._seen[tie.client]) >= tie.patience
+        }  # fmt: skip
+        for tie in due:
+            tie.since = now + _AGAIN
         if due:
             self.router.spawn(self._cancel(due))
 

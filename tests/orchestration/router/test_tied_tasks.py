@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from swarmc.runtime.orchestration.router.client import CommandRejectedError, RouterClient
 from swarmc.runtime.orchestration.router.protocol_tasks import TaskSpec, TaskSubmit
+from swarmc.runtime.orchestration.router.tied import TiedTasks
 
 from .routing import LONG, Holding, RunningDispatcher, until
 from .test_tasks_desk import spec, status
@@ -112,3 +116,36 @@ def test_what_is_refused_is_tied_to_nobody(host: RunningDispatcher) -> None:
             time.sleep(SWEEPS)
         assert states(watching, name) == ["running"]
         until(lambda: ties(host) == 0)
+
+
+def test_what_is_tied_to_one_client_ends_together() -> None:
+    """Else what waits would begin where what is tied a moment longer has not ended yet."""
+    now, there, ended = [0.0], [SimpleNamespace(client="c")], list[set[str]]()
+
+    async def call(function: Any, *args: Any) -> None:
+        pass  # of the store
+
+    tied = TiedTasks(SimpleNamespace(store=SimpleNamespace(set_state=None)))  # type: ignore[arg-type]
+    tied.router = SimpleNamespace(  # type: ignore[assignment]
+        clock=lambda: now[0], call=call, spawn=lambda work: None,
+        events=SimpleNamespace(connections=there),
+    )  # fmt: skip
+    tied._cancel = lambda due: ended.append(  # type: ignore[assignment, method-assign, return-value]
+        {task_id for tie in due for task_id in tie.ids}
+    )
+
+    def submit(task_id: str) -> None:
+        async def work() -> None:
+            await tied.accept(await tied.tie("c", 1.0, [task_id]), [task_id])
+
+        asyncio.run(work())
+
+    submit("first")
+    tied.sweep()
+    now[0] = 0.9
+    submit("second")
+    there.clear()  # before it was seen again
+    for when in (1.5, 1.8, 1.95, 2.1):
+        now[0] = when
+        tied.sweep()
+    assert ended == [{"first", "second"}]
