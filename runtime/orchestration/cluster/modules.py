@@ -94,13 +94,17 @@ class ModuleFolder:
             raise missing(digest)
         return check(data, digest)
 
-    def require(self, task_id: str, digest: str) -> None:
-        """Keep a module until :meth:`release` for a task. Raises ModuleError: it is not here."""
+    def require(self, task_id: str, digest: str) -> bool:
+        """Keep a module until :meth:`release` for a task; False: it is kept for that already.
+
+        Raises:
+            ModuleError: it is not here.
+        """
         with self._lock:
             there = digest in self._known()
             if not there or (self._path is not None and not self._file(digest).exists()):
                 raise missing(digest)
-            self._hold(task_id, digest)
+            return self._hold(task_id, digest)
 
     def hold(self, task_id: str, digest: str) -> None:
         """Keep a module, if it is here, until :meth:`release` for a task."""
@@ -128,10 +132,12 @@ class ModuleFolder:
         if digest in self._known():
             self._known().move_to_end(digest)
 
-    def _hold(self, task_id: str, digest: str) -> None:
-        if task_id not in self._held:
-            self._held[task_id] = digest
-            self._counts[digest] += 1
+    def _hold(self, task_id: str, digest: str) -> bool:
+        if task_id in self._held:
+            return False
+        self._held[task_id] = digest
+        self._counts[digest] += 1
+        return True
 
     def _known(self) -> OrderedDict[str, int]:
         """Of each module what it takes; of an earlier process, in the order in which it used them.

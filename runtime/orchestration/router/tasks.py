@@ -169,17 +169,17 @@ class TaskDesk(Desk):
             raise RequestError(Code.INVALID_PARAMS, f"task_submit: payload: {error}") from error
         except InvalidTaskError as error:
             self.router.reject("task_submit", str(error), submit)
-        needing = {task.id for task in tasks if module_of(task) is not None}
-        if needing:
-            await self._require_modules(tasks, submit)
+        held: set[str] = set()
+        if any(module_of(task) is not None for task in tasks):
+            held = await self._require_modules(tasks, submit)
         try:
             ids = await self._accepted(connection, submit, tasks)
         except BaseException as error:
-            self._release(needing)
+            self._release(held)
             if isinstance(error, _REFUSALS):
                 self.router.reject("task_submit", str(error), submit)
             raise
-        self._release(needing - set(ids))
+        self._release(held - set(ids))
         return TasksNamed(task_ids=ids)
 
     async def _accepted(
@@ -199,23 +199,26 @@ class TaskDesk(Desk):
         await self._tied.accept(tie, ids)
         return ids
 
-    async def _require_modules(self, tasks: Sequence[Task], submit: TaskSubmit) -> None:
-        """Have the modules of tasks kept; reject if one is not here any more."""
+    async def _require_modules(self, tasks: Sequence[Task], submit: TaskSubmit) -> set[str]:
+        """Have the modules of tasks kept; reject if one is not here any more.
 
-        def require() -> None:
-            done = []
+        Gives the ids of those for which it was not done already, for earlier tasks of these ids.
+        """
+
+        def require() -> set[str]:
+            held = set()
             try:
                 for task in tasks:
-                    if (module := module_of(task)) is not None:
-                        self._modules.require(task.id, module)
-                        done.append(task.id)
+                    module = module_of(task)
+                    if module is not None and self._modules.require(task.id, module):
+                        held.add(task.id)
             except ModuleError:
-                for task_id in done:
-                    self._modules.release(task_id)
+                self._release(held)
                 raise
+            return held
 
         try:
-            await self.router.call(require)
+            return await self.router.call(require)
         except ModuleError as error:
             self.router.reject("task_submit", str(error), submit, Code.MODULE_MISSING)
 

@@ -113,6 +113,8 @@ def test_a_task_keeps_its_module_and_is_refused_without(tmp_path: Path) -> None:
         assert refused.value.data["data"]["command"] == "task_submit"
         assert put(client, large[1]) == names[1]  # what was refused holds nothing
         client.call("task_submit", TaskSubmit(tasks=[shard(names[1], "needs")]))
+        with pytest.raises(CommandRejectedError, match="needs"):  # there is one of that id
+            client.call("task_submit", TaskSubmit(tasks=[shard(names[1], "needs")]))
         with pytest.raises(CommandRejectedError, match="there is no room for a module"):
             put(client, large[0])
         host.restart()
