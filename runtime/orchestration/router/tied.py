@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -54,6 +55,7 @@ class TiedTasks:
         self._of: dict[str, set[Tie]] = {}  # by the ids of their tasks
         # When clients were there last: the same for all that is tied to one, which ends together.
         self._seen: dict[str, float] = {}
+        self._storing = asyncio.Lock()  # else what a tie was before may be stored last
 
     async def open(self, router: Router) -> None:
         """Read what an earlier process left: its clients may come back as if they had been here."""
@@ -100,12 +102,18 @@ class TiedTasks:
     def _forget(self, tie: Tie) -> None:
         if tie in self._ties:
             self._ties.discard(tie)
-            self.router.spawn(self._forget_stored(tie))
+            self.router.spawn(self._store(tie))
 
-    async def _forget_stored(self, tie: Tie) -> None:
+    async def _store(self, tie: Tie) -> None:
+        """Have the store know what has become of a tie. If that fails, this process knows it."""
+        store = self._dispatcher.store
         try:
-            await self.router.call(self._dispatcher.store.delete_state, tie.key)
-        except OrchestrationError as error:  # the next process finds that they are final
+            async with self._storing:
+                if tie in self._ties:
+                    await self.router.call(store.set_state, tie.key, tie.to_data())
+                else:
+                    await self.router.call(store.delete_state, tie.key)
+        except OrchestrationError as error:
             _LOG.warning("%s: %s", tie.key, error)
 
     async def tie(self, client: str, patience: float, ids: Sequence[str]) -> Tie:
@@ -133,19 +141,20 @@ class TiedTasks:
         Earlier ones are tied to both clients; without a tie, somebody wants them unconditionally.
         """
         if tie is None:
+            changed: set[Tie] = set()
             for task_id in ids:
                 for other in [*self._of.get(task_id, ())]:
                     self._remove(other, task_id)
+                    changed.add(other)
+            for other in changed:
+                await self._store(other)
             return
         earlier = [task_id for task_id in ids if task_id not in tie.ids and task_id in self._of]
         for task_id in tie.ids - {*ids}:  # an earlier one came in its place
             self._remove(tie, task_id)
         self._add(tie, earlier)
         if earlier:
-            try:
-                await self.router.call(self._dispatcher.store.set_state, tie.key, tie.to_data())
-            except OrchestrationError as error:  # they are accepted: this process knows
-                _LOG.warning("%s: %s", tie.key, error)
+            await self._store(tie)
         tie.accepted = True
         if not tie.ids:
             self._forget(tie)
@@ -158,6 +167,7 @@ class TiedTasks:
     def sweep(self) -> None:
         """Cancel what is tied to clients that have been away for too long."""
         if not self._ties:
+            self._seen.clear()
             return
         now = self.router.clock()
         present = {connection.client for connection in self.router.events.connections}

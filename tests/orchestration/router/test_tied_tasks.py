@@ -107,6 +107,26 @@ def test_a_restart_of_the_router_does_not_free_them(tmp_path: Path) -> None:
             until(lambda: ties(host) == 0)
 
 
+def test_that_somebody_wants_them_unconditionally_is_stored(tmp_path: Path) -> None:
+    held = Holding()
+    host = RunningDispatcher(tmp_path, held.table())
+
+    def wanted(name: str) -> TaskSpec:
+        return spec(operation="hold", idempotency_key=name)
+
+    with host:
+        with host.client() as first, host.client() as second:
+            freed, other = tied(first, wanted("freed"), wanted("other"))
+            assert tied(second, wanted("freed"), patience=None) == [freed]
+            host.patience = 0
+            host.stop()
+        host.start_again()
+        with host.client() as watching:
+            until(lambda: states(watching, other) == ["cancelled"])
+            held.go.set()
+            assert [task.state for task in status(watching, freed)] == ["completed"]
+
+
 def test_what_is_refused_is_tied_to_nobody(host: RunningDispatcher) -> None:
     with host.client() as watching:
         with host.client() as owner:
