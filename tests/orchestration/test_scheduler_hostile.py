@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from swarmc.runtime.orchestration.agents import AgentRegistry
-from swarmc.runtime.orchestration.errors import InvalidTaskError
+from swarmc.runtime.orchestration.errors import InvalidTaskError, TaskError
 from swarmc.runtime.orchestration.scheduler import Scheduler, SchedulerConfig
 from swarmc.runtime.orchestration.store import Store
 from swarmc.runtime.orchestration.tasks import Task, TaskContext, TaskState
@@ -27,6 +27,8 @@ class Mute(Exception):
 def hostile(task: Task, context: TaskContext) -> Any:
     if task.name == "mute":
         raise Mute
+    if task.name == "loud":
+        raise TaskError("x" * 20_000, retry=False)
     if task.name == "digits":
         return 10**5000  # Python refuses to write it
     return task.payload
@@ -43,6 +45,12 @@ def test_an_error_that_cannot_be_shown_fails_its_task() -> None:
         (record,) = working.wait([working.submit(Task("mute", retries=1))], LONG)
     assert record.state is TaskState.FAILED
     assert record.error == "Mute: (it cannot say what it is: RuntimeError)"
+
+
+def test_so_much_is_kept_of_an_error() -> None:
+    with scheduler() as working:
+        (record,) = working.wait([working.submit(Task("loud"))], LONG)
+    assert record.error == "x" * 10_000 + " …"
 
 
 def test_a_result_that_cannot_be_written_fails_its_task_and_no_other() -> None:

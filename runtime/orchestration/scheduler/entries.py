@@ -14,6 +14,8 @@ from .guards import Permits
 from .queue import Needs
 
 Watcher = Callable[[TaskRecord], None]
+#: Characters that are kept of an error, which executors and workers make of anything.
+LONGEST = 10_000
 BECAME = {TaskState.FAILED: "failed", TaskState.CANCELLED: "was cancelled"}
 
 
@@ -88,9 +90,10 @@ def refuse_cycles(tasks: Iterable[Task]) -> None:
 
 
 def describe(error: BaseException) -> str:
-    """What is kept of an error."""
+    """What is kept of an error: it is told in every event of its task, of which many are kept."""
     try:
         text = str(error)
     except Exception as problem:  # it is of whoever wrote the executor, as the error is
         text = f"(it cannot say what it is: {type(problem).__name__})"
-    return text if isinstance(error, TaskError) else f"{type(error).__name__}: {text}"
+    text = text if isinstance(error, TaskError) else f"{type(error).__name__}: {text}"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
