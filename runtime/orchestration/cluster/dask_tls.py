@@ -47,8 +47,11 @@ _TOLD = frozenset({"keep-alive", "close-stream", OUTCOME})
 
 #: Bytes of a worker's message, at most.
 _MOST_READ = 16 << 20
-#: Bytes after which a stream waits until they are sent, and begins another message.
-_AT_ONCE = 4 << 20
+#: Objects, arrays and what is in them, of a worker's message: each takes much more than its bytes.
+_MOST_PARTS = 1 << 17
+#: Bytes after which a stream waits until they are sent, and begins another message; and how many
+#: messages go in one.
+_AT_ONCE, _TOGETHER = 4 << 20, 10_000
 #: Connections of one worker, and of those that have not said who they are, at most.
 _CONNECTIONS, _MOST_STRANGERS = 4, 256
 #: Seconds in which who connects says who it is.
@@ -79,15 +82,33 @@ def certified_name(comm: Any, whose: str = "subject") -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-def _only_plain(found: dict[Any, Any]) -> dict[Any, Any]:
-    """An object of a message, unless it stands for something else. Raises ValueError.
+class _Plain:
+    """Sees to the objects and arrays of one message, as they are read. Raises ValueError."""
 
-    It may stand for another part of the message, or for a value of any module that can be imported.
-    """
-    for name in ("__Pickled__", "__Serialized__", "__Enum__"):
-        if name in found:
-            raise ValueError(f"a worker may not send {name}")
-    return found
+    def __init__(self) -> None:
+        self._parts = 0
+
+    def object(self, found: dict[Any, Any]) -> dict[Any, Any]:
+        """An object, unless it stands for something else.
+
+        It may stand for another part of the message, or for a value of any module that can be
+        imported.
+        """
+        self._count(len(found))
+        for name in ("__Pickled__", "__Serialized__", "__Enum__"):
+            if name in found:
+                raise ValueError(f"a worker may not send {name}")
+        return found
+
+    def array(self, found: tuple[Any, ...]) -> tuple[Any, ...]:
+        """An array."""
+        self._count(len(found))
+        return found
+
+    def _count(self, inside: int) -> None:
+        self._parts += 1 + inside
+        if self._parts > _MOST_PARTS:
+            raise ValueError(f"a message of more than {_MOST_PARTS:,} values")
 
 
 class _Comm(tcp.TLS):
@@ -130,7 +151,11 @@ class _Comm(tcp.TLS):
             frames.append(memoryview(await stream.read_bytes(length)))
         if len(frames) != 1:
             raise ValueError(f"a message of {len(frames)} parts")
-        return msgpack.loads(frames[0], object_hook=_only_plain, use_list=False, **msgpack_opts)
+        plain = _Plain()
+        return msgpack.loads(
+            frames[0], object_hook=plain.object, list_hook=plain.array, use_list=False,
+            max_array_len=_MOST_PARTS, max_map_len=_MOST_PARTS, **msgpack_opts,
+        )  # fmt: skip
 
 
 class _Listener(tcp.TLSListener):
@@ -194,7 +219,7 @@ class Stream(BatchedSend):
 
     async def _send_some(self) -> None:
         size = number = 0
-        while number < len(self.buffer) and size < _AT_ONCE:
+        while number < min(len(self.buffer), _TOGETHER) and size < _AT_ONCE:
             size += sum(map(_size, self.buffer[number].values()))
             number += 1
         some, self.buffer = self.buffer[:number], self.buffer[number:]

@@ -120,8 +120,6 @@ def test_what_a_worker_says_without_end_is_not_kept(monkeypatch: pytest.MonkeyPa
         assert cluster.run("echo", value="x" * 9_000).result == "x" * 9_000
 
 
-
-
 Talk = Callable[[Any, str], Awaitable[None]]
 
 
@@ -223,7 +221,10 @@ def test_a_worker_has_few_connections() -> None:
         talking(cluster, talk)
 
 
-@pytest.mark.parametrize("what", ["a long message", "an empty piece", "no bytes", "two at once"])
+@pytest.mark.parametrize("what", [
+    "a long message", "a million objects", "a million arrays", "an empty piece", "no bytes",
+    "two at once",
+])  # fmt: skip
 def test_who_sends_what_no_worker_sends_is_cut_off(what: str) -> None:
     with fleet() as cluster:
         tasks: list[str] = []
@@ -238,6 +239,9 @@ def test_who_sends_what_no_worker_sends_is_cut_off(what: str) -> None:
             piece = {"op": "swarmc-outcome", "key": keys[0], "data": b"x", "more": True}
             if what == "a long message":
                 await comm.stream.write(struct.pack("Q", 1 << 40))
+            elif what.startswith("a million"):  # of a byte each, and 64 when they are read
+                many = [[{} if what.endswith("objects") else []] * 1000] * 1000
+                await comm.write([{"op": "keep-alive", "more": many}])
             elif what == "an empty piece":
                 await comm.write([{**piece, "data": b""}])
             elif what == "no bytes":
