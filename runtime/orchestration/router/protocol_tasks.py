@@ -11,6 +11,8 @@ from .protocol_base import Id, Params, Reason, Reference, Result, Value, Wait
 
 #: Tasks that one request may be about.
 MAX_TASKS = 10_000
+#: For which a client may be away, whose tasks are tied to it: a day.
+MAX_AWAY_MS = 24 * 3600 * 1000
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 #: Those of workflows' tasks have slashes and names of symbols in them.
@@ -62,7 +64,7 @@ class TaskSubmit(Params, kw_only=True, frozen=True):
     """
 
     tasks: Annotated[list[TaskSpec], Meta(min_length=1, max_length=MAX_TASKS)]
-    while_connected_ms: Annotated[int, Meta(ge=0, le=24 * 3600 * 1000)] | None = None
+    while_connected_ms: Annotated[int, Meta(ge=0, le=MAX_AWAY_MS)] | None = None
     reference: Reference | None = None
 
 

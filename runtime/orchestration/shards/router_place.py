@@ -18,7 +18,14 @@ from ..codec import dumps, loads
 from ..errors import OrchestrationError
 from ..router.client import CommandRejectedError, RouterClient, RouterUnavailableError
 from ..router.protocol import MAX_MESSAGE, Code, Nothing, Params
-from ..router.protocol_tasks import TaskCancel, TaskInfo, TaskSpec, TaskStatus, TaskSubmit
+from ..router.protocol_tasks import (
+    MAX_AWAY_MS,
+    TaskCancel,
+    TaskInfo,
+    TaskSpec,
+    TaskStatus,
+    TaskSubmit,
+)
 from ..router.protocol_workers import MAX_MODULE, ModulePut, WorkerExclude
 from ..tasks import Task, TaskState, new_id
 from .modules import ModuleMissingError, digest_of
@@ -106,9 +113,10 @@ class RouterPlace:
             ModuleMissingError: the router has removed their module, and others meanwhile.
         """
         ids: list[str] = []
+        away = round(min(self._patience * 1000, MAX_AWAY_MS))
         for batch in _batches(tasks):
             # Nobody takes the results if this process is killed: then they need not be made.
-            submit = TaskSubmit(tasks=batch, while_connected_ms=round(self._patience * 1000))
+            submit = TaskSubmit(tasks=batch, while_connected_ms=away)
             try:
                 ids += self._call("task_submit", submit).task_ids
             except CommandRejectedError as error:

@@ -128,7 +128,7 @@ def test_a_task_keeps_its_module_and_is_refused_without(tmp_path: Path) -> None:
 
 def test_a_client_is_told_that_a_module_must_be_given_again(tmp_path: Path) -> None:
     with RunningDispatcher(tmp_path) as host:
-        place = RouterPlace(host.client)
+        place = RouterPlace(host.client, patience=float("inf"))
         task = Task("shard", {"module": digest(module(1))}, "shard", idempotency_key="k")
         with pytest.raises(ModuleMissingError, match="is kept here"):
             place.submit([task])
