@@ -16,7 +16,8 @@ from distributed import SchedulerPlugin
 from distributed.comm.core import CommClosedError
 
 from .authority import Credentials
-from .dask_tls import CANCEL, ORDER, OUTCOME, EngineScheduler, LoopThread, Stream, security
+from .dask_tls import CANCEL, ORDER, OUTCOME, EngineScheduler, Stream, security
+from .loop_thread import LoopThread
 from .parcel import MAX_OUTCOME
 
 _LOG = logging.getLogger(__name__)

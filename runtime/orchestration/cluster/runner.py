@@ -19,7 +19,8 @@ from ..errors import TaskCancelledError, TaskError
 from ..interfaces import Agent
 from ..tasks import TaskContext
 from .authority import Credentials
-from .dask_tls import OUTCOME, EngineWorker, LoopThread, security
+from .dask_tls import OUTCOME, EngineWorker, security
+from .loop_thread import LoopThread
 from .parcel import pack_outcome, unpack_order
 
 _TIMEOUT = 30.0

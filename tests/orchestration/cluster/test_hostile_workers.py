@@ -240,7 +240,7 @@ def test_who_sends_what_no_worker_sends_is_cut_off(what: str) -> None:
             if what == "a long message":
                 await comm.stream.write(struct.pack("Q", 1 << 40))
             elif what.startswith("a million"):  # of a byte each, and 64 when they are read
-                many = [[{} if what.endswith("objects") else []] * 1000] * 1000
+                many: Any = [[{} if what.endswith("objects") else []] * 1000] * 1000
                 await comm.write([{"op": "keep-alive", "more": many}])
             elif what == "an empty piece":
                 await comm.write([{**piece, "data": b""}])
