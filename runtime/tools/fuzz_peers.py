@@ -22,8 +22,8 @@ from .fuzz_workers import HOSTILE, Joining, WorkerFrames
 PATIENCE = 60.0  #: seconds in which everything must be answered
 #: Methods that change nothing: a client that may say everything may say those.
 _HARMLESS = frozenset({
-    "hello", "status", "subscribe", "metrics", "task_status", "workflow_list", "workflow_status",
-    "worker_list",
+    "hello", "status", "subscribe", "metrics", "task_status", "task_list", "workflow_list",
+    "workflow_status", "worker_list",
 })  # fmt: skip
 MARK = "may "  #: begins the names of tasks of clients that may submit some
 _LIFE = HELLO_WITHIN / 3  # seconds of a connection; the router cuts those without hello itself

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from swarmc.runtime.orchestration.store import (
     StoreClosedError,
     StoreError,
 )
+from swarmc.runtime.orchestration.store.records import TaskSummary
 from swarmc.runtime.orchestration.tasks import Task, TaskRecord, TaskState
 
 from .storing import accepted, completed, started
@@ -62,6 +64,38 @@ def test_life_of_a_task(store: Store) -> None:
     assert [(e.seq, e.kind) for e in store.events(subject=task.id)] == list(enumerate(history, 1))
     assert store.task("no") is None
     assert store.task_by_key("no") is None
+
+
+def test_the_newest_tasks(store: Store) -> None:
+    swarm = Task("turn", id="turn-1", workflow="swarm-1")
+    tasks = [Task(f"t{n}", "x", "wasm") for n in range(1_200)]
+    of_run = Task("symbol", id="run/symbol", workflow="run")
+    store.append([accepted(task) for task in [*tasks, swarm, of_run]])
+    store.append([started(tasks[3]), started(tasks[4]), completed(tasks[4], "large")])
+    why = {"error": "no", "attempt": 1}
+    store.append([started(tasks[5]), Event(EventKind.TASK_FAILED, tasks[5].id, why)])
+
+    def names(limit: int, *states: TaskState, **more: Any) -> list[str]:
+        return [task.name for task in store.newest_tasks(limit, states or None, **more)]
+
+    assert names(3) == ["symbol", "t1199", "t1198"]
+    assert names(2, submitted=True) == ["t1199", "t1198"]
+    assert len(names(2_000)) == 1_201
+    assert names(9, TaskState.RUNNING, TaskState.FAILED) == ["t5", "t3"]
+    assert names(1, TaskState.COMPLETED) == ["t4"]
+    (failed,) = store.newest_tasks(9, [TaskState.FAILED])
+    assert failed == TaskSummary(
+        failed.number, tasks[5].id, "t5", TaskState.FAILED, "wasm", "a1", 1, "no", None
+    )
+    assert names(2, submitted=True, before=failed.number) == ["t4", "t3"]
+    # What somebody knows better than the store: few of them, and too many for one query.
+    few = {tasks[7].id, tasks[4].id}
+    assert names(9, TaskState.RUNNING, among=few) == ["t7"]
+    assert names(9, TaskState.RUNNING, TaskState.COMPLETED, among=few) == ["t7", "t4"]
+    many = {task.id for task in tasks[:600]}
+    assert names(3, TaskState.RUNNING, among=many) == ["t599", "t598", "t597"]
+    assert len(names(2_000, TaskState.RUNNING, among=many)) == 598
+    assert names(9, TaskState.RUNNING, among=()) == []
 
 
 def test_tasks_by_state_and_workflow(store: Store) -> None:

@@ -114,6 +114,33 @@ class TaskList(Result, kw_only=True, frozen=True):
     tasks: list[TaskInfo]
 
 
+class TaskWanted(Params, kw_only=True, frozen=True):
+    """``task_list``: tasks, those accepted last first.
+
+    Args:
+        states: only those in these; none: in any.
+        submitted: only those that clients submitted on their own, not those of workflows.
+        before: ``next`` of an answer: those that come after it in the list.
+    """
+
+    states: Annotated[list[TaskState], Meta(max_length=6)] = field(default_factory=list)
+    submitted: bool = False
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    before: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] | None = None
+
+
+class TaskPage(Result, kw_only=True, frozen=True):
+    """Tasks without results, as they were after event ``seq`` or later.
+
+    Args:
+        next: there may be more: ``before`` of the request for those.
+    """
+
+    seq: int
+    tasks: list[TaskInfo]
+    next: int | None = None
+
+
 class TaskCancel(Params, kw_only=True, frozen=True):
     """``task_cancel``: end tasks, and those that depend on them; answered with those that were not
     final."""
@@ -287,6 +314,7 @@ class MetricsText(Result, kw_only=True, frozen=True):
 METHODS: dict[str, tuple[str, type[Params], Any]] = {
     "task_submit": ("client", TaskSubmit, TasksNamed),
     "task_status": ("client", TaskStatus, TaskList),
+    "task_list": ("client", TaskWanted, TaskPage),
     "task_cancel": ("client", TaskCancel, TasksNamed),
     "workflow_deploy": ("client", WorkflowDeploy, WorkflowDeployed),
     "workflow_list": ("client", WorkflowWanted, WorkflowList),

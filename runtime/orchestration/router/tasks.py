@@ -28,12 +28,15 @@ from .protocol_tasks import (
     TaskCounts,
     TaskInfo,
     TaskList,
+    TaskPage,
     TasksNamed,
     TaskSpec,
     TaskStatus,
     TaskSubmit,
+    TaskWanted,
     WorkerCounts,
 )
+from .task_pages import info_of, newest
 from .tied import TiedTasks
 from .wire import Connection, RequestError
 
@@ -103,7 +106,7 @@ class TaskDesk(Desk):
         """Those of tasks."""
         return {
             "task_submit": self._submit, "task_status": self._status_of,
-            "task_cancel": self._cancel,
+            "task_cancel": self._cancel, "task_list": self._list,
         }  # fmt: skip
 
     async def open(self, router: Router) -> None:
@@ -243,6 +246,11 @@ class TaskDesk(Desk):
             self._waiters.forget(futures)
         return TaskList(seq=seq, tasks=await self.router.call(_infos_of, records))
 
+    async def _list(self, connection: Connection, wanted: TaskWanted) -> TaskPage:
+        seq = self.router.events.seq  # sooner than what is read, which may be of later events
+        tasks, following = await self.router.call(newest, self._dispatcher, wanted)
+        return TaskPage(seq=seq, tasks=tasks, next=following)
+
     async def _records(
         self, task_ids: Sequence[str], command: str, params: Params
     ) -> list[TaskRecord]:
@@ -280,16 +288,6 @@ def _task_of(spec: TaskSpec, reference: str | None) -> Task:
         frozenset(spec.requires), spec.resources, spec.priority, tuple(spec.dependencies),
         spec.timeout_ms / 1000, spec.retries, spec.idempotency_key,
         reference=reference, id=spec.task_id or new_id("task"),
-    )  # fmt: skip
-
-
-def info_of(record: TaskRecord) -> TaskInfo:
-    """A task as clients are told, without its result."""
-    task = record.task
-    return TaskInfo(
-        task_id=task.id, name=task.name, state=record.state.value, executor=task.executor,
-        agent=record.agent, attempts=record.attempts, error=record.error,
-        workflow_id=task.workflow,
     )  # fmt: skip
 
 

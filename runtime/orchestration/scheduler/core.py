@@ -6,7 +6,7 @@ import heapq
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from functools import partial
 from typing import Self
 
@@ -136,6 +136,12 @@ class Scheduler:
         if record is None:
             raise UnknownTaskError(f"no task {task_id!r}")
         return record
+
+    def in_states(self, states: Container[TaskState]) -> set[str]:
+        """Ids of the tasks that have not ended and are in one of these states."""
+        life = self._life
+        with life.lock:
+            return {task_id for task_id, entry in life.entries.items() if entry.told in states}
 
     def watch(self, task_id: str, watcher: Watcher) -> None:
         """Have a function called with the record once the task is final, at once if it is.

@@ -65,11 +65,17 @@ class Entry:
     finals: list[Watcher] = field(default_factory=list)
     watchers: list[Watcher] = field(default_factory=list)
 
+    @property
+    def told(self) -> TaskState:
+        """The state that a user is told: an end that is not durable yet is not."""
+        if self.storing:
+            return TaskState.RUNNING if self.attempts else TaskState.QUEUED
+        return self.state
+
     def record(self) -> TaskRecord:
         """What a user is told of it. What is not durable yet is not told."""
-        state, result, error, finished = self.state, self.result, self.error, self.finished
+        state, result, error, finished = self.told, self.result, self.error, self.finished
         if self.storing:
-            state = TaskState.RUNNING if self.attempts else TaskState.QUEUED
             result = error = finished = None
         return TaskRecord(
             self.task, state, self.attempts, self.agent, result, error, self.accepted,

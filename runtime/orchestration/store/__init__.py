@@ -24,6 +24,7 @@ from .records import (
     ExecutionRecord,
     MessageRecord,
     StoreStats,
+    TaskSummary,
     WorkflowRecord,
 )
 from .store import Store
@@ -51,6 +52,7 @@ __all__ = [
     "StoreReader",
     "StoreStats",
     "StoreVersionError",
+    "TaskSummary",
     "WorkflowRecord",
 ]
 

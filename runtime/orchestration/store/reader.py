@@ -13,7 +13,13 @@ from ..interfaces import AgentState
 from ..tasks import Task, TaskRecord, TaskState
 from .connect import Readers
 from .errors import StoreDamagedError
-from .records import AgentRecord, ExecutionRecord, MessageRecord, WorkflowRecord
+from .records import (
+    AgentRecord,
+    ExecutionRecord,
+    MessageRecord,
+    TaskSummary,
+    WorkflowRecord,
+)
 
 T = TypeVar("T")
 
@@ -23,6 +29,16 @@ _TASK = """
 SELECT t.number, a.data, t.state, t.attempts, t.agent, o.data, t.accepted, t.started, t.finished
 FROM tasks AS t JOIN events AS a ON a.seq = t.number LEFT JOIN events AS o ON o.seq = t.outcome
 """
+#: Without payloads and results, which may be large.
+_SUMMARY = """
+SELECT t.number, t.id, json_extract(a.data, '$.name'), t.state, json_extract(a.data, '$.executor'),
+  t.agent, t.attempts, json_extract(o.data, '$.error'), json_extract(o.data, '$.reason'), t.workflow
+FROM tasks AS t JOIN events AS a ON a.seq = t.number
+LEFT JOIN events AS o ON o.seq = t.outcome AND t.state <> 'completed'
+"""
+#: Turns of swarms: ids that are made up for both. Those of a workflow's tasks begin with its own.
+_TURN = "t.workflow IS NOT NULL AND t.id GLOB 'turn-*' AND t.workflow GLOB 'swarm-*'"
+_NEVER = (1 << 63) - 1  # no number is higher
 _WORKFLOW = """
 SELECT w.number, w.id, w.name, w.version, s.data, w.state, r.data, l.data, w.started, w.finished
 FROM workflows AS w JOIN events AS s ON s.seq = w.number JOIN events AS l ON l.seq = w.last
@@ -100,6 +116,61 @@ class StoreReader:
             where += " AND t.workflow = ?"
             values.append(workflow)
         yield from self._pages(_task, f"{_TASK} WHERE {where} ORDER BY t.number", values)
+
+    def newest_tasks(
+        self, limit: int, states: Iterable[TaskState] | None = None, *,
+        before: int | None = None, submitted: bool = False, among: Collection[str] | None = None,
+    ) -> list[TaskSummary]:  # fmt: skip
+        """Tasks, those accepted last first, without turns of swarms.
+
+        No index has all of it: the table is read backwards until there are enough, some 10 ms for
+        100,000 tasks if none fits. Those that have not ended have an index.
+
+        Args:
+            states: only those in these; None: in any.
+            before: only those with lower numbers.
+            submitted: only those that belong to no workflow.
+            among: of tasks that have not ended, only those with these ids, whatever their state
+                in the store.
+        """
+        wanted = set(TaskState if states is None else states)
+        ended = sorted(state.value for state in wanted if state.final)
+        begun = sorted(state.value for state in wanted if not state.final)
+        where = "t.workflow IS NULL" if submitted else f"NOT ({_TURN})"
+        least = _NEVER if before is None else before
+        found: set[int] = set()
+        if begun and among is None:
+            which = f"t.finished IS NULL AND t.state IN ({_marks(begun)}) AND {where}"
+            found.update(self._newest(which, begun, least, limit))
+        elif begun:
+            found.update(self._newest(f"t.finished IS NULL AND {where}", [], least, limit, among))
+        if ended:  # second: what ends meanwhile is not left out
+            which = f"t.state IN ({_marks(ended)}) AND {where}"
+            found.update(self._newest(which, ended, least, limit))
+        numbers = sorted(found, reverse=True)[:limit]
+        rows = self._rows(
+            f"{_SUMMARY} WHERE t.number IN ({_marks(numbers)}) ORDER BY t.number DESC", numbers
+        )
+        return [self._make(_summary, row) for row in rows]
+
+    def _newest(
+        self, where: str, values: list[str], before: int, limit: int,
+        among: Collection[str] | None = None,
+    ) -> list[int]:  # fmt: skip
+        """Numbers of the newest tasks for which a condition holds."""
+        if among is not None and len(among) <= _PAGE:
+            where, values, among = f"{where} AND t.id IN ({_marks(among)})", [*values, *among], None
+        size = limit if among is None else max(limit, _PAGE)
+        query = f"""SELECT t.number, t.id FROM tasks AS t
+            WHERE {where} AND t.number < ? ORDER BY t.number DESC LIMIT ?"""
+        found: list[int] = []
+        while len(found) < limit:
+            rows = self._rows(query, [*values, before, size])
+            found += [number for number, id in rows if among is None or id in among]
+            if len(rows) < size:
+                break
+            before = rows[-1][0]
+        return found[:limit]
 
     def executions(self, task_id: str) -> list[ExecutionRecord]:
         """The attempts at a task that began."""
@@ -267,6 +338,18 @@ def _task(row: Any) -> TaskRecord:
         started=started,
         finished=finished,
     )
+
+
+def _marks(values: Collection[Any]) -> str:
+    return ",".join("?" * len(values))
+
+
+def _summary(row: Any) -> TaskSummary:
+    number, id, name, state, executor, agent, attempts, error, reason, workflow = row
+    return TaskSummary(
+        number, id, name, TaskState(state), executor, agent, attempts,
+        reason if error is None else error, workflow,
+    )  # fmt: skip
 
 
 def _workflow(row: Any) -> WorkflowRecord:

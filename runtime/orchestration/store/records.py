@@ -7,6 +7,7 @@ from typing import Any
 
 from ..histogram import Distribution
 from ..interfaces import AgentState
+from ..tasks import TaskState
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,26 @@ class WorkflowRecord:
     started: float
     finished: float | None
     reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSummary:
+    """A task in a list: what is short of it.
+
+    Args:
+        number: those accepted later have higher ones.
+        workflow: the run or swarm that it belongs to.
+    """
+
+    number: int
+    id: str
+    name: str
+    state: TaskState
+    executor: str | None
+    agent: str | None
+    attempts: int
+    error: str | None
+    workflow: str | None
 
 
 @dataclass(frozen=True, slots=True)

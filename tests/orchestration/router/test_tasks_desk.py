@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from swarmc.runtime.orchestration.codec import dumps, loads
+from swarmc.runtime.orchestration.router import task_pages
 from swarmc.runtime.orchestration.router.client import (
     CommandRejectedError,
     MessageTooLargeError,
@@ -22,8 +23,12 @@ from swarmc.runtime.orchestration.router.protocol_tasks import (
     TaskCancel,
     TaskInfo,
     TaskSpec,
+    TaskState,
     TaskStatus,
     TaskSubmit,
+    TaskWanted,
+    WorkflowDeploy,
+    WorkflowStatus,
 )
 
 from .routing import LONG, Holding, RunningDispatcher, RunningRouter, collect, until
@@ -109,6 +114,85 @@ def test_waiting_holds_no_thread(
     for thread in threads:
         thread.join(LONG)
     assert [result(tasks[0]) for tasks in answers] == [7] * 100
+
+
+def listed(client: RouterClient, *states: TaskState, **more: Any) -> list[str]:
+    wanted = TaskWanted(states=list(states), **more)
+    return [task.name for task in client.call("task_list", wanted).tasks]
+
+
+def test_tasks_are_listed(client: RouterClient, holding: Holding) -> None:
+    submit(client, *(spec(f"a{n}") for n in range(5)))
+    (bad,) = submit(client, spec("bad", operation="fail", retries=0))
+    (held,) = submit(client, spec("held", operation="hold", task_id="h"))
+    (last,) = submit(client, spec("last", dependencies=["h"]))
+    assert holding.begun.acquire(timeout=LONG)
+    status(client, bad)
+    workflow = {"name": "w", "symbols": [{"name": "only", "type": "action"}]}
+    run = client.call(
+        "workflow_deploy", WorkflowDeploy(manifest=msgspec.Raw(dumps(workflow).encode()))
+    ).workflow_id
+    client.call("workflow_status", WorkflowStatus(workflow_id=run, wait_ms=10_000))
+    mine = ["last", "held", "bad", "a4", "a3", "a2", "a1", "a0"]
+    assert listed(client) == ["only", *mine]
+    assert listed(client, submitted=True) == mine
+    assert listed(client, "running") == ["held"]
+    assert listed(client, "waiting", "running") == ["last", "held"]
+    assert listed(client, "queued", "cancelled") == []
+    found = client.call("task_list", TaskWanted(states=["failed"], submitted=True))
+    assert found.next is None
+    (task,) = found.tasks
+    assert task == msgspec.structs.replace(status(client, bad)[0], result=msgspec.UNSET)
+    (task,) = client.call("task_list", TaskWanted(states=["running"])).tasks
+    assert (task.task_id, task.agent, task.attempts) == (held, "worker-node-1", 1)
+    holding.go.set()
+    status(client, last)
+    assert listed(client, "running", "waiting", "queued") == []
+
+
+def test_lists_have_pages(client: RouterClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = submit(client, *(spec(f"t{n}", operation="fail", retries=0) for n in range(7)))
+    status(client, *ids)
+
+    def pages(limit: int) -> list[list[str]]:
+        found: list[list[str]] = []
+        before = None
+        while True:
+            page = client.call("task_list", TaskWanted(limit=limit, before=before))
+            found.append([task.task_id for task in page.tasks])
+            before = page.next
+            if before is None:
+                return found
+
+    latest = ids[::-1]
+    assert pages(3) == [latest[:3], latest[3:6], latest[6:]]
+    assert pages(7) == [latest]
+    monkeypatch.setattr(task_pages, "MAX_ERRORS", 1)
+    assert pages(5) == [[one] for one in latest]
+    with pytest.raises(CommandRejectedError, match="limit"):
+        client.call("task_list", TaskWanted(limit=1001))
+
+
+def test_a_list_and_the_events_behind_it_are_all(client: RouterClient) -> None:
+    """Whatever happens meanwhile: a list, and from its number on events, lead to what is so."""
+    client.subscribe()
+    chain = [spec(f"c{n}", task_id=f"c{n}", dependencies=[f"c{n - 1}"] * (n > 0))
+             for n in range(60)]  # fmt: skip
+    submit(client, *chain)
+    pages = [client.call("task_list", TaskWanted(limit=100)) for _ in range(20)]
+    status(client, "c59")
+    events = collect(client, lambda e: e.data["task"]["task_id"] == "c59"
+                     and e.data["task"]["state"] == "completed")  # fmt: skip
+    for page in pages:
+        known = {task.task_id: task.state for task in page.tasks}
+        before = {e.data["task"]["task_id"]: e.data["task"]["state"]
+                  for e in events if e.seq <= page.seq}  # fmt: skip
+        order = ["waiting", "queued", "running", "completed"]
+        assert all(order.index(known[task]) >= order.index(before[task]) for task in before)
+        for event in events:
+            if event.seq > page.seq:
+                known[event.data["task"]["task_id"]] = event.data["task"]["state"]
+        assert known == {f"c{n}": "completed" for n in range(60)}
 
 
 def test_cancelling(client: RouterClient, holding: Holding) -> None:
