@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import typer
 
@@ -16,8 +17,15 @@ from .orchestration.router_place import RouterPlace, find_router
 
 if TYPE_CHECKING:
     from .orchestration.router.client import RouterClient
+    from .orchestration.router.protocol_tasks import TaskState
     from .orchestration.router.runs import RoutedRuns
 
+T = TypeVar("T")
+#: Fields of tasks, as the protocol calls them; whether there are more tasks.
+Tasks = tuple[list[dict[str, Any]], bool]
+TASK_FIELDS = (
+    "task_id", "name", "state", "executor", "agent", "attempts", "error", "workflow_id",
+)  # fmt: skip
 _SOON = 3.0  # seconds in which a router must answer that nobody named
 
 
@@ -85,6 +93,43 @@ def routed_status(
     Raises:
         OrchestrationError: the one that was named does not answer, or not to us.
     """
+
+    def ask(client: RouterClient) -> DispatcherStatus:
+        from .orchestration.router.protocol import Nothing
+
+        found = client.call("status", Nothing())
+        tasks, workers = found.tasks, found.workers
+        return DispatcherStatus(
+            workers.idle, workers.busy, tasks.queued, tasks.running, tasks.completed, tasks.failed,
+            found.workflows, found.database,
+        )  # fmt: skip
+
+    return _routed(wanted, config, ask)
+
+
+def routed_tasks(
+    wanted: RouterWanted, config: SwarmConfig, states: Sequence[str], limit: int
+) -> tuple[Tasks, str] | None:
+    """Tasks that a router knows, whether there are more, and where it is; None as above.
+
+    Raises:
+        OrchestrationError: the one that was named does not answer, or not to us.
+    """
+
+    def ask(client: RouterClient) -> Tasks:
+        from .orchestration.router.protocol_tasks import TaskWanted
+
+        wanted = TaskWanted(states=cast("list[TaskState]", list(states)), limit=limit)
+        found = client.call("task_list", wanted)
+        rows = [{name: getattr(task, name) for name in TASK_FIELDS} for task in found.tasks]
+        return rows, found.next is not None
+
+    return _routed(wanted, config, ask)
+
+
+def _routed(
+    wanted: RouterWanted, config: SwarmConfig, ask: Callable[[RouterClient], T]
+) -> tuple[T, str] | None:
     place = wanted.place(config)
     if place is None and "coordinator_endpoint" in config.dispatcher.model_fields_set:
         place = RouterPlace(config.dispatcher.coordinator_endpoint, wanted.certificate)
@@ -92,11 +137,10 @@ def routed_status(
         return None
     with needs_web():
         from .orchestration.router.client import CommandRejectedError, RouterUnavailableError
-        from .orchestration.router.protocol import Nothing
 
     try:
         with wanted.connect(place, _SOON) as client:
-            found = client.call("status", Nothing())
+            return ask(client), place.url
     except RouterUnavailableError:
         if wanted.url is not None:
             raise
@@ -106,9 +150,3 @@ def routed_status(
             raise
         typer.echo(f"swarmc: the router at {place.url}: {error}", err=True)
         return None
-    tasks, workers = found.tasks, found.workers
-    status = DispatcherStatus(
-        workers.idle, workers.busy, tasks.queued, tasks.running, tasks.completed, tasks.failed,
-        found.workflows, found.database,
-    )  # fmt: skip
-    return status, place.url

@@ -21,6 +21,17 @@ class ManifestLanguage(StrEnum):
     TOML = "toml"
 
 
+class TaskStateName(StrEnum):
+    """States of tasks."""
+
+    WAITING = "waiting"
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
 Manifest = Annotated[
     Path | None,
     typer.Argument(help="Manifest of a workflow, YAML or TOML; - is standard input."),
@@ -46,6 +57,16 @@ Resume = Annotated[
 Format = Annotated[
     ManifestLanguage | None,
     typer.Option("--format", help="Language of the manifest; default: by its name or content."),
+]
+Tasks = Annotated[
+    bool, typer.Option("--tasks", help="List tasks, those accepted last first, in place of counts.")
+]
+States = Annotated[
+    list[TaskStateName] | None,
+    typer.Option("--state", help="List tasks in this state; may be given several times."),
+]
+Limit = Annotated[
+    int, typer.Option("--limit", min=1, max=1000, help="How many tasks are listed at most.")
 ]
 Output = Annotated[Path, typer.Argument(help="File to write; - is standard output.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the file.")]
@@ -91,6 +112,9 @@ def add_commands(app: typer.Typer, command: Callable[[Callable[..., Any]], Any])
     @command
     def status(
         config: Config = None,
+        tasks: Tasks = False,
+        state: States = None,
+        limit: Limit = 100,
         json: Json = False,
         router: RunningRouter = None,
         token_file: TokenFile = None,
@@ -98,12 +122,18 @@ def add_commands(app: typer.Typer, command: Callable[[Callable[..., Any]], Any])
     ) -> None:
         """Show the state of the swarm: workers, tasks, workflows, and the state database.
 
-        The router that runs says it; without one, the state database does.
+        The router that runs says it; without one, the state database does. With --tasks or --state
+        the tasks themselves are listed, those of workflows included.
         """
         from .cli_routed import RouterWanted
-        from .cli_swarm import show_status
+        from .cli_swarm import show_status, show_tasks
 
-        show_status(config, RouterWanted(router, token_file, certificate), as_json=json)
+        wanted = RouterWanted(router, token_file, certificate)
+        if tasks or state:
+            states = [one.value for one in state or ()]
+            show_tasks(config, wanted, states, limit, as_json=json)
+        else:
+            show_status(config, wanted, as_json=json)
 
     @app.command("config")
     @command

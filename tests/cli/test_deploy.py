@@ -256,6 +256,27 @@ State database:
     assert data["coordinator"]["completed_tasks"] == 5
 
 
+def test_tasks_are_listed(swarmc: Swarmc) -> None:
+    before = swarmc("status", "--tasks")
+    assert (before.exit_code, before.stdout) == (0, "")
+    assert "there is no state database swarm-state.db yet" in before.stderr
+    swarmc("deploy", "good.yaml")
+    assert swarmc("status", "--state", "failed").stdout == "no tasks that are failed\n"
+    swarmc("deploy", "bad.yaml")
+    data = json.loads(swarmc("status", "--tasks", "--json").stdout)
+    assert (len(data["tasks"]), data["more"], data["router"]) == (7, False, None)
+    (failed,) = json.loads(swarmc("status", "--state", "failed", "--json").stdout)["tasks"]
+    assert failed in data["tasks"]
+    assert failed["error"]
+    assert failed["task_id"].startswith(failed["workflow_id"] + "/")
+    told = swarmc("status", "--tasks", "--limit", "2")
+    heads, *rows = told.stdout.splitlines()
+    assert heads.split() == ["task", "state", "attempts", "worker", "name", "error"]
+    assert [row.split()[0] for row in rows] == [task["task_id"] for task in data["tasks"][:2]]
+    assert told.stderr == "swarmc: these are the latest 2; --limit shows more\n"
+    assert swarmc("status", "--state", "lost").exit_code == 2
+
+
 def test_config(swarmc: Swarmc) -> None:
     made = swarmc("config")
     assert (made.exit_code, made.stdout) == (0, "wrote swarm-config.toml\n")

@@ -218,6 +218,14 @@ def test_status_of_a_router(host: RunningDispatcher) -> None:
     told = json.loads(swarmc("status", "--json", "--router", host.url).stdout)
     assert (told["router"], told["alive"]) == (host.url, True)
     assert told["coordinator"]["completed_tasks"] == 2
+    tasks = swarmc("status", "--tasks", "--json", "--router", host.url)
+    told = json.loads(tasks.stdout)
+    assert (told["router"], told["more"]) == (host.url, False)
+    assert sorted(task["state"] for task in told["tasks"]) == ["completed", "completed", "failed"]
+    offline = json.loads(swarmc("status", "--state", "failed", "--json").stdout)
+    failed = swarmc("status", "--state", "failed", "--json", "--router", host.url)
+    assert json.loads(failed.stdout)["tasks"] == [t for t in told["tasks"] if t["error"]]
+    assert offline["tasks"] == []  # its database is another
 
 
 def test_status_by_the_configured_endpoint(host: RunningDispatcher) -> None:
