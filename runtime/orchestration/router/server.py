@@ -27,6 +27,9 @@ from .wire import MAX_WAITING, Connection
 
 _LOG = logging.getLogger(__name__)
 _FLUSH = 0.005  # seconds that messages are collected for, so that many go in one frame
+#: Seconds of silence before the system asks whether a peer's machine is there, seconds between such
+#: questions, and how many of them without an answer end the connection.
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 _SWEEP = 0.1  # seconds between looks at heartbeats
 _FRAME = 1 << 20  # bytes up to which messages are joined
 #: Seconds for a peer to say hello. Who has not been let in may hold nothing for longer.
@@ -302,6 +305,8 @@ class RouterServer:
         except OSError as error:
             why = _cannot_listen(self._listen.host, self._listen.tcp_port, error)
             raise ServerError(why) from error
+        for socket in server.sockets:
+            _keep_alive(socket)
         self.tcp_port = server.sockets[0].getsockname()[1]
         return server
 
@@ -356,6 +361,7 @@ def _bind(host: str, port: int) -> Any:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     # Connections inherit it. Without it a small answer may wait 40 ms for one before to be read.
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    _keep_alive(bound)
     try:
         bound.bind((host, port))
         bound.listen(2048)
@@ -364,6 +370,19 @@ def _bind(host: str, port: int) -> Any:
         bound.close()
         raise
     return bound
+
+
+def _keep_alive(listening: Any) -> None:
+    """Have connections that it accepts end when the peer's machine answers no more.
+
+    They inherit it. Whoever vanishes without a word, and is told nothing, would stay for ever.
+    """
+    import socket
+
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE.items():
+        if hasattr(socket, name):  # else as the system has it: after two hours, most often
+            listening.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import sys
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
 from swarmc.runtime.orchestration.router import book, server
@@ -86,6 +88,23 @@ def test_who_says_no_hello_is_cut_off(tmp_path: Path, monkeypatch: pytest.Monkey
         found = end.makefile("rb").read()
         assert json.loads(found)["error"]["code"] == Code.HELLO_FIRST
         assert client.call("status", Nothing()).clients == 1
+
+
+def test_connections_end_when_the_machine_at_their_end_is_gone(tmp_path: Path) -> None:
+    """The system asks whether it is there, of connections by WebSocket and by TCP alike."""
+    with RunningRouter(tmp_path) as running, running.client(), lines(running) as end:
+        end.sendall(b"{}\n")
+        end.makefile("rb").readline()  # both are accepted
+        ports = {running.server.port, running.server.tcp_port}
+        accepted = [
+            one.fd for one in psutil.Process().net_connections("tcp")
+            if one.status == psutil.CONN_ESTABLISHED and one.laddr.port in ports
+        ]  # fmt: skip
+        assert len(accepted) == 2
+        for number in accepted:
+            with socket.socket(fileno=os.dup(number)) as connection:
+                assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
 
 
 def test_a_client_that_was_away_for_long_gets_all_that_it_missed(tmp_path: Path) -> None:
