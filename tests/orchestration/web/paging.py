@@ -167,12 +167,25 @@ def hold(page: Any, method: str) -> None:
           const send = WebSocket.prototype.send;
           WebSocket.prototype.send = function (data) {
             if (data.includes(`"${method}"`)) {
-              window.held = Object.assign(() => send.call(this, data), { method });
+              window.held = Object.assign(() => send.call(this, data), { method, data });
             }
             else send.call(this, data);
           };
         }""",
         method,
+    )
+
+
+def rename(page: Any, method: str, other: str) -> None:
+    """Have the page ask for another method: one that the router does not know."""
+    page.evaluate(
+        """([method, other]) => {
+          const send = WebSocket.prototype.send;
+          WebSocket.prototype.send = function (data) {
+            send.call(this, data.replace(`"${method}"`, `"${other}"`));
+          };
+        }""",
+        [method, other],
     )
 
 

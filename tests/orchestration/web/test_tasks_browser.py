@@ -17,12 +17,22 @@ from swarmc.runtime.orchestration.router.protocol_tasks import (
     TaskInfo,
     TaskSpec,
     TaskState,
+    TaskStatus,
     TaskSubmit,
 )
 
 from ..router.routing import Holding
 from .conftest import Tabs
-from .paging import WebDispatcher, WebRouter, counts, deploy_by_form, hold, see, shows
+from .paging import (
+    WebDispatcher,
+    WebRouter,
+    counts,
+    deploy_by_form,
+    hold,
+    rename,
+    see,
+    shows,
+)
 from .working import RELEASE, WorkRouter
 
 MANY = 10_000
@@ -147,8 +157,30 @@ def test_ten_thousand_tasks_stay_quick(board: WorkRouter, tabs: Tabs) -> None:
     see(page, f"{row(f't-{MANY - 1}')} [data-head=Worker]", "rack-1")
 
 
+def test_old_tasks_are_there_after_a_reload(host: WebDispatcher, tabs: Tabs) -> None:
+    with host.client() as client:
+        [held] = submit(client, "held", operation="hold")
+        [last] = submit(client, "last", dependencies=[held])
+        [early] = submit(client, "early")
+        client.call("task_status", TaskStatus(task_ids=[early], wait_ms=10_000))
+        page = tabs(f"{host.page_url}#/tasks")
+        see(page, row(held, "running"))
+        host.emit(events("queued", range(5_100), workflow_id="run-1"))
+        page.reload()
+        see(page, row(early, "completed"))
+        see(page, row(held, "running"), "worker-node-1")
+        see(page, row(last, "waiting"))
+        names = page.locator(".lone tbody th > span:first-child").all_inner_texts()
+        assert names == ["held", "last", "early"]
+        # What happens to them from now on is told by events.
+        client.call("task_cancel", TaskCancel(task_ids=[held], reason="long enough"))
+    see(page, row(held, "cancelled"), "long enough")
+    see(page, row(last, "cancelled"))
+
+
+@pytest.mark.parametrize("lists", [True, False], ids=["listed", "by an older router"])
 def test_what_was_missed_is_asked_for(
-    host: WebDispatcher, holding: Holding, tabs: Tabs, monkeypatch: pytest.MonkeyPatch
+    host: WebDispatcher, holding: Holding, tabs: Tabs, monkeypatch: pytest.MonkeyPatch, lists: bool
 ) -> None:
     page = tabs(f"{host.page_url}#/tasks")
     see(page, ".lone .empty code")
@@ -165,14 +197,22 @@ def test_what_was_missed_is_asked_for(
     with host.client() as client:
         client.call("task_cancel", TaskCancel(task_ids=[held], reason="meanwhile"))
         submit(client, *"abc")
-    hold(page, "task_status")
+    asked = "task_list" if lists else "task_status"
+    hold(page, asked)
+    if not lists:
+        rename(page, "task_list", "list_of_tasks")
     page.evaluate("window.held()")
     see(page, row(held, "unknown"), "? unknown")
-    page.wait_for_function("() => window.held.method === 'task_status'")
-    page.evaluate("window.held()")
+    page.wait_for_function("(name) => window.held.method === name", arg=asked)
+    see(page, row(other, "unknown"))
+    for _ in range(3 if lists else 1):
+        page.wait_for_function("() => window.held")
+        page.evaluate("() => { const go = window.held; window.held = null; go(); }")
+        see(page, row(other, "running"))  # it is in the first list
     see(page, row(held, "cancelled"), "meanwhile")
     see(page, row(last, "cancelled"))
-    see(page, row(other))
+    if lists:
+        counts(page, ".lone tbody tr", 6)  # a, b and c, too, of which events are gone
 
 
 def test_a_router_of_swarms_alone_has_none(running: WebRouter, tabs: Tabs) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,29 @@ def test_deploying_is_shown_at_once(running: WorkRouter, tabs: Tabs) -> None:
     counts(page, "#workflows li", 1)
     running.do(running.board.task, "run-1", "fetch", "completed")
     see(page, task("fetch", "completed"))
+
+
+def test_a_deployment_whose_answer_is_lost_is_asked_for_again(
+    running: WorkRouter, tabs: Tabs
+) -> None:
+    page = tabs(f"{running.page_url}#/workflows")
+    shows(page, "#link-text", "live")
+    hold(page, "workflow_deploy")
+    deploy_by_form(page, json.dumps(RELEASE))
+    shows(page, ".title .chip", "deploying")
+    first = page.evaluate("window.held.data")
+    page.evaluate("window.held = null")
+    running.cut_clients()
+    page.wait_for_function("() => window.held")
+    again = page.evaluate("() => { window.held(); return window.held.data; }")
+    ids = [json.loads(data)["params"]["workflow_id"] for data in (first, again)]
+    assert ids[0] == ids[1]
+    assert re.fullmatch("run-[0-9a-f]{32}", ids[0])
+    shows(page, ".title .chip", "running")
+    counts(page, "#workflows li", 1)
+    deploy_by_form(page, json.dumps(RELEASE))
+    page.wait_for_function("(data) => window.held.data !== data", arg=again)
+    assert ids[0] not in page.evaluate("window.held.data")
 
 
 def test_a_refused_manifest_is_given_back(

@@ -5,7 +5,7 @@ import { Unanswered } from "./connection.js";
 
 /**
  * Commands that have no answer yet. One is `{kind, title, method, params}` and, all of them may be
- * left out: `accepted(result)`; `event(event)`, for the router's word that came as an event;
+ * left out: `again`, whether it may be asked twice and is done once; `accepted(result)`; `event(event)`, for the router's word that came as an event;
  * `done()`, whether one can see that it was done, though its answer was lost; `ended()`, called
  * when it is shown as it is, however it ended. `rejected(command)` is called when one is taken
  * back, with `why`.
@@ -52,6 +52,7 @@ export class Commands {
   settle() {
     for (const command of [...this.open.values()].filter((one) => one.unsure)) {
       if (command.done?.()) this.#end(command);
+      else if (command.again) this.send({ ...command, unsure: undefined });
       else this.#takeBack(command, `${command.unsure}. If it was taken, what it did will show`);
     }
   }

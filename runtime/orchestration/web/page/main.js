@@ -162,6 +162,7 @@ const connection = new Connection(`${scheme}://${location.host}/ws`, {
   state: showState,
   list: (swarms, first, seq) => {
     model.list(swarms);
+    upkeep.missed();
     if (!first) tasks.doubt(seq);
   },
   event: (event, isNew) => {

@@ -1,5 +1,5 @@
-// What the page knows of tasks that clients submit on their own: what events tell of them. The
-// latest to change are kept; what was left out is counted.
+// What the page knows of tasks that clients submit on their own: what the router lists, and events
+// since. The latest to change are kept; what was left out is counted.
 
 import { visible } from "./format.js";
 
@@ -25,6 +25,7 @@ export class Tasks {
     this.changed = changed;
     this.known = new Map(); // the latest to change last
     this.left = 0; // how many were left out
+    this.more = false; // whether there are older ones that were not asked for
     this.ahead = null; // seconds by which this clock is before the router's, as far as is known
     this.rev = 1;
   }
@@ -38,7 +39,7 @@ export class Tasks {
     if (seq <= task.seq) return;
     this.known.delete(task.id);
     this.known.set(task.id, task);
-    if (this.known.size > LIMITS.tasks + LIMITS.spare) this.#trim();
+    this.#trim();
     if (told.state === "running") task.since = at;
     const ended = FINAL.has(told.state) && task.since !== null;
     task.duration = ended ? (at - task.since) * 1000 : null;
@@ -70,6 +71,21 @@ export class Tasks {
     }
   }
 
+  /** A page of `task_list`, as of event `seq`. Those that no event told of changed before all others. */
+  list(tasks, seq) {
+    const older = [];
+    for (const told of tasks) {
+      if (this.known.has(told.task_id) || told.workflow_id) continue;
+      const task = newTask(told);
+      if (this.left > 0) this.left -= 1;
+      this.#set(task, told, seq);
+      older.unshift([task.id, task]);
+    }
+    this.status(tasks, seq);
+    this.known = new Map([...older, ...this.known]);
+    this.#trim();
+  }
+
   /** For how many ms the attempt of a task has run, or ran; null: nobody here knows. */
   took(task) {
     if (task.since === null || task.state !== "running") return task.duration;
@@ -84,9 +100,10 @@ export class Tasks {
 
   /** Leave out the oldest: of those that have ended first, then of those that wait. */
   #trim() {
+    if (this.known.size <= LIMITS.tasks + LIMITS.spare) return;
     const rank = ({ state }) => (FINAL.has(state) ? 0 : state === "running" ? 2 : 1);
     const oldest = [...this.known.values()].slice(0, -LIMITS.spare)
-      .sort((a, b) => rank(a) - rank(b)).slice(0, LIMITS.spare);
+      .sort((a, b) => rank(a) - rank(b)).slice(0, this.known.size - LIMITS.tasks);
     for (const { id } of oldest) this.known.delete(id);
     this.left += oldest.length;
   }

@@ -76,7 +76,7 @@ export class TasksView {
       (row, task) => this.#row(row, task, tasks.took(task), name));
     this.table.hidden = shown.length === 0;
     this.#empty(known.length, found.length, there);
-    this.#rest(found.length - shown.length, tasks.left);
+    this.#rest(found.length - shown.length, tasks);
   }
 
   #counts(all) {
@@ -108,10 +108,11 @@ export class TasksView {
     else if (this.none.childElementCount === 0) this.none.replaceChildren(...this.hint);
   }
 
-  #rest(hidden, left) {
+  #rest(hidden, { left, more }) {
     const told = [];
     if (hidden) told.push(`${plural(hidden, "task")} more`);
     if (left) told.push(`${plural(left, "older task")} left out`);
+    else if (more) told.push("Older tasks left out");
     text(this.rest, told.join(" · "));
     this.more.hidden = hidden === 0;
     text(this.more, `Show ${whole(Math.min(hidden, ROWS))} more`);

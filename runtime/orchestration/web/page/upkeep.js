@@ -6,6 +6,8 @@ import { Refused } from "./connection.js";
 const UNKNOWN_METHOD = -32601;
 const OFTEN = 1000; // ms between two looks at what is shown
 const SELDOM = 5; // of these between two looks at what is not
+const LISTED = 500; // tasks of each list
+const LISTS = [["running"], ["queued", "waiting"], []]; // of tasks in these states; none: in any
 
 export class Upkeep {
   /** `route()` says what is shown: `{section, id}`. */
@@ -13,8 +15,14 @@ export class Upkeep {
     Object.assign(this, { connection, work, tasks, samples, route, changed });
     this.there = { workflows: null, tasks: null, workers: null, metrics: null }; // null: not known yet
     this.missing = new Set(); // workflows that the router does not know
+    this.listed = 0; // how many lists of tasks it has had since events were missed
     this.ticks = 0;
     setInterval(() => this.#tick(), OFTEN);
+  }
+
+  /** Events are missing: those of before the page was opened, or of when there was no connection. */
+  missed() {
+    this.listed = 0;
   }
 
   /** There is a connection, and no event is missing behind its beginning. */
@@ -25,6 +33,20 @@ export class Upkeep {
       this.work.list(workflows ?? [], asked));
     this.#workers();
     this.#metrics();
+    this.#tasks();
+  }
+
+  /** Have the tasks that events did not tell of: those that run first, then the latest. */
+  async #tasks() {
+    while (this.listed < LISTS.length) {
+      const states = LISTS[this.listed];
+      let found = null;
+      await this.#ask("tasks", "task_list", { states, submitted: true, limit: LISTED }, (result) => (found = result));
+      if (!found) break; // an older router has no lists; without a connection the next one has them
+      this.listed += 1;
+      this.tasks.list(found.tasks ?? [], found.seq);
+      if (states.length === 0) this.tasks.more = found.next !== undefined;
+    }
     const doubtful = this.tasks.doubtful();
     // One that the router does not know any more has the whole refused: they stay unknown then.
     if (doubtful.length) {

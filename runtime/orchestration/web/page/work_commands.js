@@ -32,7 +32,7 @@ export class WorkCommands {
     };
     this.commands.send({
       kind: "deploy", title: `Deployment of ${manifest.name}`, method: "workflow_deploy",
-      params: { manifest }, given, reference,
+      params: { manifest, workflow_id: newId() }, given, reference, again: true,
       accepted: ({ workflow_id: id }) => named(id),
       event: ({ type, data }) => type === "workflow_changed" && named(data.workflow.workflow_id),
       done: () => !this.work.workflows.has(reference),
@@ -62,6 +62,12 @@ export class WorkCommands {
       },
     });
   }
+}
+
+/** An id for a run: asked twice because the first answer was lost, the router runs it once. */
+function newId() {
+  const parts = [...crypto.getRandomValues(new Uint32Array(4))];
+  return `run-${parts.map((part) => part.toString(16).padStart(8, "0")).join("")}`;
 }
 
 /** Have a worker get nothing more. */
