@@ -23,6 +23,7 @@ from .entries import Watcher
 from .lifecycle import THROUGHPUT_WINDOW, Lifecycle
 
 _LOOK = 0.5  # seconds after which those who wait look whether the scheduler still works
+_AT_ONCE = 4096  # tasks that are looked at with the lock held; then others have a turn
 _LONG = 3600.0  # the timer looks that often in any case: what is far off is too long to wait for
 
 log = logging.getLogger(__name__)
@@ -140,8 +141,14 @@ class Scheduler:
     def in_states(self, states: Container[TaskState]) -> set[str]:
         """Ids of the tasks that have not ended and are in one of these states."""
         life = self._life
+        found: set[str] = set()
         with life.lock:
-            return {task_id for task_id, entry in life.entries.items() if entry.told in states}
+            entries = list(life.entries.values())
+        for start in range(0, len(entries), _AT_ONCE):
+            with life.lock:
+                part = entries[start : start + _AT_ONCE]
+                found.update(entry.task.id for entry in part if entry.told in states)
+        return found
 
     def watch(self, task_id: str, watcher: Watcher) -> None:
         """Have a function called with the record once the task is final, at once if it is.
