@@ -146,7 +146,9 @@ class Carrier:
     def _outcome(
         self, place: str, key: str, data: bytes, more: bool = False, worker: str = ""
     ) -> None:
-        there = self._there[place]
+        there = self._there.get(place)
+        if there is None:
+            return  # it came together with what made it go
         if not isinstance(data, bytes) or (more and not data):
             raise ValueError("a piece of an outcome that is none")
         where = self._orders.get(key)
@@ -185,8 +187,7 @@ class _There:
     address: str
     stream: Stream
     key: str | None = None  #: of the outcome of which some pieces have come
-    parts: list[bytes] = field(default_factory=list)
-    size: int = 0
+    parts: bytearray = field(default_factory=bytearray)
 
     def take(self, key: str, data: bytes, more: bool) -> bytes | ValueError | None:
         """The whole outcome, if this is the end of it, or what is wrong with it.
@@ -197,18 +198,22 @@ class _There:
         if self.key not in (None, key):
             raise ValueError("a piece of an outcome amid those of another one")
         self.key = key
-        self.parts.append(data)
-        self.size += len(data)
-        if self.size <= MAX_OUTCOME and more:
-            return None
-        whole, large = b"".join(self.parts), self.size > MAX_OUTCOME
+        if not (more or self.parts) and len(data) <= MAX_OUTCOME:
+            whole: bytes | ValueError = data
+        else:
+            self.parts += data
+            if more and len(self.parts) <= MAX_OUTCOME:
+                return None
+            large = len(self.parts) > MAX_OUTCOME
+            why = ValueError("the worker sends more than a result may have")
+            whole = why if large else bytes(self.parts)
         self.forget(key)
-        return ValueError("the worker sends more than a result may have") if large else whole
+        return whole
 
     def forget(self, key: str) -> None:
         """Nobody waits for this outcome."""
         if self.key == key:
-            self.key, self.parts, self.size = None, [], 0
+            self.key, self.parts = None, bytearray()
 
 
 class _Watch(SchedulerPlugin):

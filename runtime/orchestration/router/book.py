@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from ..tasks import Task
-from .protocol import Event, EventType, Launch, Node, NodeState, Swarm, SwarmState
+from .protocol import MAX_MESSAGE, Event, EventType, Launch, Node, NodeState, Swarm, SwarmState
 from .wire import Connection, encode_event
 
 #: Events that clients who were away can have again.
@@ -142,7 +144,7 @@ class EventBook:
         turn_id: str | None = None, data: dict[str, Any] | None = None,
         reference: str | None = None,
     ) -> Event:  # fmt: skip
-        """Something happened: number it and tell everybody."""
+        """Something happened: number it and tell everybody; of what is too large, that it was."""
         if self.seq >= self._reserved:
             self._reserved = self.seq + SEQ_BLOCK
             self._reserve(self._reserved)
@@ -152,6 +154,9 @@ class EventBook:
             turn_id=turn_id, data=data or {}, reference=reference,
         )  # fmt: skip
         encoded = encode_event(event)
+        if len(encoded) > MAX_MESSAGE:  # no client would take it, whenever it connects again
+            event = msgspec.structs.replace(event, data={"omitted_bytes": len(encoded)})
+            encoded = encode_event(event)
         self._kept.append((event, encoded))
         self._size += len(encoded)
         while len(self._kept) > KEPT_EVENTS or (self._size > KEPT_BYTES and len(self._kept) > 1):

@@ -152,13 +152,19 @@ class WorkerDesk(Desk):
             self._make_room(join)
 
     def _make_room(self, join: WorkerJoin) -> None:
-        """Forget who has been lost for longest; reject who comes if nobody is."""
-        lost = [entry for entry in self._workers.values() if entry.state == "lost"]
-        if not lost:
+        """Forget who has been away for longest; reject who comes if nobody is.
+
+        Who is excluded stays so, and in the list.
+        """
+        away = [entry for entry in self._workers.values() if entry.state in ("lost", "excluded")]
+        if not away:
             why = f"there are {MAX_WORKERS:,} workers, and no room for one more"
             self.router.reject("worker_join", why, join)
-        oldest = min(lost, key=lambda entry: entry.heard)
-        self._forget(oldest, oldest.reason or "")
+        oldest = min(away, key=lambda entry: entry.heard)
+        if oldest.state == "excluded":
+            del self._workers[oldest.join.name]
+        else:
+            self._forget(oldest, oldest.reason or "")
 
     def _engine(self) -> tuple[DaskEngine, Authority]:
         """The engine, listening, and who signs for it. In threads: it may take a second."""

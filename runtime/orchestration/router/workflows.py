@@ -106,8 +106,10 @@ class WorkflowDesk(Desk):
         """Whether there is a run of this manifest with this id.
 
         Raises:
-            InvalidTaskError: there is another one with it.
+            InvalidTaskError: there is something else with it.
         """
+        if run_id in self.router.swarms:  # whose turns are under its id
+            raise InvalidTaskError(f"{run_id} is the id of a swarm")
         stored = await self.router.call(self._dispatcher.store.workflow, run_id)
         if stored is not None and dumps(stored.manifest) != dumps(manifest.to_data()):
             raise InvalidTaskError(f"{run_id} is the id of another workflow's run")

@@ -121,6 +121,15 @@ def test_there_are_so_many_workers_and_no_more(
         until(lambda name=f"w{number}": listed(host)[name].state == "lost")  # type: ignore[misc]
     join(clients[2], "w2", keys[2])
     assert set(listed(host)) == {"w0", "w2"}  # w1 was lost for longest
+    which = WorkerExclude(worker_id=listed(host)["w2"].worker_id, reason="it lied")
+    join(again := ending.enter_context(worker(host)), "w0", keys[0])
+    with host.client() as client:
+        client.call("worker_exclude", which)
+    join(clients[3], "w3", keys[3])  # who is excluded is not there, and stays excluded
+    found = {name: one.state for name, one in listed(host).items()}
+    assert set(found) == {"w0", "w2", "w3"}
+    assert found["w2"] == "excluded"
+    assert not again.gone
 
 
 def test_a_worker_says_so_much_of_itself(host: RunningDispatcher, ending: ExitStack) -> None:

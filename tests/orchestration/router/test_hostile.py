@@ -130,6 +130,15 @@ def test_events_that_are_kept_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPat
     assert [event.seq for event, _ in events.since(50)[1]] == [51]
 
 
+def test_an_event_that_no_client_would_take_is_told_without_its_data() -> None:
+    """Else each would break off, and again when it is back and asks for what it missed."""
+    events = EventBook(0, lambda seq: None)
+    event = events.emit("turn_complete", data={"text": "x" * (16 << 20)})
+    ((kept, encoded),) = events.since(0)[1]
+    assert kept == event and len(encoded) < 1000
+    assert event.data["omitted_bytes"] > 16 << 20
+
+
 def test_the_worker_of_a_swarm_that_was_removed_beats_on(tmp_path: Path) -> None:
     with RunningRouter(tmp_path) as running, running.client() as client:
         running.provider.start = False

@@ -14,7 +14,7 @@ import pytest
 from swarmc.runtime.orchestration.codec import dumps, loads
 from swarmc.runtime.orchestration.router.client import CommandRejectedError, RouterClient
 from swarmc.runtime.orchestration.router.counts import SAMPLED
-from swarmc.runtime.orchestration.router.protocol import Code, Event, Nothing
+from swarmc.runtime.orchestration.router.protocol import Code, Event, Launch, Nothing
 from swarmc.runtime.orchestration.router.protocol_tasks import (
     MetricsHistory,
     MetricsWanted,
@@ -256,6 +256,10 @@ def test_an_id_of_ones_own_runs_once(
         assert {one.result(LONG) for one in asked} == {"mine-1"}
     with pytest.raises(CommandRejectedError, match="mine-1 is the id of another workflow's run"):
         deploy(client, TWO, name="mine-1")
+    host.provider.start = False
+    swarm = client.call("swarm_launch", Launch(module="m.wasm")).swarm_id
+    with pytest.raises(CommandRejectedError, match=f"{swarm} is the id of a swarm"):
+        deploy(client, TWO, name=swarm)
     holding.go.set()
     run = status(client, "mine-1")
     assert (run.state, run.tasks[0].attempts) == ("completed", 1)
