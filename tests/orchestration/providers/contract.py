@@ -71,9 +71,11 @@ def there(job: Job) -> None:
 
 
 def go(job: Job) -> None:
-    """Let workers that wait end."""
+    """Let workers that wait end, those as well that have not begun yet."""
     for node in range(job.nodes):
-        Path(job.node_workspace(node), "go").touch()
+        workspace = Path(job.node_workspace(node))
+        until(workspace.is_dir, f"{workspace} is made")
+        (workspace / "go").touch()
 
 
 def living(needle: str) -> list[int]:
