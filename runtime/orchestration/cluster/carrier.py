@@ -139,7 +139,7 @@ class Carrier:
         """A message of a worker. The place is that in its certificate, the rest is its word."""
         try:
             self._outcome(place, **said)
-        except Exception:
+        except Exception:  # Dask would first send all that waits for who may not read it
             _LOG.exception("worker %s is cut off: what it says cannot be taken", place)
             self._scheduler.cut(place)
 

@@ -209,7 +209,7 @@ class Stream(BatchedSend):
                     await self._send_some()
         except (OSError, CommClosedError):
             self._broken()
-        except Exception:
+        except Exception:  # nobody awaits this, and whoever waits must hear that it is over
             _LOG.exception("%s: what was to be sent is lost with the connection", self.comm)
             self._broken()
         else:

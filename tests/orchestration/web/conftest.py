@@ -1,4 +1,4 @@
-"""A Chromium for the tests of a module."""
+"""A Chromium for the tests of a module, and routers whose pages it opens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from .paging import FLAGS, EchoProvider, WebRouter
+from ..router.routing import Holding
+from .paging import FLAGS, EchoProvider, WebDispatcher, WebRouter
 from .swarming import HELLO
 
 CHROMIUM = shutil.which("chromium")
@@ -26,6 +27,18 @@ def chromium() -> Iterator[Any]:
             yield browser
         finally:
             browser.close()
+
+
+@pytest.fixture
+def holding() -> Holding:
+    return Holding()
+
+
+@pytest.fixture
+def host(tmp_path: Path, holding: Holding) -> Iterator[WebDispatcher]:
+    with WebDispatcher(tmp_path, holding.table()) as host:
+        yield host
+        holding.go.set()
 
 
 class Tabs:

@@ -3,27 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from ..router.routing import Holding
 from .conftest import Tabs
 from .paging import WebDispatcher, counts, deploy_by_form, see, shows
-
-
-@pytest.fixture
-def holding() -> Holding:
-    return Holding()
-
-
-@pytest.fixture
-def host(tmp_path: Path, holding: Holding) -> Iterator[WebDispatcher]:
-    with WebDispatcher(tmp_path, holding.table()) as host:
-        yield host
-        holding.go.set()
 
 
 def symbol(name: str, operation: str, *dependencies: str, **more: Any) -> dict[str, Any]:

@@ -44,18 +44,6 @@ def board(tmp_path: Path) -> Iterator[WorkRouter]:
         yield router
 
 
-@pytest.fixture
-def holding() -> Holding:
-    return Holding()
-
-
-@pytest.fixture
-def host(tmp_path: Path, holding: Holding) -> Iterator[WebDispatcher]:
-    with WebDispatcher(tmp_path, holding.table()) as host:
-        yield host
-        holding.go.set()
-
-
 def submit(client: RouterClient, *names: str, operation: str = "echo", **more: Any) -> list[str]:
     payload = msgspec.Raw(b'{"parameters": {"operation": "%s"}}' % operation.encode())
     tasks = [TaskSpec(name=name, executor="internal", payload=payload, **more) for name in names]
